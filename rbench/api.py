@@ -1,0 +1,164 @@
+"""The public functions: load a component, evaluate plain modules, read results."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack
+from rbench.engine.defended import DefendedModel
+from rbench.engine.devices import resolve_device
+from rbench.engine.evaluation import Protocol, Setup, describe, evaluate_chunk, join, set_up
+from rbench.engine.outcome import Outcome, conclude
+from rbench.errors import InputError
+from rbench.purifiers.identity import Identity
+from rbench.registry import load
+from rbench.results.read import read
+from rbench.results.record import Figure, Flag
+from rbench.signature import fraction
+from rbench.suite.cell import Decide, GradientChoice, Norm
+
+__all__ = ["Evaluation", "evaluate", "load", "read"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes:
+        standard_accuracy: without an attack, with its 95 % interval.
+        noise_accuracy: under one uniform draw from the ball.
+        robust_accuracy: under the attack.
+        flags: doubts about the figures.
+        gradient: the gradient path really used.
+        audit: what was measured before the attack.
+        cost: forwards, backwards, purifier passes and queries, in images.
+        samples: a row per sample.
+        adversarial: [N, C, H, W] float32 proposals, on the CPU.
+        result_hash: equal for equal outcomes.
+    """
+
+    standard_accuracy: Figure
+    noise_accuracy: Figure
+    robust_accuracy: Figure
+    flags: tuple[Flag, ...]
+    gradient: str
+    audit: dict[str, Any]
+    cost: dict[str, int]
+    samples: pd.DataFrame
+    adversarial: Tensor
+    result_hash: str
+
+    @property
+    def flag_names(self) -> frozenset[str]:
+        """The names of the flags."""
+        return frozenset(flag.name for flag in self.flags)
+
+
+def evaluate(
+    backbone: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    purifier: nn.Module | None = None,
+    attack: str | Attack = "pgd",
+    norm: Norm = "Linf",
+    eps: float | str | Fraction = "8/255",
+    gradient: GradientChoice = "auto",
+    eot: int = 1,
+    draws: int = 8,
+    decide: Decide = "mean",
+    seed: int = 0,
+    batch_size: int = 64,
+    device: str = "cpu",
+    **params: Any,
+) -> Evaluation:
+    """Judges plain modules under one attack, by the rules of a suite but without files.
+
+    Args:
+        backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes].
+        images: [N, C, H, W] float32 in [0, 1].
+        labels: [N] int64 true classes.
+        purifier: images to images of the same shape; the identity if not given.
+        attack: registry name, e.g. `pgd`, or an attack object.
+        norm: `Linf`, `L2` or `L1`.
+        eps: radius on the [0, 1] pixel scale; text such as `8/255` is exact.
+        gradient: `auto`, `exact`, `bpda` or `blind`.
+        eot: draws averaged per query of a random defence.
+        draws: draws of a random defence that are judged.
+        decide: `mean`, `majority` or `any` (the worst of the draws).
+        seed: the root of all randomness.
+        batch_size: samples at once; the results of rbench's own attacks do not depend on it.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`; the modules are moved there, in eval mode and frozen.
+        **params: parameters of a named attack.
+
+    Raises:
+        InputError: images, labels or parameters are wrong.
+        CellFailed: the defended model or the attack broke a rule of judging; names the samples.
+    """
+    _check(images, labels)
+    place = resolve_device(device)
+    protocol = Protocol(
+        norm=norm,
+        eps=_radius(eps),
+        gradient=gradient,
+        eot=eot,
+        draws=draws,
+        decide=decide,
+        seed=seed,
+        batch_size=batch_size,
+    )
+    made: Attack = load("attack", attack, params) if isinstance(attack, str) else attack
+    model = DefendedModel((purifier or Identity()).to(place), backbone.to(place))
+    source = None
+    if isinstance(made, IterativeAttack) and made.source is not None:
+        source = DefendedModel(Identity(), load("backbone", made.source).to(place), name="identity")
+    ids = torch.arange(len(images), device=place)
+    x, y = images.to(place), labels.to(place)
+    setup = set_up(model, made, protocol, (x, y, ids), source)
+    size = made.batch_size if isinstance(made, ExternalAttack) else len(images)
+    spans = [slice(start, start + size) for start in range(0, len(images), size)]
+    whole = join([evaluate_chunk(setup, x[span], y[span], ids[span]) for span in spans])
+    return _evaluation(setup, conclude(setup, whole), whole.arrays["images"])
+
+
+def _evaluation(setup: Setup, outcome: Outcome, images: np.ndarray) -> Evaluation:
+    columns = {name: list(c) if c.ndim > 1 else c for name, c in outcome.samples.items()}
+    return Evaluation(
+        standard_accuracy=outcome.summary.standard_accuracy,
+        noise_accuracy=outcome.summary.noise_accuracy,
+        robust_accuracy=outcome.summary.robust_accuracy,
+        flags=outcome.flags,
+        gradient=setup.path,
+        audit=describe(setup),
+        cost=setup.model.meter.totals(),
+        samples=pd.DataFrame(columns),
+        adversarial=torch.from_numpy(images),
+        result_hash=outcome.result_hash,
+    )
+
+
+def _radius(eps: float | str | Fraction) -> float:
+    exact = fraction(eps) if isinstance(eps, str) else eps
+    radius = float(eps) if exact is None else float(exact)
+    if not 0 < radius < float("inf"):
+        raise InputError(f"eps: must be above 0 (got {eps}). Write 8/255 for eight of 255 levels")
+    return radius
+
+
+def _check(images: Tensor, labels: Tensor) -> None:
+    if len(images) != len(labels) or not len(images):
+        raise InputError(
+            f"images and labels: {len(images)} images, {len(labels)} labels; give as many of both, at least one"
+        )
+    if images.dim() != 4 or images.dtype != torch.float32:
+        raise InputError(f"images: need float32 [N, C, H, W] (got {images.dtype} {tuple(images.shape)})")
+    if labels.dtype != torch.int64 or int(labels.min()) < 0:
+        raise InputError(f"labels: need int64 class numbers from 0 (got {labels.dtype}, minimum {labels.min()})")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        raise InputError(f"images: pixels must lie in [0, 1] (got {low:g} to {high:g}). Divide 8-bit images by 255")

@@ -1,0 +1,26 @@
+"""The fast gradient sign method."""
+
+from torch import Tensor
+
+from rbench.attacks.pgd import PgdState, step
+from rbench.attacks.types import IterativeAttack
+from rbench.engine.answer import Threat
+from rbench.engine.noise import SampleNoise
+from rbench.engine.terms import Loss, Norm
+
+NORMS: tuple[Norm, ...] = ("Linf", "L2")
+
+
+def fgsm(*, loss: Loss = "ce") -> IterativeAttack:
+    """One step of length eps from the clean image (Goodfellow et al. 2015, arXiv 1412.6572, section 4).
+
+    Under L2 the step follows the gradient's direction (fast gradient method).
+
+    Args:
+        loss: the loss to maximise.
+    """
+
+    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> PgdState:  # noqa: ARG001
+        return PgdState(x, x, threat.eps, threat.eps, threat.norm)
+
+    return IterativeAttack(init, step, steps=1, norms=NORMS, loss=loss)

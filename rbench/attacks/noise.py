@@ -1,0 +1,38 @@
+"""Uniform noise in the ball: the attack that any other must beat."""
+
+from typing import Annotated, NamedTuple
+
+from annotated_types import Interval
+from torch import Tensor
+
+from rbench.attacks.types import IterativeAttack
+from rbench.engine.answer import Answer, Threat
+from rbench.engine.ball import uniform_in_ball
+from rbench.engine.noise import SampleNoise
+from rbench.engine.terms import Norm
+
+NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
+
+
+class NoiseState(NamedTuple):
+    """Only the point itself."""
+
+    x: Tensor  # [B, C, H, W]
+
+
+def noise(*, tries: Annotated[int, Interval(ge=1, le=100_000)] = 1) -> IterativeAttack:
+    """Uniform points of the ball, clipped to [0, 1]; no gradient is asked.
+
+    Args:
+        tries: independent points; a sample is fooled if one of them fools it.
+    """
+
+    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> NoiseState:  # noqa: ARG001
+        shape = x.shape[1:]
+        draws = noise.normal(*shape), noise.uniform(*shape)
+        return NoiseState(uniform_in_ball(x, threat.eps, threat.norm, *draws))
+
+    def update(state: NoiseState, answer: Answer) -> NoiseState:  # noqa: ARG001
+        return state
+
+    return IterativeAttack(init, update, steps=0, norms=NORMS, restarts=tries, asks="logits")

@@ -1,0 +1,68 @@
+"""Projected gradient descent."""
+
+from typing import Annotated, NamedTuple
+
+import torch
+from annotated_types import Gt, Interval
+from torch import Tensor
+
+from rbench.attacks.types import IterativeAttack
+from rbench.engine.answer import Answer, Threat
+from rbench.engine.ball import per_sample, project, uniform_in_ball
+from rbench.engine.noise import SampleNoise
+from rbench.engine.terms import Loss, Norm
+
+NORMS: tuple[Norm, ...] = ("Linf", "L2")
+
+
+class PgdState(NamedTuple):
+    """Every tensor has the batch as its first axis."""
+
+    x: Tensor  # [B, C, H, W] the point to ask about next
+    origin: Tensor  # [B, C, H, W] the clean image
+    eps: Tensor  # [B] radius: a sweep is one batch
+    step_size: Tensor  # [B]
+    norm: Norm
+
+
+def steepest(gradient: Tensor, norm: Norm) -> Tensor:
+    """The direction of length 1 that raises the loss most; zero where the gradient is zero."""
+    if norm == "Linf":
+        return gradient.sign()
+    length = per_sample(gradient.flatten(1).norm(dim=1), gradient)
+    return gradient / torch.where(length > 0, length, 1.0)
+
+
+def step(state: PgdState, answer: Answer) -> PgdState:
+    """Moves by the step size along the steepest direction and comes back to the ball."""
+    assert answer.gradient is not None
+    direction = steepest(answer.gradient.double(), state.norm)
+    moved = state.x.double() + per_sample(state.step_size, state.x) * direction
+    return state._replace(x=project(moved, state.origin, state.eps, state.norm))
+
+
+def pgd(
+    *,
+    steps: Annotated[int, Interval(ge=1, le=100_000)] = 40,
+    step_size: Annotated[float, Gt(0)] | None = None,
+    restarts: Annotated[int, Interval(ge=1, le=1_000)] = 1,
+    loss: Loss = "ce",
+) -> IterativeAttack:
+    """Projected gradient descent (Madry et al. 2018, arXiv 1706.06083, eq. 1).
+
+    Starts uniformly in the ball and steps along the sign (Linf) or the direction (L2) of the oracle's gradient.
+
+    Args:
+        steps: gradient steps per restart.
+        step_size: on the [0, 1] pixel scale; 2.5 * eps / steps if not given.
+        restarts: independent random starts.
+        loss: the loss to maximise.
+    """
+
+    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> PgdState:  # noqa: ARG001
+        shape = x.shape[1:]
+        start = uniform_in_ball(x, threat.eps, threat.norm, noise.normal(*shape), noise.uniform(*shape))
+        size = 2.5 * threat.eps / steps if step_size is None else torch.full_like(threat.eps, step_size)
+        return PgdState(start, x, threat.eps, size, threat.norm)
+
+    return IterativeAttack(init, step, steps=steps, norms=NORMS, restarts=restarts, loss=loss)

@@ -1,0 +1,58 @@
+"""The networks that weights can be loaded into, by name: a fixed set, so no suite can name code to import."""
+
+from typing import TYPE_CHECKING
+
+from rbench.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OWN = ("fashion-cnn", "cifar-resnet18")
+PREFIX = "torchvision:"
+
+
+def build(name: str, classes: int | None = None) -> "nn.Module":
+    """A network with fresh weights, on the CPU, without touching the global random generator.
+
+    Args:
+        name: `fashion-cnn`, `cifar-resnet18`, or `torchvision:` with a classification model of torchvision.
+        classes: number of logits; the architecture's own if not given.
+    """
+    import torch
+
+    options = {} if classes is None else {"classes": classes}
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        if name == "fashion-cnn":
+            from rbench.backbones.architectures.fashion_cnn import FashionCnn
+
+            return FashionCnn(**options)
+        if name == "cifar-resnet18":
+            from rbench.backbones.architectures.cifar_resnet18 import CifarResNet18
+
+            return CifarResNet18(**options)
+        if name.startswith(PREFIX):
+            return _torchvision(name.removeprefix(PREFIX), classes)
+    raise InputError(f"architecture: unknown name '{name}'; known: {', '.join(OWN)}, {PREFIX}NAME")
+
+
+def require_torchvision_name(name: str) -> None:
+    """Refuses a name that is not one of torchvision's classification models, with the nearest ones."""
+    import difflib
+
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        close = ", ".join(difflib.get_close_matches(name, known)) or "resnet18, vit_b_16, convnext_tiny"
+        raise InputError(f"unknown torchvision model '{name}'. Close: {close}")
+
+
+def _torchvision(name: str, classes: int | None) -> "nn.Module":
+    from torchvision import models
+
+    require_torchvision_name(name)
+    options: dict[str, object] = {} if classes is None else {"num_classes": classes}
+    if name in ("googlenet", "inception_v3"):
+        options["init_weights"] = False  # half a minute of initialisation that the weights replace
+    network: nn.Module = models.get_model(name, weights=None, **options)
+    return network

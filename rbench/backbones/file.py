@@ -1,0 +1,39 @@
+"""Weights of your own in a network that rbench knows."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from rbench.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def file(
+    path: Path,
+    *,
+    architecture: str,
+    classes: Annotated[int, Ge(1)] | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> "nn.Module":
+    """A known network with the weights of a file.
+
+    Args:
+        path: a .safetensors file (preferred), or a .pt file of tensors alone.
+        architecture: `fashion-cnn`, `cifar-resnet18`, or `torchvision:` and a model's name; never code.
+        classes: number of logits; read from the weights if not given.
+        mean: per channel, on the [0, 1] pixel scale, if the weights want normalised images; with std.
+        std: per channel, on the [0, 1] pixel scale, if the weights want normalised images; with mean.
+    """
+    from rbench.backbones import weights
+    from rbench.backbones.architectures.normalised import Normalised
+
+    if (mean is None) != (std is None):
+        raise InputError(f"file:{path}: mean and std belong together; give both or neither")
+    network = weights.load(path, architecture, classes)
+    if mean is None or std is None:
+        return network
+    return Normalised(network, mean, std).eval().requires_grad_(requires_grad=False)

@@ -1,0 +1,95 @@
+"""Classification models of torchvision, with its weights or a file of yours."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge
+
+from rbench.errors import InputError, MissingError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+def _is_file(weights: str) -> bool:
+    return Path(weights).suffix in SUFFIXES
+
+
+def files(name: str, *, weights: str, **_: object) -> list[Path]:  # noqa: ARG001
+    """The files whose bytes decide the outcome; named weights are fixed by the hash in their address."""
+    return [Path(weights)] if _is_file(weights) else []
+
+
+def torchvision(
+    name: str,
+    *,
+    weights: str,
+    classes: Annotated[int, Ge(1)] | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> "nn.Module":
+    """A classification model of torchvision, normalising inside.
+
+    Named weights are downloaded once into torch's cache and checked against their hash.
+
+    Args:
+        name: as torchvision.models.list_models() gives it, e.g. `resnet18`.
+        weights: a name such as `IMAGENET1K_V1`, or a .safetensors, .pt or .pth file.
+        classes: number of logits; read from the weights if not given.
+        mean: per channel, on the [0, 1] pixel scale; what the named weights declare, else ImageNet's.
+        std: per channel, on the [0, 1] pixel scale; what the named weights declare, else ImageNet's.
+    """
+    from rbench.backbones import weights as files_
+    from rbench.backbones.architectures import PREFIX
+    from rbench.backbones.architectures.normalised import Normalised
+
+    path, declared_mean, declared_std = Path(weights), IMAGENET_MEAN, IMAGENET_STD
+    if not _is_file(weights):
+        named = _named(name, weights)
+        path = _fetched(named.url, f"torchvision:{name} {weights}")
+        transforms = named.transforms()
+        declared_mean, declared_std = tuple(transforms.mean), tuple(transforms.std)
+    network = files_.load(path, PREFIX + name, classes)
+    wrapped = Normalised(network, mean or declared_mean, std or declared_std)
+    return wrapped.eval().requires_grad_(requires_grad=False)
+
+
+def _named(name: str, weights: str) -> Any:
+    from torchvision import models
+
+    from rbench.backbones.architectures import require_torchvision_name
+
+    require_torchvision_name(name)
+    known = {member.name: member for member in models.get_model_weights(name)}
+    if weights not in known:
+        raise InputError(
+            f"torchvision:{name}: weights: unknown name '{weights}'; known: {', '.join(known)}, "
+            f"or a file ending in {', '.join(SUFFIXES)}"
+        )
+    return known[weights]
+
+
+def _fetched(url: str, what: str) -> Path:
+    """The file of an address in torch's cache, downloaded if it is not there; its name carries its hash."""
+    import torch
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+    start = path.stem.rsplit("-", 1)[1]
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), start, progress=False)
+        except (OSError, RuntimeError) as error:
+            cause = " ".join(str(error).split())[:120]
+            raise MissingError(
+                f"{what}: {url} could not be downloaded ({cause}); without network, copy it to {path}"
+            ) from error
+    with path.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if not found.startswith(start):
+        raise InputError(f"{path}: sha256 starts with {found[: len(start)]}, not {start}; delete it and run again")
+    return path

@@ -1,0 +1,167 @@
+"""Weights files: read without executing anything, checked, and loaded strictly.
+
+A `.pt` file is a pickle, that is a program. It is only ever read with `weights_only=True`; nothing here falls
+back to less. safetensors is the format to prefer.
+"""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rbench.backbones.architectures import build
+from rbench.errors import InputError, MissingError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+HEADER_CAP = 4 * 2**20
+"""Bytes; the header of a model with a thousand tensors is a fortieth of it."""
+SAFE_TORCH = (2, 6)
+"""Before 2.6, `weights_only=True` could be made to execute code (CVE-2025-32434)."""
+
+
+def load(path: Path, architecture: str, classes: int | None = None) -> "nn.Module":
+    """The network with the weights of a file, frozen and in eval mode.
+
+    Args:
+        path: a .safetensors file, or a .pt file of tensors.
+        architecture: a name that `architectures.build` knows.
+        classes: number of logits; read from the file if not given.
+    """
+    state = read(path)
+    if classes is None:
+        classes = _classes(build(architecture), state)
+    network = build(architecture, classes)
+    _require_match(network.state_dict(), state, path, architecture)
+    network.load_state_dict(dict(state))
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def read(path: Path) -> "dict[str, Tensor]":
+    """The tensors of a weights file by name; floating ones are finite.
+
+    Raises:
+        InputError: it is not a weights file, or would execute code, or holds NaN or infinite values.
+        MissingError: this torch cannot read a .pt file safely.
+    """
+    start = _start(path)
+    state = _read_safetensors(path, start) if path.suffix == ".safetensors" else _read_pt(path, start)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(f"{path}: {name} has NaN or infinite values; train or download the weights again")
+    return state
+
+
+def _start(path: Path) -> bytes:
+    """The first bytes, if they can be those of a checkpoint."""
+    if not path.is_file():
+        raise InputError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; give a .safetensors or .pt file")
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        raise InputError(f"{path}: not a checkpoint (found 0 bytes); download it again")
+    if start.lstrip()[:1] == b"<" and path.stat().st_size < 2**20:
+        raise InputError(f"{path}: not a checkpoint (found HTML); the address it came from answered with a web page")
+    return start
+
+
+def _read_safetensors(path: Path, start: bytes) -> "dict[str, Tensor]":
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    header, size = int.from_bytes(start[:8], "little"), path.stat().st_size
+    if header > size - 8 or size < 8:
+        raise InputError(f"{path}: not a checkpoint (truncated, or not safetensors): {size} bytes; download it again")
+    if header > HEADER_CAP:
+        raise InputError(f"{path}: a safetensors header of {header} bytes; the limit is {HEADER_CAP}")
+    try:
+        return dict(load_file(path, device="cpu"))
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+        raise InputError(f"{path}: not a checkpoint ({_one_line(error)}); download it again") from error
+
+
+def _read_pt(path: Path, start: bytes) -> "dict[str, Tensor]":
+    import pickle
+
+    import torch
+
+    version = tuple(int(part) for part in str(torch.__version__).split(".")[:2])
+    if version < SAFE_TORCH:
+        raise MissingError(
+            f"{path}: torch {torch.__version__} may execute code of a .pt file (CVE-2025-32434); "
+            "upgrade to 2.6, or convert the file to safetensors"
+        )
+    _require_sane_zip(path, start)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: refused, holds more than tensors ({_one_line(error)}); nothing was executed. "
+            "Save its state_dict() as safetensors"
+        ) from error
+    except Exception as error:  # torch raises OSError, EOFError, RuntimeError, KeyError, ... on broken bytes
+        raise InputError(f"{path}: not a checkpoint ({_one_line(error)}); download it again") from error
+    return _tensors(content, path)
+
+
+def _require_sane_zip(path: Path, start: bytes) -> None:
+    """Torch stores its entries uncompressed, so a zip that grows when read is not from torch."""
+    if start[:2] != b"PK":
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(f"{path}: not a checkpoint (truncated zip); download it again") from error
+    if total > path.stat().st_size:
+        raise InputError(f"{path}: a compressed zip that grows to {total} bytes; no checkpoint of torch is one")
+
+
+def _tensors(content: object, path: Path) -> "dict[str, Tensor]":
+    """The state dict that a checkpoint is or holds as `state_dict`; without the `module.` of DataParallel."""
+    from torch import Tensor
+
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content:
+        raise InputError(f"{path}: holds {type(content).__name__}, expected tensors by name (a state_dict)")
+    state: dict[str, Tensor] = {}
+    for name, value in content.items():
+        if not isinstance(value, Tensor):
+            raise InputError(
+                f"{path}: entry {name!r} is {type(value).__name__}, expected a tensor; save the state_dict() alone"
+            )
+        state[str(name).removeprefix("module.")] = value.detach()
+    return state
+
+
+def _classes(network: "nn.Module", state: Mapping[str, "Tensor"]) -> int | None:
+    """The length of the last tensor of the architecture, which is its last bias (or weight), in the file."""
+    last = next(reversed(network.state_dict()))
+    return int(state[last].shape[0]) if last in state and state[last].dim() else None
+
+
+def _require_match(
+    expected: Mapping[str, "Tensor"], found: Mapping[str, "Tensor"], path: Path, architecture: str
+) -> None:
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    reshaped = [
+        f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    kinds = {"missing": missing, "unexpected": unexpected, "wrong shape": reshaped}
+    faults = [f"{kind}: {_first_five(names)}" for kind, names in kinds.items() if names]
+    if faults:
+        raise InputError(f"{path}: does not fit architecture '{architecture}'; {'; '.join(faults)}")
+
+
+def _first_five(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -1,0 +1,68 @@
+"""`rbench report`: tables from records alone."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rbench.errors import InputError
+
+if TYPE_CHECKING:
+    from rbench.results.table import Table
+
+
+def command(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Run folders, such as results/quickstart.", show_default=False),
+    ],
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="FORMATS", help="Files to write: md, csv. [default: md,csv]")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder for the files. [default: DIR, if there is one only]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """Print the leaderboard of one or more run folders and write it to files. Runs nothing that a record names."""
+    from rbench import reports
+    from rbench.results import disk, files
+    from rbench.results.frames import read_runs
+    from rbench.results.table import table
+
+    target = out or (folders[0] if len(folders) == 1 else None)
+    if to is not None and target is None:
+        raise InputError("--to: with several folders, say where the files go: --out DIR.")
+    formats = reports.formats(to or "md,csv")
+    leaderboard = table(read_runs(folders))
+    _show(leaderboard, as_json=as_json)
+    if target is not None:
+        with files.writing(target):
+            disk.make_folder(target)
+        reports.write(leaderboard, target, formats)
+    if leaderboard.broken:
+        raise typer.Exit(1)
+
+
+def _show(leaderboard: "Table", *, as_json: bool) -> None:
+    if as_json:
+        content = {
+            "schema": 1,
+            "columns": {name: asdict(column) for name, column in leaderboard.columns.items()},
+            "rows": [
+                row | {"flags": [asdict(flag) for flag in doubts]}
+                for row, doubts in zip(leaderboard.rows(), leaderboard.doubts, strict=True)
+            ],
+            "broken": [asdict(one) for one in leaderboard.broken],
+            "notes": leaderboard.notes,
+        }
+        typer.echo(json.dumps(content, indent=1, allow_nan=False))
+        return
+    from rich.console import Console
+
+    from rbench.reports.console import console
+
+    Console().print(console(leaderboard))

@@ -1,0 +1,109 @@
+"""`rbench run`: what is missing of a suite, then its leaderboard."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rbench.cli.terms import Json, Limit, Only, Set, Suite
+from rbench.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rbench.engine.runner import Progress
+    from rbench.results.record import Record
+    from rbench.suite.cell import Cell
+
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Run folder. [default: results/SUITE]", show_default=False)
+]
+Redo = Annotated[Literal["missing", "failed", "all"], typer.Option(help="Which cells to run again.")]
+Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")]
+BatchSize = Annotated[int, typer.Option(min=1, metavar="B", help="Images at once for rbench's own attacks.")]
+
+
+def command(
+    suite: Suite,
+    set_: Set = None,
+    out: Out = None,
+    only: Only = None,
+    limit: Limit = None,
+    redo: Redo = "missing",
+    device: Device = "auto",
+    batch_size: BatchSize = 64,
+    as_json: Json = False,
+) -> None:
+    """Run what is missing of a suite, print the leaderboard and write it beside the results."""
+    from rbench.cli.report import command as report
+    from rbench.engine.resume import open_run, pending
+    from rbench.suite.load import load_suite
+    from rbench.suite.plan import plan
+
+    spec = load_suite(suite, set_ or ())
+    whole = plan(spec, limit=limit)
+    chosen = whole if only is None else plan(spec, only=only, limit=limit)
+    root = out or Path("results") / spec.suite
+    if root.exists() and not root.is_dir():
+        raise InputError(f"--out: {root}: found a file, expected a folder.")
+    with open_run(whole, root) as folder:
+        todo = pending(chosen.cells, folder, redo)
+        records: list[Record] = []
+        if todo:
+            # Imported here: torch takes seconds, and a finished suite has no use for it.
+            from rbench.engine.runner import run
+
+            with shown(todo) as on_progress:
+                records = run(
+                    todo,
+                    folder,
+                    images=spec.store.images,
+                    device=device,
+                    batch_size=batch_size,
+                    on_progress=on_progress,
+                )
+        else:
+            typer.echo(f"nothing to do: all {len(chosen.cells)} cells are in {root}", err=True)
+    report([root], as_json=as_json)
+    if any(record.status == "failed" for record in records):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def shown(cells: "Sequence[Cell]") -> "Iterator[Callable[[Progress], None]]":
+    """A bar with the time left on a terminal, and a line for every cell that ends, both on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
+    with Bars(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("loading", total=None)
+
+        def on_progress(step: "Progress") -> None:
+            bars.update(
+                task, description=short(f"{step.position}/{step.cells} {step.cell.title}", 30), total=step.total
+            )
+            bars.advance(task, step.samples)
+            if step.record is not None:
+                console.print(ended(step.record, step.position, len(cells)), markup=False, soft_wrap=True)
+
+        yield on_progress
+
+
+def ended(record: "Record", position: int, cells: int) -> str:
+    """One line on a cell that has just ended."""
+    title = "/".join((record.backbone.label, record.purifier.label, record.attack.label))
+    if record.summary is None:
+        return f"[{position}/{cells}] {title}: {record.status}: {record.error}"
+    robust, n = record.summary.robust_accuracy.value, record.dataset.samples
+    return f"[{position}/{cells}] {title}: robust {robust:.1%} of {n} in {record.cost.seconds:.1f} s"
+
+
+def short(text: str, width: int) -> str:
+    """The end of a text that is too long says more than its start."""
+    return text if len(text) <= width else f"...{text[-(width - 3) :]}"

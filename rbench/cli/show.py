@@ -1,0 +1,89 @@
+"""`rbench show`: one component's parameters, defaults, facts and origin."""
+
+import json
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rbench.cli.terms import Json, Kind
+
+if TYPE_CHECKING:
+    from rbench.signature import Parameter
+
+_WIDTH = 80
+
+
+def command(
+    kind: Kind,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, e.g. jpeg.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Show what a component takes and where it comes from."""
+    found = describe_component(kind, name)
+    typer.echo(json.dumps(found, indent=1) if as_json else _text(found))
+
+
+def describe_component(kind: str, name: str) -> dict[str, Any]:
+    """A component as JSON values."""
+    from rbench.registry import registry, split_name
+
+    component = registry(kind).get(name)
+    signature = component.signature(split_name(name)[1])
+    source = signature.source
+    return {
+        "kind": component.kind,
+        "name": name,
+        "written": component.written_names(),
+        "distribution": component.distribution,
+        "version": component.version,
+        "source_version": component.source_version,
+        "value": component.value,
+        "doc": component.doc,
+        "facts": component.facts(),
+        "parameters": [_parameter(p, in_name=p is source) for p in signature.parameters],
+        "more_parameters": signature.open,
+    }
+
+
+def _parameter(parameter: "Parameter", *, in_name: bool) -> dict[str, Any]:
+    from rbench.signature import describe, to_json
+
+    default = {} if parameter.required else {"default": to_json(parameter.default, parameter.name)}
+    return {
+        "name": parameter.name,
+        "type": describe(parameter.annotation),
+        "required": parameter.required,
+        **default,
+        "in_name": in_name,
+        "description": parameter.description,
+    }
+
+
+def _text(found: dict[str, Any]) -> str:
+    body = found["doc"].partition("\nArgs:")[0].strip()
+    paragraphs = [" ".join(p.split()) for p in body.split("\n\n")]
+    lines = [f"{found['kind']} {found['name']}    {found['distribution']} {found['version']} ({found['value']})"]
+    for paragraph in filter(None, paragraphs):
+        lines += ["", *textwrap.wrap(paragraph, _WIDTH)]
+    if found["parameters"]:
+        lines += ["", "parameters"]
+    for parameter in found["parameters"]:
+        lines += _parameter_lines(parameter)
+    if found["more_parameters"]:
+        lines += ["  ...and those of the item named after the colon"]
+    if found["facts"]:
+        lines += ["", "facts"]
+        for name, value in found["facts"].items():
+            text = f"{name}: {json.dumps(value)}"
+            lines += textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _parameter_lines(parameter: dict[str, Any]) -> list[str]:
+    where = ", written after the colon of the name" if parameter["in_name"] else ""
+    default = "required" if parameter["required"] else f"default {json.dumps(parameter['default'])}"
+    head = f"{parameter['name']}: {parameter['type']}, {default}{where}"
+    text = parameter["description"]
+    lines = textwrap.wrap(head, _WIDTH, initial_indent="  ", subsequent_indent="      ")
+    return lines + textwrap.wrap(text, _WIDTH, initial_indent="      ", subsequent_indent="      ")

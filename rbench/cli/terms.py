@@ -1,0 +1,21 @@
+"""Options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Suite = Annotated[Path, typer.Argument(metavar="SUITE", help="The suite file (YAML).", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override a field, e.g. attacks[0].steps=5. Repeatable."),
+]
+Only = Annotated[
+    str | None,
+    typer.Option(metavar="EXPR", help="Cells whose backbone/purifier/attack match a glob; commas mean or."),
+]
+Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most N samples.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Kind = Annotated[
+    str, typer.Argument(metavar="KIND", help="purifiers, backbones, datasets, attacks, ...", show_default=False)
+]

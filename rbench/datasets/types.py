@@ -1,0 +1,133 @@
+"""What every dataset is to rbench: labels, a reader of images, class names, where it came from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rbench.errors import InputError
+
+Labels = NDArray[np.int64]
+Ids = NDArray[np.int64]
+Images = NDArray[np.float32]
+Reader = Callable[[Ids], Images]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images in a fixed order; the id of a sample is its place in that order.
+
+    Labels are checked here, images whenever they are read, so a wrong dataset stops with one line whichever
+    component, ours or a plug-in's, made it.
+
+    Attributes:
+        labels: [N] int64 class numbers from 0; any integer array is accepted.
+        read: ids to float32 images [B, C, H, W] in [0, 1], all of one shape.
+        classes: a name per class number, or nothing where names are not known.
+        provenance: what a record says about the origin; `source` is what errors call the dataset.
+    """
+
+    labels: Labels
+    read: Reader
+    classes: tuple[str, ...] = ()
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", check_labels(self.labels, self.source))
+        object.__setattr__(self, "_read", self.read)
+        object.__setattr__(self, "read", self._checked)
+        if self.classes:
+            self.require_classes(len(self.classes))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def source(self) -> str:
+        """What errors call this dataset: a file, a folder or a name."""
+        return self.provenance.get("source", "dataset")
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W), that of the first image; every other one must have it too."""
+        first = self._raw(np.zeros(1, np.int64))
+        check_images(first, [0], self.source)
+        return (int(first.shape[1]), int(first.shape[2]), int(first.shape[3]))
+
+    def require_classes(self, count: int) -> None:
+        """Refuses labels that a model with `count` logits cannot answer."""
+        wrong = np.flatnonzero(self.labels >= count)
+        if len(wrong):
+            raise InputError(
+                f"{self.source}: labels: sample {wrong[0]} has label {self.labels[wrong[0]]}, but there are "
+                f"{count} classes; labels go from 0 to {count - 1}"
+            )
+
+    def _raw(self, ids: Ids) -> Images:
+        images: Images = self.__dict__["_read"](ids)
+        return images
+
+    def _checked(self, ids: Sequence[int] | Ids) -> Images:
+        wanted = np.asarray(ids, np.int64)
+        images = self._raw(wanted)
+        check_images(images, wanted.tolist(), self.source)
+        if images.shape[1:] != self.shape:
+            raise InputError(
+                f"{self.source}: images: sample {wanted[0]} has shape {images.shape[1:]}, the first sample "
+                f"{self.shape}; all images of a dataset must have one shape (size and crop make it so)"
+            )
+        return images
+
+
+def check_labels(labels: object, source: str) -> Labels:
+    """The labels as int64 [N], or an error that names the first offending sample."""
+    found = np.asarray(labels)
+    if found.dtype == object or not np.issubdtype(found.dtype, np.integer):
+        example = f" (the first is {found.ravel().tolist()[0]!r})" if found.size else ""
+        if found.size or found.dtype.kind in "OUS":
+            raise InputError(
+                f"{source}: labels: {found.dtype} values{example} are no class numbers; store integers from 0 up"
+            )
+    if found.ndim != 1:
+        raise InputError(
+            f"{source}: labels: shape {found.shape}, expected one class number per image, shape (N,); "
+            "one-hot rows become numbers with argmax(1)"
+        )
+    if not len(found):
+        raise InputError(f"{source}: labels: no samples; an accuracy of nothing is undefined, give at least one image")
+    if int(found.max()) > np.iinfo(np.int64).max or (negative := np.flatnonzero(found < 0)).size:
+        first = int(negative[0]) if int(found.max()) <= np.iinfo(np.int64).max else int(found.argmax())
+        raise InputError(f"{source}: labels: sample {first} has label {found[first]}; class numbers go from 0 up")
+    return found.astype(np.int64)
+
+
+def check_images(images: object, ids: Sequence[int], source: str) -> None:
+    """Refuses anything but finite float32 images [B, C, H, W] in [0, 1]; names the first offending sample."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.float32 or images.ndim != 4:
+        found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
+        raise InputError(f"{source}: images: expected a float32 array [B, C, H, W], found {found}")
+    if len(images) != len(ids) or 0 in images.shape[1:]:
+        raise InputError(f"{source}: images: shape {images.shape} for {len(ids)} samples")
+    low, high = images.min((1, 2, 3)), images.max((1, 2, 3))
+    bad = np.flatnonzero(~((low >= 0) & (high <= 1)))
+    if len(bad):
+        refuse_range(source, ids[int(bad[0])], float(low[bad[0]]), float(high[bad[0]]))
+
+
+def refuse_range(source: str, sample: int, low: float, high: float) -> None:
+    """The error for pixels outside [0, 1], with the likely cause and its cure."""
+    if not np.isfinite([low, high]).all():
+        raise InputError(
+            f"{source}: images: sample {sample} has NaN or infinite pixels; repair or leave out the sample"
+        )
+    if low < 0:
+        cure = "undo the normalisation (x * std + mean); backbones normalise inside"
+    elif high > 2:
+        cure = "divide by 255, or store them as uint8"
+    else:
+        cure = "scale or clip them into it"
+    raise InputError(
+        f"{source}: images: sample {sample} has values from {low:g} to {high:g}; pixels must be in [0, 1]: {cure}"
+    )

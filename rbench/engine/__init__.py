@@ -1,0 +1,1 @@
+"""The engine: defended model, oracle, driver, judge and runner."""

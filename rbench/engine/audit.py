@@ -1,0 +1,180 @@
+"""The audit before any attack: what the defended model really does, on a few samples, believed over what it declares."""
+
+import math
+import pickle
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rbench.engine.defended import DefendedModel, state_hash
+from rbench.engine.losses import cross_entropy
+from rbench.engine.noise import Noise
+from rbench.errors import CellFailed
+
+SAMPLES = 16
+REPEATS = 5
+DIFFERS = 1e-4
+"""Logits that differ by more than this are different (EVALUATION section 4, `randomised`)."""
+
+_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+_TORCH_OWN = frozenset(vars(nn.Module()))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was measured of a defended model.
+
+    Attributes:
+        classes: width of the logits.
+        declared_random: the purifier says it is stochastic.
+        random: repeated evaluations with fresh noise differ.
+        repeat_difference: largest difference of logits over 5 repeats.
+        reproducible: the same noise gives the same logits.
+        batch_difference: largest difference of logits between orders and splits of the batch.
+        not_logits: `probabilities`, `log-probabilities` or None.
+        reaches_input: the graph of the exact path reaches the input.
+        zero_gradient_share: share of samples whose exact gradient is zero.
+        non_finite_gradient_share: share of samples with a NaN or infinite entry in the exact gradient.
+    """
+
+    classes: int
+    declared_random: bool
+    random: bool
+    repeat_difference: float
+    reproducible: bool
+    batch_difference: float
+    not_logits: str | None
+    reaches_input: bool
+    zero_gradient_share: float
+    non_finite_gradient_share: float
+
+    @property
+    def batch_dependent(self) -> bool:
+        """Whether a sample's logits depend on who else is in the batch."""
+        return self.batch_difference > DIFFERS
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the exact path tells an attacker anything."""
+        return self.reaches_input and self.zero_gradient_share < 0.5
+
+
+def audit(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise) -> Audit:
+    """Measures a defended model on up to 16 samples.
+
+    Raises:
+        CellFailed: the purifier changes its input or remembers earlier calls, logits are not finite, or a label is no class.
+    """
+    x, y, ids = x[:SAMPLES], y[:SAMPLES], ids[:SAMPLES]
+    before = x.clone()
+    first = _logits(model, x, ids, noise, draw=0)
+    if not torch.equal(before, x):
+        raise CellFailed(f"purifier '{model.name}' modifies its input in place; let it return a new tensor")
+    if not torch.isfinite(first).all():
+        broken = ids[~torch.isfinite(first).all(1)].tolist()
+        raise CellFailed(f"sample {broken[0]}: logits are NaN or infinite on the clean image", broken)
+    memory = remembered(model)
+    reproducible = _differ(first, _logits(model, x, ids, noise, draw=0)) <= DIFFERS
+    if not reproducible and remembered(model) != memory:
+        _refuse_stateful(model)
+    repeats = [first, *(_logits(model, x, ids, noise, draw=d) for d in range(1, REPEATS))]
+    spread = max(_differ(a, b) for a in repeats for b in repeats)
+    if reproducible:
+        _refuse_memory(model, x, ids, noise)
+    if int(y.max()) >= first.shape[1]:
+        raise CellFailed(f"label {int(y.max())} is no class of a backbone with {first.shape[1]} logits")
+    zero, broken_share, reaches = _gradient(model, x, y, ids, noise)
+    return Audit(
+        classes=first.shape[1],
+        declared_random=bool(getattr(model.purifier, "stochastic", False)),
+        random=spread > DIFFERS or not reproducible,
+        repeat_difference=spread,
+        reproducible=reproducible,
+        batch_difference=_batch_difference(model, x, ids, noise, first) if reproducible else 0.0,
+        not_logits=_not_logits(first),
+        reaches_input=reaches,
+        zero_gradient_share=zero,
+        non_finite_gradient_share=broken_share,
+    )
+
+
+def _logits(model: DefendedModel, x: Tensor, ids: Tensor, noise: Noise, *, draw: int) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = model(x, noise.of("audit", ids, x.device, draw=draw))
+    return logits
+
+
+def _differ(a: Tensor, b: Tensor) -> float:
+    difference = float((a - b).abs().max())
+    return math.inf if math.isnan(difference) else difference
+
+
+def _refuse_memory(model: DefendedModel, x: Tensor, ids: Tensor, noise: Noise) -> None:
+    """Shows the model other images and asks again: the same noise must give the same answer."""
+    state = state_hash(model)
+    reference = _logits(model, x, ids, noise, draw=0)
+    for draw in range(3):
+        _logits(model, 1 - x, ids, noise, draw=draw)
+        if _differ(reference, _logits(model, x, ids, noise, draw=0)) > DIFFERS:
+            _refuse_stateful(model)
+    if state_hash(model) != state:
+        raise CellFailed(f"'{model.name}' or its backbone changes its parameters or buffers when called in eval mode")
+
+
+def _refuse_stateful(model: DefendedModel) -> None:
+    raise CellFailed(
+        f"purifier '{model.name}' keeps state between calls: the same image and noise gave another answer after it was called again"
+    )
+
+
+def remembered(model: DefendedModel) -> bytes:
+    """Everything picklable that the modules keep beside parameters: buffers and plain attributes, private generators left out."""
+    kept = [state_hash(model).encode()]
+    for name, module in model.named_modules():
+        for key, attribute in sorted(vars(module).items()):
+            if (key.startswith("_") and key in _TORCH_OWN) or isinstance(attribute, _GENERATORS) or module is model:
+                continue
+            try:
+                kept.append(f"{name}.{key}".encode() + pickle.dumps(attribute))
+            except Exception:
+                continue
+    return b"".join(kept)
+
+
+def _batch_difference(model: DefendedModel, x: Tensor, ids: Tensor, noise: Noise, reference: Tensor) -> float:
+    if len(x) < 2:
+        return 0.0
+    order = torch.arange(len(x) - 1, -1, -1, device=x.device)
+    turned = _logits(model, x[order], ids[order], noise, draw=0)[order]
+    half = len(x) // 2
+    halves = [_logits(model, x[part], ids[part], noise, draw=0) for part in (slice(0, half), slice(half, None))]
+    scale = max(1.0, float(reference.abs().max()))
+    return max(_differ(reference, turned), _differ(reference, torch.cat(halves))) / scale
+
+
+def _not_logits(logits: Tensor) -> str | None:
+    """Names outputs that are (log-)probabilities: attacks lose their gradient to saturation there."""
+    total = logits.sum(1)
+    if bool((logits >= -1e-5).all()) and torch.allclose(total, torch.ones_like(total), rtol=0.0, atol=1e-5):
+        return "probabilities"
+    total = logits.exp().sum(1)
+    if bool((logits <= 1e-5).all()) and torch.allclose(total, torch.ones_like(total), rtol=0.0, atol=1e-5):
+        return "log-probabilities"
+    return None
+
+
+def _gradient(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise) -> tuple[float, float, bool]:
+    point = x.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        losses = cross_entropy(model(point, noise.of("audit", ids, x.device)), y)
+    gradient = None
+    if losses.requires_grad:
+        (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
+    if gradient is None:
+        return 1.0, 0.0, False
+    flat = gradient.flatten(1)
+    broken = ~torch.isfinite(flat).all(1)
+    return float((flat == 0).all(1).float().mean()), float(broken.float().mean()), True

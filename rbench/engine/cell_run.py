@@ -1,0 +1,225 @@
+"""One cell from its first chunk to its record; whatever goes wrong becomes a state of the record."""
+
+import hashlib
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from rbench.attacks.types import ExternalAttack
+from rbench.engine.audit import SAMPLES
+from rbench.engine.components import Components, order, read_batch
+from rbench.engine.defended import state_hash
+from rbench.engine.evaluation import Evaluated, Protocol, Setup, describe, evaluate_chunk, join, set_up
+from rbench.engine.outcome import Outcome, conclude
+from rbench.engine.resume import cell_document
+from rbench.errors import CellFailed, RbenchError
+from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, PurifierPart, Record, ThreatPart
+from rbench.results.record import Protocol as ProtocolPart
+from rbench.results.store import RunFolder
+from rbench.suite.cell import Cell
+
+CHUNK_BATCHES = 2
+"""Batches per chunk of our own attacks: what a kill can cost."""
+
+KEPT_SIDE = 64
+"""Up to this many pixels a side all adversarial images are kept, above only those that fooled (DESIGN section 7)."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What running a cell needs beside the cell.
+
+    Attributes:
+        components: loaded models, data and attacks.
+        folder: where chunks and results go.
+        images: which adversarial images are stored.
+        batch_size: samples at once for our own attacks.
+        on_done: called with the number of samples that are done.
+    """
+
+    components: Components
+    folder: RunFolder
+    images: str
+    batch_size: int
+    on_done: Callable[[int], None]
+
+
+def protocol_of(cell: Cell, batch_size: int) -> Protocol:
+    """The cell's protocol in the engine's terms."""
+    return Protocol(
+        norm=cell.norm,
+        eps=cell.eps.value,
+        gradient=cell.gradient,
+        eot=cell.eot,
+        draws=cell.draws,
+        decide=cell.decide,
+        seed=cell.seed,
+        batch_size=batch_size,
+    )
+
+
+def run_cell(cell: Cell, work: Work) -> Record:
+    """Runs what is missing of a cell and writes its results.
+
+    A rule of judging that is broken, and any exception of a model or an attack, becomes a failed record with the sample ids where they
+    are known; it is never counted as robust or as fooled.
+    """
+    started = time.monotonic()
+    try:
+        record, outcome, images = _evaluate(cell, work, started)
+    except CellFailed as error:
+        record = blank(cell, "failed", str(error), error.sample_ids)
+    except RbenchError:
+        raise
+    except Exception as error:
+        record = blank(cell, "failed", f"{type(error).__name__}: {error}", ())
+    else:
+        work.folder.finish(record, outcome.samples, images)
+        return record
+    work.folder.finish(record)
+    return record
+
+
+def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Record:
+    """A record without figures."""
+    return Record.model_validate(
+        {
+            **_parts(cell),
+            "status": status,
+            "error": error,
+            "failed_samples": samples,
+            "protocol": ProtocolPart(draws=cell.draws, decide=cell.decide, seed=cell.seed),
+            "provenance": _versions(),
+        }
+    )
+
+
+def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, tuple[np.ndarray, np.ndarray] | None]:
+    components = work.components
+    dataset, attack = components.dataset(cell.dataset), components.attack(cell.attack)
+    ids = order(dataset, cell.slice)
+    model = components.defended(cell.backbone, cell.purifier)
+    before = state_hash(model)
+    first = read_batch(dataset, ids[:SAMPLES], components.device)
+    setup = set_up(model, attack, protocol_of(cell, work.batch_size), first, components.source(attack))
+    size = attack.batch_size if isinstance(attack, ExternalAttack) else CHUNK_BATCHES * work.batch_size
+    parts = _finished(work, cell, ids)
+    for start in range(0, len(ids), size):
+        stop = min(start + size, len(ids))
+        if any(a <= start and stop <= b for a, b in parts):
+            continue
+        evaluated = _chunk(setup, work, dataset, ids[start:stop])
+        work.folder.write_chunk(cell.id, start, stop, evaluated.arrays, evaluated.counts)
+        parts[start, stop] = evaluated
+    if state_hash(model) != before:
+        raise CellFailed("the parameters or buffers of the defended model changed during the attack")
+    whole = join([parts[span] for span in sorted(parts)])
+    outcome = conclude(setup, whole)
+    record = _record(cell, setup, whole, outcome, data_hash=_data_hash(dataset, ids), weights=before, started=started)
+    return record, outcome, _kept(whole, outcome, work.images)
+
+
+def _chunk(setup: Setup, work: Work, dataset: Any, ids: np.ndarray) -> Evaluated:
+    spent, clock = setup.model.meter.totals(), time.monotonic()
+    evaluated = evaluate_chunk(setup, *read_batch(dataset, ids, work.components.device), work.on_done)
+    cost = {name: count - spent[name] for name, count in setup.model.meter.totals().items()}
+    return Evaluated(evaluated.arrays, {**evaluated.counts, **cost, "seconds": time.monotonic() - clock})
+
+
+def _finished(work: Work, cell: Cell, ids: np.ndarray) -> dict[tuple[int, int], Evaluated]:
+    """Chunks of an earlier run that cover the slice without overlap."""
+    found: dict[tuple[int, int], Evaluated] = {}
+    end = 0
+    for chunk in sorted(work.folder.read_chunks(cell.id)[0], key=lambda c: c.start):
+        same = np.array_equal(chunk.arrays.get("sample", ()), ids[chunk.start : chunk.stop])
+        if chunk.start >= end and same:
+            found[chunk.start, chunk.stop] = Evaluated(chunk.arrays, chunk.meta)
+            end = chunk.stop
+            work.on_done(chunk.stop - chunk.start)
+    return found
+
+
+def _data_hash(dataset: Any, ids: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(ids), 256):
+        part = ids[start : start + 256]
+        digest.update(np.ascontiguousarray(dataset.read(part), dtype=np.float32).tobytes())
+        digest.update(dataset.labels[part].astype(np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def _kept(whole: Evaluated, outcome: Outcome, images: str) -> tuple[np.ndarray, np.ndarray] | None:
+    pixels, ids = whole.arrays["images"], whole.arrays["sample"]
+    policy = ("all" if max(pixels.shape[2:]) <= KEPT_SIDE else "fooled") if images == "auto" else images
+    if policy == "none":
+        return None
+    if policy == "all":
+        return pixels, ids
+    fooled = outcome.samples["robust"] < 1
+    return pixels[fooled], ids[fooled]
+
+
+def _parts(cell: Cell) -> dict[str, Any]:
+    return {
+        "cell": cell_document(cell),
+        "dataset": DatasetPart(name=cell.dataset.name, label=cell.dataset.label, samples=0),
+        "threat": ThreatPart(norm=cell.norm, eps_text=cell.eps.text, eps=cell.eps.value),
+        "backbone": BackbonePart(label=cell.backbone.label, name=cell.backbone.name, params=cell.backbone.params),
+        "purifier": PurifierPart(label=cell.purifier.label, name=cell.purifier.name, params=cell.purifier.params),
+        "attack": AttackPart(
+            label=cell.attack.label,
+            name=cell.attack.name,
+            params=cell.attack.params,
+            gradient_requested=cell.gradient,
+            eot=cell.eot,
+        ),
+    }
+
+
+def _record(
+    cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, data_hash: str, weights: str, started: float
+) -> Record:
+    parts = _parts(cell)
+    changes = {"samples": len(whole.arrays["sample"]), "sha256": data_hash, "classes": setup.audit.classes}
+    names = ("forwards", "backwards", "purifier_passes", "queries")
+    cost = {name: int(whole.counts[name]) for name in names}
+    return Record.model_validate(
+        {
+            **parts,
+            "status": "done",
+            "dataset": parts["dataset"].model_copy(update=changes),
+            "purifier": parts["purifier"].model_copy(update={"stochastic": setup.random}),
+            "attack": parts["attack"].model_copy(update={"gradient": setup.path, "eot": setup.oracle.eot}),
+            "protocol": ProtocolPart(draws=setup.judge.draws, decide=cell.decide, seed=cell.seed),
+            "summary": outcome.summary,
+            "cost": Cost(**cost, seconds=round(float(whole.counts["seconds"]), 3)),
+            "flags": outcome.flags,
+            "audit": describe(setup),
+            "result_hash": outcome.result_hash,
+            "provenance": {
+                **_versions(),
+                "device": str(next(setup.model.parameters(), torch.empty(0)).device),
+                "threads": torch.get_num_threads(),
+                "weights_sha256": weights,
+                "images_sha256": outcome.images_hash,
+                "last_run_seconds": round(time.monotonic() - started, 3),
+            },
+        }
+    )
+
+
+def _versions() -> dict[str, Any]:
+    packages = {name: version(name) for name in ("rbench", "torch", "torchvision", "numpy")}
+    return {
+        **packages,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

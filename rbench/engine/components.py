@@ -1,0 +1,95 @@
+"""The components of a run, each made once."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rbench.attacks.types import Attack, IterativeAttack
+from rbench.datasets.types import Dataset
+from rbench.engine.defended import DefendedModel
+from rbench.errors import InputError
+from rbench.registry import load
+from rbench.suite.cell import Cell, Part, Slice
+
+
+@dataclass
+class Components:
+    """Loads what cells name; asking twice gives the same object.
+
+    Attributes:
+        device: where models live.
+    """
+
+    device: torch.device
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    def dataset(self, part: Part) -> Dataset:
+        """The data set."""
+        found: Dataset = self._once("dataset", part.name, part.params)
+        return found
+
+    def attack(self, part: Part) -> Attack:
+        """The attack."""
+        found: Attack = self._once("attack", part.name, part.params)
+        return found
+
+    def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
+        """The purifier in front of the backbone, on the device."""
+        modules = self._module("purifier", purifier.name, purifier.params), self._backbone(backbone)
+        return DefendedModel(*modules, name=purifier.label)
+
+    def source(self, attack: Attack) -> DefendedModel | None:
+        """The bare backbone that a transfer attack crafts on; None for every other attack."""
+        if not isinstance(attack, IterativeAttack) or attack.source is None:
+            return None
+        identity = self._module("purifier", "identity", {})
+        return DefendedModel(identity, self._module("backbone", attack.source, {}), name="identity")
+
+    def _backbone(self, part: Part) -> nn.Module:
+        return self._module("backbone", part.name, part.params)
+
+    def _module(self, kind: str, name: str, params: dict[str, Any]) -> nn.Module:
+        module: nn.Module = self._once(kind, name, params)
+        if not isinstance(module, nn.Module):
+            raise InputError(f"{kind} '{name}' is no torch.nn.Module (got {type(module).__name__})")
+        return module.to(self.device)
+
+    def _once(self, kind: str, name: str, params: dict[str, Any]) -> Any:
+        key = json.dumps([kind, name, params], sort_keys=True)
+        if key not in self._made:
+            self._made[key] = load(kind, name, params)
+        return self._made[key]
+
+
+def order(dataset: Dataset, chosen: Slice) -> np.ndarray:
+    """The sample ids of a slice: the first after a permutation, in ascending order, int64.
+
+    Raises:
+        InputError: the data set has fewer samples.
+    """
+    count = len(dataset.labels)
+    wanted = count if chosen.samples is None else chosen.samples
+    if wanted > count:
+        raise InputError(f"dataset.samples: {wanted} asked for, but the data set has {count}")
+    ids = np.arange(count) if chosen.shuffle is False else np.random.default_rng(chosen.shuffle).permutation(count)
+    return np.sort(ids[:wanted]).astype(np.int64)
+
+
+def read_batch(dataset: Dataset, ids: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, labels and ids of some samples, on the device."""
+    images = torch.from_numpy(np.ascontiguousarray(dataset.read(ids), dtype=np.float32))
+    labels = torch.from_numpy(dataset.labels[ids].astype(np.int64))
+    return images.to(device), labels.to(device), torch.from_numpy(ids).to(device)
+
+
+def preload(cells: Sequence[Cell], components: Components) -> None:
+    """Makes every component of the cells, so that a bad one stops the run before anything is computed."""
+    for cell in cells:
+        components.source(components.attack(cell.attack))
+        components.defended(cell.backbone, cell.purifier)
+        order(components.dataset(cell.dataset), cell.slice)

@@ -1,0 +1,115 @@
+"""The defended model: backbone after purifier, frozen, with every pass counted and no way for noise to leak."""
+
+import hashlib
+import inspect
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rbench.engine.noise import SampleNoise
+from rbench.errors import CellFailed
+
+
+@dataclass
+class Meter:
+    """What was spent, in images (a batch of 8 is 8 passes)."""
+
+    forwards: int = 0
+    backwards: int = 0
+    purifier_passes: int = 0
+    queries: int = 0
+
+    def totals(self) -> dict[str, int]:
+        """The counts by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Puts a module in eval mode and takes its parameters out of every gradient, in place."""
+    return module.eval().requires_grad_(requires_grad=False)
+
+
+def state_hash(module: nn.Module) -> str:
+    """sha256 of all parameters and buffers, by name, including the modes of the submodules."""
+    digest = hashlib.sha256()
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(data.tobytes())
+    digest.update(str([name for name, part in module.named_modules() if part.training]).encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def global_generators(seed: int, device: torch.device) -> Iterator[None]:
+    """Runs a block under seeded global generators (torch, NumPy, Python) and gives the old states back."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    devices = [device.index or 0] if device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            random.seed(seed)
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+class DefendedModel(nn.Module):
+    """Purifier, then backbone; both frozen here.
+
+    A batch of one is shown twice, since one image picks other kernels than many and so other logits.
+
+    Args:
+        purifier: [B, C, H, W] in [0, 1] to the same; its `forward` may take `noise`.
+        backbone: [B, C, H, W] in [0, 1] to logits [B, classes].
+        name: what errors call the purifier.
+    """
+
+    def __init__(self, purifier: nn.Module, backbone: nn.Module, *, name: str = "purifier") -> None:
+        super().__init__()
+        self.purifier = freeze(purifier)
+        self.backbone = freeze(backbone)
+        self.name = name
+        self.meter = Meter()
+        self.accepts_noise = "noise" in inspect.signature(purifier.forward).parameters
+        self.surrogate = getattr(purifier, "surrogate", None)
+
+    def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:
+        """The purified images [B, C, H, W]; refuses a purifier that writes to its input or changes the shape."""
+        if len(x) == 1:
+            return self.purify(torch.cat([x, x]), noise.padded())[:1]
+        self.meter.purifier_passes += len(x)
+        version = x._version
+        if self.accepts_noise:
+            purified = self.purifier(x, noise=noise)
+        else:
+            with global_generators(noise.global_seed(), x.device):
+                purified = self.purifier(x)
+        if x._version != version:
+            raise CellFailed(f"purifier '{self.name}' modifies its input in place; let it return a new tensor")
+        if not isinstance(purified, Tensor) or purified.shape != x.shape:
+            found = tuple(purified.shape) if isinstance(purified, Tensor) else type(purified).__name__
+            raise CellFailed(f"purifier '{self.name}' returned {found}, not images of shape {tuple(x.shape)}")
+        return purified
+
+    def classify(self, images: Tensor) -> Tensor:
+        """The backbone's logits [B, classes] of (purified) images."""
+        if len(images) == 1:
+            return self.classify(torch.cat([images, images]))[:1]
+        self.meter.forwards += len(images)
+        logits = self.backbone(images)
+        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise CellFailed(f"the backbone returned {found}, not logits of shape ({len(images)}, classes)")
+        return logits
+
+    def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:
+        """Logits [B, classes] of the purified images."""
+        return self.classify(self.purify(x, noise))

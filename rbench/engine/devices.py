@@ -1,0 +1,25 @@
+"""Where the engine computes."""
+
+import torch
+
+from rbench.errors import InputError, MissingError
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """The device behind `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        InputError: no such name.
+        MissingError: a GPU was asked for and there is none.
+    """
+    if wanted == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if wanted == "cpu":
+        return torch.device("cpu")
+    kind, _, number = wanted.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()):
+        raise InputError(f"--device: no such device (got '{wanted}'). Use auto, cpu, cuda or cuda:N")
+    index, count = int(number or 0), torch.cuda.device_count()
+    if index >= count:
+        raise MissingError(f"--device: '{wanted}' asked for, but torch sees {count} CUDA devices. Use --device cpu")
+    return torch.device("cuda", index)

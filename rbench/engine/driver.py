@@ -1,0 +1,231 @@
+"""The driver: the one loop of all our own attacks.
+
+It asks the oracle, calls `update`, lets fooled and finished samples leave and refills the batch. Early exit, compaction, restarts and the
+count of queries are written once, here.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rbench.attacks.types import IterativeAttack
+from rbench.engine.answer import Answer, Threat
+from rbench.engine.judge import Judge
+from rbench.engine.losses import usable
+from rbench.engine.noise import Noise
+from rbench.engine.oracle import Oracle
+
+REFILL_SHARE = 0.1
+"""Share of free slots at which new samples enter the batch (PERFORMANCE, way 1)."""
+
+
+@dataclass
+class Proposals:
+    """What an attack offers to the judge, per sample, and what was seen on the way."""
+
+    x: Tensor  # [N, C, H, W] the best point seen
+    loss_first: Tensor  # [N] loss of the first query
+    loss_last: Tensor  # [N] loss at the best point seen
+    queries: Tensor  # [N] int64
+    zero_gradients: Tensor  # [N] int64 queries whose gradient was all zero
+    zero_at_start: Tensor  # [N] bool
+    seen_fooled: int  # times the oracle's own noise said "fooled"
+    confirmed: int  # times the judge's select draws agreed on at least one draw
+
+
+@dataclass
+class _Slots:
+    """The active batch: row b of every tensor belongs to sample `index[b]`."""
+
+    index: Tensor  # [B] row in the problem
+    restart: Tensor  # [B]
+    step: Tensor  # [B] updates done in this restart
+    state: Any
+
+    def keep(self, mask: Tensor) -> "_Slots":
+        return _Slots(self.index[mask], self.restart[mask], self.step[mask], select_rows(self.state, mask))
+
+    def extend(self, more: "_Slots") -> "_Slots":
+        join = torch.cat
+        return _Slots(
+            join([self.index, more.index]),
+            join([self.restart, more.restart]),
+            join([self.step, more.step]),
+            join_rows(self.state, more.state),
+        )
+
+
+def select_rows(state: Any, mask: Tensor) -> Any:
+    """The rows of a state, a NamedTuple whose tensors have the batch as first axis."""
+    return type(state)(*(part[mask] if isinstance(part, Tensor) else part for part in state))
+
+
+def join_rows(first: Any, second: Any) -> Any:
+    """Two states, one below the other."""
+    pairs = zip(first, second, strict=True)
+    return type(first)(*(torch.cat([a, b]) if isinstance(a, Tensor) else a for a, b in pairs))
+
+
+class Driver:
+    """Runs one attack on one set of samples.
+
+    Args:
+        attack: the pair of functions.
+        oracle: what the attack may ask. For a blind or transfer attack it is not the defended model.
+        judge: confirms on its select draws; with `adaptive` false it is not asked before the end.
+        threat: radius of every sample.
+        noise: the root of the cell's randomness.
+        batch_size: slots of the active batch.
+        adaptive: whether the attacker may learn from the defended model that a sample is fooled.
+        on_done: called with the number of samples that have just left.
+    """
+
+    def __init__(
+        self,
+        attack: IterativeAttack,
+        oracle: Oracle,
+        judge: Judge,
+        threat: Threat,
+        noise: Noise,
+        batch_size: int,
+        *,
+        adaptive: bool,
+        on_done: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self.attack = attack
+        self.oracle = oracle
+        self.judge = judge
+        self.threat = threat
+        self.noise = noise
+        self.batch_size = batch_size
+        self.adaptive = adaptive
+        self.on_done = on_done
+
+    def run(self, x: Tensor, y: Tensor, ids: Tensor, clean_select: Tensor) -> Proposals:
+        """Attacks the samples.
+
+        Args:
+            x: [N, C, H, W] clean images.
+            y: [N] true labels.
+            ids: [N] sample ids.
+            clean_select: [N] share of right select draws of the clean image; samples at 0 are fooled already and are left alone.
+        """
+        self.x, self.y, self.ids = x, y, ids
+        count, device = len(x), x.device
+        whole = torch.zeros(count, dtype=torch.int64, device=device)
+        self.out = Proposals(
+            x=x.clone(),
+            loss_first=torch.full((count,), torch.nan, device=device),
+            loss_last=torch.full((count,), torch.nan, device=device),
+            queries=whole.clone(),
+            zero_gradients=whole.clone(),
+            zero_at_start=whole.bool(),
+            seen_fooled=0,
+            confirmed=0,
+        )
+        self.best_share = torch.full((count,), 2.0, device=device)  # above 1: nothing seen yet
+        waiting = torch.nonzero(clean_select > 0)[:, 0].tolist()
+        self.on_done(count - len(waiting))
+        queue = deque((index, 0) for index in waiting)
+        slots: _Slots | None = None
+        while queue or slots is not None:
+            slots = self._refill(slots, queue)
+            slots = self._advance(slots, queue)
+        return self.out
+
+    def _refill(self, slots: _Slots | None, queue: deque[tuple[int, int]]) -> _Slots:
+        free = self.batch_size - (0 if slots is None else len(slots.index))
+        if slots is not None and (not queue or free < REFILL_SHARE * self.batch_size):
+            return slots
+        taken = [queue.popleft() for _ in range(min(free, len(queue)))]
+        for restart in sorted({r for _, r in taken}):
+            entered = self._enter([i for i, r in taken if r == restart], restart)
+            slots = entered if slots is None else slots.extend(entered)
+        assert slots is not None
+        return slots
+
+    def _enter(self, rows: list[int], restart: int) -> _Slots:
+        index = torch.tensor(rows, device=self.x.device)
+        threat = Threat(self.threat.norm, self.threat.eps[index])
+        noise = self.noise.of("attack", self.ids[index], self.x.device, draw=restart)
+        state = self.attack.init(self.x[index], self.y[index], threat, noise)
+        return _Slots(index, torch.full_like(index, restart), torch.zeros_like(index), state)
+
+    def _advance(self, slots: _Slots, queue: deque[tuple[int, int]]) -> _Slots | None:
+        """One query of every active sample; returns the slots that go on."""
+        last = slots.step >= self.attack.steps
+        if last.any():
+            ending = slots.keep(last)
+            answer = self._ask(ending, gradient=False)
+            fooled = self._consider(ending, answer)
+            self._leave(ending, fooled, queue)
+            slots = slots.keep(~last)
+        if not len(slots.index):
+            return None
+        answer = self._ask(slots, gradient=self.attack.asks == "gradient")
+        fooled = self._consider(slots, answer)
+        if fooled.any():
+            self.on_done(int(fooled.sum()))
+            stay = ~fooled
+            slots = slots.keep(stay)
+            if not len(slots.index):
+                return None
+            kept = None if answer.gradient is None else answer.gradient[stay]
+            answer = Answer(answer.logits[stay], answer.loss[stay], kept)
+        slots.state = self.attack.update(slots.state, answer)
+        slots.step = slots.step + 1
+        return slots
+
+    def _leave(self, ending: _Slots, fooled: Tensor, queue: deque[tuple[int, int]]) -> None:
+        again = ~fooled & (ending.restart + 1 < self.attack.restarts)
+        restarts = zip(ending.index[again].tolist(), ending.restart[again].tolist(), strict=True)
+        queue.extend((index, restart + 1) for index, restart in restarts)
+        self.on_done(int((~again).sum()))
+
+    def _ask(self, slots: _Slots, *, gradient: bool) -> Answer:
+        index = slots.index
+        y, ids, calls = self.y[index], self.ids[index], self.out.queries[index]
+        ask = self.oracle.gradient if gradient else self.oracle.logits
+        answer = ask(slots.state.x, y, ids, calls, self.attack.loss)
+        first = calls == 0
+        self.out.loss_first[index[first]] = answer.loss[first]
+        if answer.gradient is not None:
+            zero = (answer.gradient == 0).flatten(1).all(1)
+            self.out.zero_gradients[index] += zero.long()
+            self.out.zero_at_start[index[first]] = zero[first]
+        self.out.queries[index] = calls + 1
+        return answer
+
+    def _consider(self, slots: _Slots, answer: Answer) -> Tensor:
+        """Keeps the best point of every sample; returns which samples no select draw gets right any more, [B] bool.
+
+        A point that the attacker's own noise sees fooled is shown to the judge; the best is the one with the lowest share of right
+        select draws, then with the highest loss. A sample leaves only when no draw is right: leaving at half would stop short of
+        the lowest accuracy of a random defence.
+        """
+        index = slots.index
+        share = torch.ones(len(index), device=self.x.device)
+        seen = answer.logits.argmax(1) != self.y[index]
+        if self.adaptive and seen.any():
+            rows = index[seen]
+            predictions = self.judge.predictions(slots.state.x[seen], self.x[rows], self.ids[rows], "select")
+            share[seen] = (predictions == self.y[rows, None]).float().mean(1)
+            self.out.seen_fooled += int(seen.sum())
+            self.out.confirmed += int((share[seen] < 1).sum())
+        best = self.best_share[index]
+        loss = self.out.loss_last[index]
+        better = (share < best) | ((share == best) & ~(answer.loss <= loss))
+        rows = index[better]
+        self.best_share[rows] = share[better]
+        self.out.loss_last[rows] = answer.loss[better]
+        self.out.x[rows] = slots.state.x[better].detach()
+        return share == 0
+
+
+def loss_for(attack: IterativeAttack, classes: int) -> IterativeAttack:
+    """The attack with a loss that this number of classes allows (EVALUATION rule 1.10)."""
+    return replace(attack, loss=usable(attack.loss, classes))

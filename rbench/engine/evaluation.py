@@ -1,0 +1,224 @@
+"""One attack on one defended model, chunk by chunk: propose, check, judge."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack
+from rbench.engine.answer import Threat
+from rbench.engine.audit import Audit, audit
+from rbench.engine.ball import EXTERNAL_TOLERANCE, to_eight_bits, uniform_in_ball
+from rbench.engine.defended import DefendedModel, global_generators
+from rbench.engine.driver import Driver, Proposals, loss_for
+from rbench.engine.judge import Judge
+from rbench.engine.noise import Noise
+from rbench.engine.oracle import Oracle
+from rbench.engine.terms import GradientPath, Norm
+from rbench.errors import CellFailed, InputError
+from rbench.suite.cell import Decide, GradientChoice
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a cell is attacked and judged.
+
+    Attributes:
+        norm: norm of the ball.
+        eps: its radius on the [0, 1] pixel scale.
+        gradient: the gradient path; `auto` takes `exact` where it tells the attacker anything, else `bpda`.
+        eot: draws averaged per query of a random defence.
+        draws: draws of a random defence that are judged.
+        decide: how draws become a verdict.
+        seed: the root of all randomness.
+        batch_size: samples at once; changes only the speed of our own attacks.
+    """
+
+    norm: Norm
+    eps: float
+    gradient: GradientChoice = "auto"
+    eot: int = 1
+    draws: int = 8
+    decide: Decide = "mean"
+    seed: int = 0
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything a chunk needs, after the audit."""
+
+    model: DefendedModel
+    attack: Attack
+    protocol: Protocol
+    audit: Audit
+    path: GradientPath
+    oracle: Oracle
+    judge: Judge
+    noise: Noise
+
+    @property
+    def random(self) -> bool:
+        """Whether the defended model was seen to be random."""
+        return self.audit.random
+
+
+def set_up(
+    model: DefendedModel,
+    attack: Attack,
+    protocol: Protocol,
+    sample: tuple[Tensor, Tensor, Tensor],
+    source: DefendedModel | None = None,
+) -> Setup:
+    """Audits a defended model and fixes gradient path, EOT and draws by what was found.
+
+    Args:
+        model: the defended model.
+        attack: the attack.
+        protocol: the cell's protocol.
+        sample: (images, labels, ids) to audit on.
+        source: the model to craft on, for a transfer attack.
+
+    Raises:
+        InputError: the attack cannot work under this norm, or has no use for `eot`.
+        CellFailed: the defended model cannot be judged.
+    """
+    refuse_mismatch(attack, protocol)
+    noise = Noise(protocol.seed)
+    seen = audit(model, *sample, noise)
+    path: GradientPath
+    if source is not None:
+        path = "blind"
+    elif protocol.gradient == "auto":
+        path = "exact" if seen.differentiable else "bpda"
+    else:
+        path = protocol.gradient
+    eot = protocol.eot if seen.random and path != "blind" else 1
+    draws = protocol.draws if seen.random else 1
+    judge = Judge(model, protocol.norm, protocol.eps, draws, protocol.decide, noise, protocol.batch_size)
+    oracle = Oracle(source or model, path, eot=eot, noise=noise)
+    if isinstance(attack, IterativeAttack):
+        attack = loss_for(attack, seen.classes)
+    return Setup(model, attack, protocol, seen, path, oracle, judge, noise)
+
+
+def refuse_mismatch(attack: Attack, protocol: Protocol) -> None:
+    """Raises InputError where an attack cannot do what the protocol asks."""
+    if protocol.norm not in attack.norms:
+        raise InputError(f"the attack works under {', '.join(attack.norms)} (got {protocol.norm})")
+    if isinstance(attack, ExternalAttack) and protocol.eot > 1:
+        raise InputError(f"eot is for rbench's own attacks (got {protocol.eot}); use the attack's own eot_iter")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The evaluated samples i..j of a cell: arrays with one row per sample, and counts."""
+
+    arrays: Arrays
+    counts: dict[str, float]
+
+
+def evaluate_chunk(
+    setup: Setup, x: Tensor, y: Tensor, ids: Tensor, on_done: Callable[[int], None] = lambda count: None
+) -> Evaluated:
+    """Attacks and judges some samples.
+
+    Args:
+        setup: the audited cell.
+        x: [N, C, H, W] float32 clean images.
+        y: [N] int64 true labels.
+        ids: [N] int64 sample ids.
+        on_done: called with the number of samples that are done.
+
+    Raises:
+        CellFailed: an image, a logit or a proposal breaks a rule of judging.
+    """
+    judge, protocol = setup.judge, setup.protocol
+    untouched = x.clone()
+    clean_select = judge.predictions(x, x, ids, "select")
+    clean = judge.predictions(x, x, ids, "score") if setup.random else clean_select
+    noisy = judge.predictions(_noisy(setup, x, ids), x, ids, "score")
+    share = (clean_select == y[:, None]).float().mean(1)
+    proposals, tolerance = _propose(setup, x, y, ids, share, on_done)
+    if not torch.equal(x, untouched):
+        raise CellFailed("the attack or the model changed the clean images in place")
+    moved = judge.admit(proposals.x, x, ids, tolerance)
+    select = judge.predictions(proposals.x, x, ids, "select")
+    robust = judge.predictions(proposals.x, x, ids, "score") if setup.random else select
+    rounded = judge.predictions(to_eight_bits(proposals.x, x, protocol.eps, protocol.norm), x, ids, "score")
+    tensors = {
+        "sample": ids,
+        "label": y,
+        "clean_select": clean_select,
+        "clean_predictions": clean,
+        "noise_predictions": noisy,
+        "select_predictions": select,
+        "robust_predictions": robust,
+        "robust_8bit_predictions": rounded,
+        "distance": moved,
+        "loss_first": proposals.loss_first,
+        "loss_last": proposals.loss_last,
+        "queries": proposals.queries,
+        "zero_gradients": proposals.zero_gradients,
+        "zero_at_start": proposals.zero_at_start,
+        "images": proposals.x,
+    }
+    counts: dict[str, float] = {"proposed": proposals.seen_fooled, "confirmed": proposals.confirmed}
+    return Evaluated({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}, counts)
+
+
+def _noisy(setup: Setup, x: Tensor, ids: Tensor) -> Tensor:
+    """Uniform noise in the ball: the null calibration that every attack must beat."""
+    noise = setup.noise.of("calibration", ids, x.device)
+    eps = torch.full((len(x),), setup.protocol.eps, dtype=torch.float64, device=x.device)
+    return uniform_in_ball(x, eps, setup.protocol.norm, noise.normal(*x.shape[1:]), noise.uniform(*x.shape[1:]))
+
+
+def _propose(
+    setup: Setup, x: Tensor, y: Tensor, ids: Tensor, clean_share: Tensor, on_done: Callable[[int], None]
+) -> tuple[Proposals, float]:
+    protocol = setup.protocol
+    if isinstance(setup.attack, IterativeAttack):
+        eps = torch.full((len(x),), protocol.eps, dtype=torch.float64, device=x.device)
+        driver = Driver(
+            setup.attack,
+            setup.oracle,
+            setup.judge,
+            Threat(protocol.norm, eps),
+            setup.noise,
+            protocol.batch_size,
+            adaptive=setup.path != "blind",
+            on_done=on_done,
+        )
+        return driver.run(x, y, ids, clean_share), 0.0
+    module = setup.oracle.as_module(x, ids)
+    with global_generators(protocol.seed, x.device):
+        points = setup.attack.perturb(
+            module, x.clone(), y.clone(), protocol.norm, protocol.eps, setup.audit.classes, protocol.seed
+        )
+    on_done(len(x))
+    unknown = torch.full((len(x),), torch.nan, device=x.device)
+    none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    return Proposals(
+        points.detach(), unknown, unknown.clone(), none, none.clone(), none.bool(), 0, 0
+    ), EXTERNAL_TOLERANCE
+
+
+def join(chunks: list[Evaluated]) -> Evaluated:
+    """Chunks of one cell as one, rows in the order given."""
+    arrays = {name: np.concatenate([c.arrays[name] for c in chunks]) for name in chunks[0].arrays}
+    counts = {name: sum(c.counts.get(name, 0) for c in chunks) for name in chunks[0].counts}
+    return Evaluated(arrays, counts)
+
+
+def describe(setup: Setup) -> dict[str, Any]:
+    """The audit as JSON values, with what the attack had to change for this number of classes."""
+    found = asdict(setup.audit)
+    if isinstance(setup.attack, IterativeAttack):
+        return {**found, "loss": setup.attack.loss}
+    return {**found, **setup.attack.notes(setup.audit.classes)}

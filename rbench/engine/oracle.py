@@ -1,0 +1,184 @@
+"""The oracle: the one seam between attacks and defences. It alone knows gradient path, EOT, noise and cost."""
+
+import torch
+from torch import Tensor, nn
+
+from rbench.engine.answer import Answer
+from rbench.engine.defended import DefendedModel
+from rbench.engine.losses import LOSSES
+from rbench.engine.noise import Noise, SampleNoise
+from rbench.engine.terms import GradientPath, Loss
+from rbench.errors import CellFailed
+
+
+class StraightThrough(torch.autograd.Function):
+    """Forward: the purified image, to the bit. Backward: the gradient goes to the stand-in (BPDA, Athalye et al. 2018, section 4.1)."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, stand_in: Tensor, purified: Tensor) -> Tensor:  # noqa: ARG004
+        """Returns the purified image."""
+        return purified.clone()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004
+        """Hands the gradient to the stand-in unchanged."""
+        return grad_outputs[0], None
+
+
+class Oracle:
+    """Answers an attacker's queries about one defended model.
+
+    Args:
+        model: the defended model.
+        path: how the attacker differentiates the purifier. `exact` through it; `bpda` forward through it and backward through its
+            `surrogate`, or the identity; `blind` leaves it out.
+        eot: independent draws of the defence's noise whose loss gradients are averaged (Athalye et al. 2018, section 4.2).
+        noise: the root of the cell's randomness; the defence draws in the role `defence`, which no judge shares.
+    """
+
+    def __init__(self, model: DefendedModel, path: GradientPath, *, eot: int, noise: Noise) -> None:
+        self.model = model
+        self.path = path
+        self.eot = eot
+        self.noise = noise
+
+    def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:
+        """Logits [B, classes] of one draw, differentiable along the gradient path."""
+        if self.path == "blind":
+            return self.model.classify(x)
+        if self.path == "exact":
+            return self.model.classify(self.model.purify(x, noise))
+        with torch.no_grad():
+            purified = self.model.purify(x.detach(), noise)
+        stand_in = x if self.model.surrogate is None else self.model.surrogate(x)
+        return self.model.classify(StraightThrough.apply(stand_in, purified))
+
+    def logits(self, x: Tensor, y: Tensor, ids: Tensor, calls: Tensor, loss: Loss) -> Answer:
+        """Logits and loss without a gradient.
+
+        Args:
+            x: [B, C, H, W] points.
+            y: [B] true labels.
+            ids: [B] sample ids.
+            calls: [B] number of each sample's query, so that every query meets fresh noise.
+            loss: the loss to report.
+
+        Raises:
+            CellFailed: a logit is not finite.
+        """
+        total = _Mean()
+        self.model.meter.queries += len(x)
+        with torch.no_grad():
+            for draw in range(self.eot):
+                logits = self.forward(x, self._draw(x, ids, draw, calls))
+                total.add(logits, LOSSES[loss](logits, y), None)
+        return self._checked(total.answer(self.eot), ids)
+
+    def gradient(self, x: Tensor, y: Tensor, ids: Tensor, calls: Tensor, loss: Loss) -> Answer:
+        """Logits, loss and the gradient of the loss at `x`; arguments as in `logits`.
+
+        A purifier that cuts the graph gives a gradient of zeros: the attacker learns nothing, and the diagnostics say why.
+        Non-finite entries of a gradient are set to zero.
+
+        Raises:
+            CellFailed: a logit is not finite.
+        """
+        total = _Mean()
+        self.model.meter.queries += len(x)
+        for draw in range(self.eot):
+            with torch.enable_grad():
+                point = x.detach().requires_grad_()
+                logits = self.forward(point, self._draw(x, ids, draw, calls))
+                losses = LOSSES[loss](logits, y)
+            gradient = None
+            if losses.requires_grad:
+                self.model.meter.backwards += len(x)
+                (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
+            gradient = torch.zeros_like(x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)
+            total.add(logits.detach(), losses.detach(), gradient)
+        return self._checked(total.answer(self.eot), ids)
+
+    def as_module(self, origin: Tensor, ids: Tensor) -> nn.Module:
+        """The defended model as third-party attacks want it: an `nn.Module` whose backward follows the gradient path.
+
+        Such code does not say which sample a row is, so its noise is keyed by the row, the first of `ids` and the number of the call.
+
+        Args:
+            origin: [B, C, H, W] the clean images under attack, to name the sample behind a broken row.
+            ids: [B] their sample ids.
+        """
+        return OracleModule(self, origin, ids)
+
+    def _draw(self, x: Tensor, ids: Tensor, draw: int, calls: Tensor) -> SampleNoise:
+        return self.noise.of("defence", ids, x.device, draw=draw, calls=calls)
+
+    def _checked(self, answer: Answer, ids: Tensor) -> Answer:
+        refuse_non_finite(answer.logits, ids)
+        return answer
+
+
+class _Mean:
+    """Running sums over the EOT draws."""
+
+    def __init__(self) -> None:
+        self.logits: Tensor | None = None
+        self.loss: Tensor | None = None
+        self.gradient: Tensor | None = None
+
+    def add(self, logits: Tensor, loss: Tensor, gradient: Tensor | None) -> None:
+        self.logits = logits if self.logits is None else self.logits + logits
+        self.loss = loss if self.loss is None else self.loss + loss
+        if gradient is not None:
+            self.gradient = gradient if self.gradient is None else self.gradient + gradient
+
+    def answer(self, draws: int) -> Answer:
+        assert self.logits is not None
+        assert self.loss is not None
+        return Answer(self.logits / draws, self.loss / draws, None if self.gradient is None else self.gradient / draws)
+
+
+class OracleModule(nn.Module):
+    """See `Oracle.as_module`."""
+
+    def __init__(self, oracle: Oracle, origin: Tensor, ids: Tensor) -> None:
+        super().__init__()
+        self.model = oracle.model
+        self.oracle = oracle
+        self.origin = origin
+        self.ids = ids
+        self.calls = 0
+        self.eval()
+
+    def train(self, mode: bool = True) -> "OracleModule":  # noqa: ARG002, FBT001, FBT002
+        """Stays in eval mode, whatever third-party code asks."""
+        return super().train(mode=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of one fresh draw."""
+        first = int(self.ids[0])
+        rows = torch.arange(first, first + len(x), device=x.device)
+        self.calls += 1
+        self.model.meter.queries += len(x)
+        noise = self.oracle.noise.of("defence", rows, x.device, calls=torch.full_like(rows, self.calls))
+        logits = self.oracle.forward(x, noise)
+        if logits.requires_grad:
+            logits.register_hook(self._count)  # type: ignore[no-untyped-call]
+        if not torch.isfinite(logits).all():
+            refuse_non_finite(logits.detach(), self._nearest(x.detach()))
+        return logits
+
+    def _nearest(self, x: Tensor) -> Tensor:
+        """The ids of the clean images that the rows of `x` were made from."""
+        far = torch.cdist(x.flatten(1).nan_to_num(), self.origin.flatten(1))
+        return self.ids[far.argmin(1)]
+
+    def _count(self, gradient: Tensor) -> None:
+        self.model.meter.backwards += len(gradient)
+
+
+def refuse_non_finite(logits: Tensor, ids: Tensor) -> None:
+    """Raises CellFailed with the sample ids where a logit is NaN or infinite."""
+    broken = ~torch.isfinite(logits).all(1)
+    if broken.any():
+        samples = ids[broken].tolist()
+        raise CellFailed(f"sample {samples[0]}: logits are NaN or infinite while it was attacked", samples)

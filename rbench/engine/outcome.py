@@ -1,0 +1,144 @@
+"""From judged samples to figures, flags and a hash; pure functions of arrays."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rbench.attacks.types import ExternalAttack, IterativeAttack
+from rbench.engine.evaluation import Evaluated, Setup
+from rbench.engine.judge import value
+from rbench.results.record import Confirmation, Figure, Flag, Summary
+from rbench.results.statistics import accuracy
+
+SHARE = 0.01
+"""Flags speak from a share of samples above 1 % (EVALUATION section 4)."""
+
+HASHED = (
+    "sample",
+    "label",
+    "clean_predictions",
+    "noise_predictions",
+    "select_predictions",
+    "robust_predictions",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished cell says.
+
+    Attributes:
+        samples: the columns of `rbench.results.samples`.
+        summary: accuracies with intervals.
+        flags: doubts that this cell alone can raise.
+        result_hash: sha256 of what was decided about every sample. Costs and times are not in it, nor the pixels of the proposals, which
+            float kernels may round otherwise at another batch size.
+        images_hash: sha256 of the proposals, bit by bit.
+    """
+
+    samples: dict[str, np.ndarray]
+    summary: Summary
+    flags: tuple[Flag, ...]
+    result_hash: str
+    images_hash: str
+
+
+def conclude(setup: Setup, evaluated: Evaluated) -> Outcome:
+    """Draws the conclusions from all samples of a cell."""
+    arrays = evaluated.arrays
+    label = arrays["label"]
+    columns = {
+        "sample": arrays["sample"],
+        "label": label,
+        "clean": _value(arrays["clean_predictions"], label, setup),
+        "clean_select": _value(arrays["clean_select"], label, setup),
+        "noise": _value(arrays["noise_predictions"], label, setup),
+        "select": _value(arrays["select_predictions"], label, setup),
+        "robust": _value(arrays["robust_predictions"], label, setup),
+        "robust_8bit": _value(arrays["robust_8bit_predictions"], label, setup),
+        "clean_predictions": arrays["clean_predictions"],
+        "robust_predictions": arrays["robust_predictions"],
+        "distance": arrays["distance"],
+        "loss_first": arrays["loss_first"],
+        "loss_last": arrays["loss_last"],
+        "queries": arrays["queries"].astype(np.int32),
+    }
+    summary = Summary(
+        standard_accuracy=_figure(columns["clean"], arrays["clean_predictions"], label, setup),
+        noise_accuracy=_figure(columns["noise"], arrays["noise_predictions"], label, setup),
+        robust_accuracy=_figure(columns["robust"], arrays["robust_predictions"], label, setup),
+        robust_accuracy_8bit=_figure(columns["robust_8bit"], arrays["robust_8bit_predictions"], label, setup),
+        confirmed=Confirmation(
+            proposed=int(evaluated.counts["proposed"]), confirmed=int(evaluated.counts["confirmed"])
+        ),
+    )
+    hashes = array_hash(arrays, HASHED), array_hash(arrays, ("images",))
+    return Outcome(columns, summary, tuple(_flags(setup, columns, arrays)), *hashes)
+
+
+def _value(predictions: np.ndarray, label: np.ndarray, setup: Setup) -> np.ndarray:
+    decided = value(torch.from_numpy(predictions), torch.from_numpy(label), setup.protocol.decide)
+    return decided.numpy()
+
+
+def _figure(values: np.ndarray, predictions: np.ndarray, label: np.ndarray, setup: Setup) -> Figure:
+    draws_matter = setup.random and setup.protocol.decide == "mean"
+    found = accuracy(values, predictions == label[:, None] if draws_matter else None)
+    return Figure(value=found.value, low=found.low, high=found.high, n=found.n)
+
+
+def array_hash(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> str:
+    """sha256 over some arrays with their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name in names:
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> list[Flag]:
+    seen, found = setup.audit, []
+    if seen.random and not seen.declared_random:
+        found.append(Flag(name="randomised", value=_finite(seen.repeat_difference)))
+    if not seen.reproducible:
+        found.append(Flag(name="not-reproducible", detail="the same noise gave other logits"))
+    if seen.batch_dependent:
+        found.append(Flag(name="batch-dependent", value=_finite(seen.batch_difference)))
+    if seen.not_logits:
+        found.append(Flag(name="not-logits", detail=f"outputs are {seen.not_logits}"))
+    if setup.path == "exact" and not seen.reaches_input:
+        found.append(Flag(name="no-gradient-path", detail="the graph of the exact path does not reach the input"))
+    zero = _zero_share(setup, arrays)
+    if zero > SHARE:
+        found.append(Flag(name="zero-gradients", value=zero, detail=f"share of samples on the {setup.path} path"))
+    beaten = float(((columns["noise"] < 0.5) & (columns["robust"] >= 0.5)).mean())
+    if beaten > SHARE:
+        found.append(Flag(name="noise-wins", value=beaten, detail="one uniform draw from the ball beats this attack"))
+    if setup.random and setup.path != "blind" and not _averages(setup):
+        found.append(Flag(name="no-eot", detail="a random defence was attacked on single draws"))
+    if len(arrays["sample"]) < 100:
+        found.append(Flag(name="few-samples", value=float(len(arrays["sample"]))))
+    return found
+
+
+def _finite(number: float) -> float | None:
+    return number if np.isfinite(number) else None
+
+
+def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
+    """Share of attacked samples whose gradient was zero at the start; of audited ones where the attack is not ours."""
+    if isinstance(setup.attack, ExternalAttack):
+        return setup.audit.zero_gradient_share if setup.path == "exact" else 0.0
+    attacked = arrays["queries"] > 0
+    if setup.attack.asks != "gradient" or not attacked.any():
+        return 0.0
+    return float(arrays["zero_at_start"][attacked].mean())
+
+
+def _averages(setup: Setup) -> bool:
+    if isinstance(setup.attack, IterativeAttack):
+        return setup.oracle.eot > 1 or setup.attack.asks == "logits"
+    return setup.attack.averages_draws

@@ -1,0 +1,352 @@
+"""Names to components, from entry points: metadata first, source text second, imports last."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib import import_module
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from rbench.errors import InputError, MissingError, RbenchError
+from rbench.signature import ParameterError, Signature, nearest, show, static
+from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
+
+KINDS = ("purifier", "backbone", "dataset", "attack", "reporter", "executor")
+
+
+@dataclass(frozen=True)
+class Component:
+    """What is known of a component without importing it.
+
+    Attributes:
+        kind: `purifier`, `backbone`, ...
+        name: its name in suites, the part before the colon for a source.
+        distribution: the installed package that brings it.
+        version: of that package.
+        value: `module:attribute`.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    value: str
+    _signatures: dict[str | None, Signature] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def module(self) -> str:
+        """The module of the entry point."""
+        return self.value.partition(":")[0].strip()
+
+    @property
+    def attribute(self) -> str:
+        """The class or function in that module."""
+        return self.value.partition(":")[2].partition("[")[0].strip()
+
+    def load(self) -> Callable[..., Any]:
+        """Imports the component.
+
+        Raises:
+            InputError: it cannot be imported; names the distribution, its version and the cause.
+            MissingError: it needs a module that is not installed.
+        """
+        with self.blamed("import"):
+            found = import_module(self.module)
+            for part in self.attribute.split("."):
+                found = getattr(found, part)
+        if not callable(found):
+            raise InputError(f"{self._who} is no class or function: {self.value}")
+        return found
+
+    def signature(self, rest: str | None = None) -> Signature:
+        """Its parameters, read from the source; imported only if the source does not say.
+
+        Args:
+            rest: the text after the colon of a name, for sources whose items differ in their parameters.
+        """
+        if rest not in self._signatures:
+            self._signatures[rest] = self._signature(rest)
+        return self._signatures[rest]
+
+    def _signature(self, rest: str | None) -> Signature:
+        if rest is None:
+            with self.blamed("import"):
+                try:
+                    return static.signature(self.module, self.attribute)
+                except NotStaticError:
+                    return Signature.of(self.load())
+        own = self.signature()
+        hook = self.hook("parameters") if own.open else None
+        if hook is None:
+            return own
+        with self.blamed(f"describe {rest!r}"):
+            return own.merged(hook(rest))
+
+    def facts(self) -> dict[str, Any]:
+        """Literal class attributes (`stochastic`), or for a function its module's constants (`norms`)."""
+        try:
+            return static.facts(self.module, self.attribute)
+        except (NotStaticError, ModuleMissingError):
+            found = vars(self.load()) if isinstance(self.load(), type) else {}
+            return {k: v for k, v in found.items() if isinstance(v, str | int | float) and k[0] != "_"}
+
+    @cached_property
+    def doc(self) -> str:
+        """The docstring, possibly empty."""
+        try:
+            return static.docstring(self.module, self.attribute)
+        except (NotStaticError, ModuleMissingError):
+            return (self.load().__doc__ or "").strip()
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring; for a broken plug-in, why it cannot be used."""
+        try:
+            return self.doc.partition("\n")[0].strip()
+        except RbenchError as error:
+            return f"broken: {error}"
+
+    def items(self) -> tuple[str, ...]:
+        """The items of a source (`bundled:...`) if its signature lists them all."""
+        source = self.signature().source
+        if source is None or get_origin(source.annotation) is not Literal:
+            return ()
+        return tuple(map(str, get_args(source.annotation)))
+
+    def written_names(self) -> list[str]:
+        """How its name is written in suites: `jpeg`, `bundled:fashion-cnn`, `file:PATH`."""
+        source = self.signature().source
+        if source is None:
+            return [self.name]
+        return [f"{self.name}:{item}" for item in self.items() or (source.name.upper(),)]
+
+    @cached_property
+    def _source(self) -> Source | None:
+        with self.blamed("import"):
+            try:
+                return static.definition(self.module, self.attribute)[0]
+            except NotStaticError:
+                with contextlib.suppress(NotStaticError):
+                    return read(self.module)
+        return None
+
+    @property
+    def source_version(self) -> str:
+        """First 12 hex digits of the sha256 of its module's source text; `compiled` if there is none."""
+        return self._source.version if self._source else "compiled"
+
+    def hook(self, name: str) -> Callable[..., Any] | None:
+        """An optional module-level function beside the component (`files`, `parameters`)."""
+        module = self._source.name if self._source else self.module
+        if self._source is not None:
+            with contextlib.suppress(NotStaticError):
+                if name not in self._source.bindings:
+                    return None
+        with self.blamed("import"):
+            found = getattr(import_module(module), name, None)
+        return found if callable(found) else None
+
+    def call_hook(self, name: str, params: Mapping[str, Any]) -> Any:
+        """The hook's answer for these parameters; None if there is no such hook."""
+        hook = self.hook(name)
+        if hook is None:
+            return None
+        with self.blamed(f"answer `{name}`"):
+            return hook(**params)
+
+    @property
+    def _who(self) -> str:
+        return f"{self.kind} {self.name!r} ({self.distribution} {self.version})"
+
+    @contextlib.contextmanager
+    def blamed(self, action: str, *, bugs: bool = False) -> Iterator[None]:
+        """Turns whatever a plug-in does wrong into one line that names it, and keeps our stdout clean.
+
+        Args:
+            action: what was tried, for the message.
+            bugs: let exceptions that are neither a refused value nor a refused file keep their traceback.
+        """
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        except (RbenchError, NotStaticError):
+            raise
+        except (ModuleMissingError, ModuleNotFoundError) as error:
+            missing = error.name or ""
+            failed = f"{self._who} failed to {action}: No module named {missing!r}."
+            if missing.split(".")[0] == self.module.split(".")[0]:
+                raise InputError(f"{failed} Its entry point is {self.value}.") from error
+            raise MissingError(f"{failed}        pip install {self._requirement(missing)}") from error
+        except (Exception, SystemExit) as error:
+            if bugs and not isinstance(error, ValueError | OSError | SystemExit):
+                raise
+            cause = " ".join(str(error).split()) or "no reason given"
+            raise InputError(f"{self._who} failed to {action}: {type(error).__name__}: {cause}") from error
+
+    def _requirement(self, module: str) -> str:
+        top = module.split(".")[0]
+        for point in _points().select(group=f"rbench.{self.kind}s", name=self.name):
+            extras = (point.dist.metadata.get_all("Provides-Extra") or []) if point.dist else []
+            if top in extras:
+                return f"'{self.distribution}[{top}]'"
+        return top
+
+
+class Registry:
+    """The components of one kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._components: dict[str, list[Component]] = {}
+        for point in _points().select(group=f"rbench.{kind}s"):
+            component = _component(kind, point)
+            rivals = self._components.setdefault(point.name, [])
+            if component not in rivals:
+                rivals.append(component)
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._components)
+
+    def get(self, name: str) -> Component:
+        """The component of a name; of the part before the colon if there is one.
+
+        Raises:
+            InputError: unknown (with the nearest names), or claimed by two plug-ins.
+        """
+        base = split_name(name)[0]
+        rivals = self._components.get(base)
+        if not rivals:
+            raise InputError(self._unknown(base))
+        if len(rivals) > 1:
+            both = " and ".join(f"{c.distribution} {c.version} ({c.value})" for c in rivals)
+            raise InputError(f"{self.kind} {base!r} is claimed by {both}. Uninstall one of them.")
+        return rivals[0]
+
+    def _unknown(self, name: str) -> str:
+        close = nearest(name, self._components, count=3)
+        names = f"Close: {', '.join(close)}." if close else f"Known: {', '.join(self.names()) or 'none'}."
+        return f"unknown {self.kind} {name!r}. {names}        rbench list {self.kind}s"
+
+
+@cache
+def _points() -> Any:
+    """Every entry point that is installed; reading them all takes as long as reading one group."""
+    return entry_points()
+
+
+@cache
+def _origin(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version of a distribution, whose metadata may be damaged in any way."""
+    try:
+        return (distribution.name, distribution.version) if distribution else ("an unknown package", "?")
+    except Exception:  # one broken package must not stop the others
+        return "a package with broken metadata", "?"
+
+
+def _component(kind: str, point: EntryPoint) -> Component:
+    return Component(kind, point.name, *_origin(point.dist), point.value)
+
+
+@cache
+def registry(kind: str) -> Registry:
+    """The registry of a kind; the plural is understood."""
+    singular = kind.removesuffix("s")
+    if singular not in KINDS:
+        close = nearest(singular, KINDS) or KINDS
+        raise InputError(f"unknown kind {kind!r}. Close: {', '.join(f'{k}s' for k in close)}.")
+    return Registry(singular) if kind == singular else registry(singular)
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """`timm:vit` as its source and item; a plain name has no item."""
+    base, colon, rest = name.partition(":")
+    return base, rest if colon else None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A component with all its arguments, checked and ready to construct.
+
+    Attributes:
+        component: what to construct.
+        arguments: every argument by name, as the component gets it.
+        in_name: the parameter that the text after the colon of the name filled, if any.
+    """
+
+    component: Component
+    arguments: dict[str, Any]
+    in_name: str | None
+
+    def make(self) -> Any:
+        """Imports and constructs the component."""
+        source = self.component.signature().source
+        named = dict(self.arguments)
+        # The first parameter may be positional-only, so it is always passed by position.
+        positional = [named.pop(source.name)] if source is not None else []
+        function = self.component.load()
+        with self.component.blamed("start", bugs=True):
+            return function(*positional, **named)
+
+    def files(self) -> list[Path]:
+        """The files whose bytes decide what it does: those of its `files` hook and its `Path` arguments."""
+        hooked = self.component.call_hook("files", self.arguments)
+        given = [value for value in self.arguments.values() if isinstance(value, Path)]
+        if hooked is None:
+            return given
+        return list(dict.fromkeys([*map(Path, hooked), *(path for path in given if path.is_file())]))
+
+
+def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str] = ()) -> Bound:
+    """Checks a name and parameters against the component, importing nothing.
+
+    Args:
+        kind: `purifier`, `backbone`, ...
+        name: its name, with the text after the colon for a source.
+        params: the parameters given.
+        reserved: keys that may stand beside the parameters, for a message about a mistyped one.
+
+    Raises:
+        ParameterError: a parameter is unknown, missing or wrong (`name` if it is the text after the colon).
+        InputError: the component is unknown or broken.
+    """
+    component = registry(kind).get(name)
+    base, rest = split_name(name)
+    first = component.signature().source
+    if not rest:
+        if first is not None and (rest is not None or (first.required and first.name not in params)):
+            written = " or ".join(component.written_names()[:9])
+            raise ParameterError("name", f"{base!r} needs more. Write {written}.")
+        return Bound(component, component.signature().validate(params, name, reserved), None)
+    if first is None:
+        raise ParameterError("name", f"{base!r} takes nothing after a colon. Write {base}.")
+    if first.name in params:
+        raise ParameterError(first.name, f"given twice; {name!r} has {show(rest)}. Leave one out.")
+    try:
+        first.check(rest)
+    except ParameterError as error:
+        raise ParameterError("name", f"{name}: {error.detail}") from None
+    arguments = component.signature(rest).validate({first.name: rest, **params}, name, reserved)
+    return Bound(component, arguments, first.name)
+
+
+def load(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
+    """Imports and constructs a component.
+
+    Args:
+        kind: `purifier`, `backbone`, ...
+        name: its name, with the text after the colon for a source.
+        params: keyword parameters; defaults are filled in.
+
+    Raises:
+        InputError: it is unknown or broken, or refuses its parameters.
+        MissingError: it needs a module or file that is not there.
+    """
+    try:
+        bound = bind(kind, name, params or {})
+    except ParameterError as error:
+        raise InputError(f"{kind} {name!r}: {error}") from None
+    return bound.make()

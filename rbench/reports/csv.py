@@ -1,0 +1,28 @@
+"""The leaderboard as CSV: fractions in full precision, names that no spreadsheet takes for formulas."""
+
+import csv as standard
+import io
+from typing import Any
+
+from rbench.reports.plain import csv_text
+from rbench.results.table import Table
+
+
+def csv(table: Table) -> str:
+    """One line for each row of the table, columns by their names; empty where there is none."""
+    sink = io.StringIO()
+    writer = standard.writer(sink, lineterminator="\n")
+    writer.writerow(table.columns)
+    for row in table.rows():
+        writer.writerow([_field(row[name]) for name in table.columns])
+    return sink.getvalue()
+
+
+def _field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ";".join(csv_text(str(one)) for one in value)
+    return csv_text(value) if isinstance(value, str) else repr(value)

@@ -1,0 +1,76 @@
+"""The leaderboard as a page of Markdown, in percent, for readers; programs read the CSV file."""
+
+from typing import Any
+
+from rbench.reports.groups import groups
+from rbench.reports.plain import markdown_text, percent
+from rbench.results.flags import FLAGS
+from rbench.results.table import Table
+
+_HEADER = (
+    "#",
+    "backbone",
+    "purifier",
+    "standard %",
+    "robust % (95 % interval)",
+    "blind %",
+    "noise %",
+    "strongest attack",
+    "gradient",
+    "flags",
+)
+_RIGHT = {"#", "standard %", "robust % (95 % interval)", "blind %", "noise %"}
+
+
+def markdown(table: Table) -> str:
+    """The leaderboard with a heading for each group, the meaning of its flags, and what could not be read."""
+    lines = ["# Leaderboard", ""]
+    for heading, rows in groups(table):
+        lines += [f"## {markdown_text(heading)}", "", *_grid(rows), ""]
+    if table.frame.empty:
+        lines += ["Nothing has been recorded yet.", ""]
+    lines += [
+        "Accuracies count all samples. *robust* is the pointwise worst case over all attacks, *blind* the same over "
+        "the attacks that ignore the purifier, *noise* the accuracy under uniform noise in the ball.",
+        "",
+        *_legend(table),
+        *(f"- {markdown_text(note)}" for note in table.notes),
+        *(f"- not used: {markdown_text(one.message)}" for one in table.broken),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _grid(rows: list[dict[str, Any]]) -> list[str]:
+    marks = ["---:" if name in _RIGHT else "---" for name in _HEADER]
+    return [_line(_HEADER), _line(marks), *(_line(_cells(row)) for row in rows)]
+
+
+def _line(cells: tuple[str, ...] | list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [
+        "-" if row["rank"] is None else str(row["rank"]),
+        markdown_text(row["backbone"]),
+        markdown_text(row["purifier"]),
+        percent(row["standard_accuracy"]),
+        _robust(row),
+        percent(row["blind_robust_accuracy"]),
+        percent(row["noise_accuracy"]),
+        markdown_text(row["strongest_attack"] or "-"),
+        markdown_text(row["gradient"] or "-"),
+        ", ".join(row["flags"]),
+    ]
+
+
+def _robust(row: dict[str, Any]) -> str:
+    if row["robust_accuracy"] is None:
+        return f"blocked ({markdown_text(row['status'])})"
+    return f"**{percent(row['robust_accuracy'])}** ({percent(row['robust_low'])}-{percent(row['robust_high'])})"
+
+
+def _legend(table: Table) -> list[str]:
+    raised = {name for row in table.rows() for name in row["flags"]}
+    lines = [f"- **{name}**: {facts.meaning} {facts.cure}" for name, facts in FLAGS.items() if name in raised]
+    return [*lines, ""] if lines else []

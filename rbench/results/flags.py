@@ -1,0 +1,161 @@
+"""Flags: typed doubts about a result, each with its meaning, its usual cause and its cure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FlagName = Literal[
+    "randomised",
+    "not-logits",
+    "zero-gradients",
+    "no-gradient-path",
+    "black-box-wins",
+    "transfer-wins",
+    "not-converged",
+    "unbounded-survivors",
+    "one-step-wins",
+    "noise-wins",
+    "silent-success",
+    "unstable",
+    "batch-dependent",
+    "optimises-at-test-time",
+    "few-samples",
+    "weak-gradient",
+    "unverified",
+    "no-eot",
+    "not-reproducible",
+]
+
+
+@dataclass(frozen=True)
+class FlagFacts:
+    """What a reader needs to know about one flag.
+
+    Attributes:
+        short: two characters for narrow tables.
+        meaning: what was seen.
+        cause: what usually brings it about.
+        cure: what to do before believing the number.
+    """
+
+    short: str
+    meaning: str
+    cause: str
+    cure: str
+
+
+FLAGS: dict[FlagName, FlagFacts] = {
+    "randomised": FlagFacts(
+        "RA",
+        "Repeated passes over one image differ by more than 1e-4 though the purifier says deterministic.",
+        "The purifier draws from a generator, or uses dropout, without declaring `stochastic = True`.",
+        "Declare it; the row is then judged over several draws and attacked with EOT.",
+    ),
+    "not-logits": FlagFacts(
+        "NL",
+        "The backbone returns probabilities or log-probabilities instead of logits.",
+        "A softmax is part of the model; its saturation hides gradients from the attacks.",
+        "Give the backbone without its last softmax.",
+    ),
+    "zero-gradients": FlagFacts(
+        "ZG",
+        "The gradient at the input is zero for some samples.",
+        "Rounding, quantising or saturation in front of the backbone, or a constant classifier.",
+        "Attack with `gradient: bpda`, another loss, and a black-box attack.",
+    ),
+    "no-gradient-path": FlagFacts(
+        "NG",
+        "The graph of the defended model does not reach its input.",
+        "The purifier works under `no_grad`, detaches, or leaves torch.",
+        "Attack with `gradient: bpda`, or give the purifier a `surrogate`.",
+    ),
+    "black-box-wins": FlagFacts(
+        "BB",
+        "A black-box attack lowers robust accuracy more than 0.2 points below the white-box attacks.",
+        "Masked gradients: the white-box attacks were led astray.",
+        "Use another gradient path, more EOT or another loss until the white-box attacks win.",
+    ),
+    "transfer-wins": FlagFacts(
+        "TW",
+        "Examples made on another model fool more than 1 % of the samples that stood the white-box attacks.",
+        "Masked gradients, or too few steps.",
+        "Use another gradient path or start the attack from the transferred examples.",
+    ),
+    "not-converged": FlagFacts(
+        "NC",
+        "Doubling the steps, restarts or EOT changes robust accuracy by more than one point.",
+        "The attack was stopped too early.",
+        "Raise steps, restarts or EOT until the number stands still.",
+    ),
+    "unbounded-survivors": FlagFacts(
+        "US",
+        "A sample stands although the attacker may replace the whole image (eps = 1).",
+        "The attack does not work on this defended model.",
+        "Repair the attack (gradient path, loss, step size) before reading its numbers.",
+    ),
+    "one-step-wins": FlagFacts(
+        "1S",
+        "One step (FGSM) fools more than many steps (PGD) along the same gradient path.",
+        "Masked gradients, or a step size that does not fit.",
+        "Use another gradient path, a smaller step or more restarts.",
+    ),
+    "noise-wins": FlagFacts(
+        "NW",
+        "Uniform noise in the ball fools more than 1 % of the samples that stood the gradient attacks.",
+        "The gradients point nowhere useful.",
+        "Use another gradient path, more EOT or a black-box attack.",
+    ),
+    "silent-success": FlagFacts(
+        "SS",
+        "An iterate of the attack was adversarial, the point it returned is not.",
+        "The attack returns its last point instead of its best one.",
+        "Keep the best point of the attack.",
+    ),
+    "unstable": FlagFacts(
+        "UN",
+        "Small random directions in the ball change the loss by more than half on average.",
+        "A shattered loss surface, or undeclared randomness.",
+        "Use BPDA or a smoothed gradient (EOT over noise).",
+    ),
+    "batch-dependent": FlagFacts(
+        "BD",
+        "The logits of a sample change with the order or the split of its batch.",
+        "Batch statistics, attention over the batch, or one draw shared by the batch.",
+        "Make the model treat samples one by one; draw through `noise`.",
+    ),
+    "optimises-at-test-time": FlagFacts(
+        "OT",
+        "The defended model calls autograd inside its forward pass.",
+        "The purifier optimises at test time.",
+        "Unroll the loop in the attack, or use BPDA and transfer beside it.",
+    ),
+    "few-samples": FlagFacts(
+        "FS",
+        "Fewer than 100 samples, or too few to tell this row from its neighbour (McNemar, p >= 0.05).",
+        "The slice of the data set is small for the difference claimed.",
+        "Evaluate more samples, or call the rows equal.",
+    ),
+    "weak-gradient": FlagFacts(
+        "WG",
+        "Only BPDA, blind or surrogate gradients were used behind a differentiable purifier.",
+        "The suite has no attack along the exact gradient.",
+        "Add an attack with `gradient: exact`.",
+    ),
+    "unverified": FlagFacts(
+        "UV",
+        "The adversarial examples were not stored, or not judged again.",
+        "The run kept no images, or `rbench verify` was not run.",
+        "Run with `store: {images: all}`, then `rbench verify`.",
+    ),
+    "no-eot": FlagFacts(
+        "NE",
+        "A random purifier was attacked with a single draw of its randomness per gradient.",
+        "The attack has `eot: 1`.",
+        "Give the attack `eot: 10` or more.",
+    ),
+    "not-reproducible": FlagFacts(
+        "NR",
+        "The output differs under the same seeds.",
+        "The purifier seeds itself from the clock or reads a source that cannot be seeded.",
+        "Draw through `noise`, or from torch's global generator.",
+    ),
+}

@@ -1,0 +1,136 @@
+"""The samples of a finished cell: one row each, in a Parquet file with a fixed schema."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rbench.errors import InputError
+
+SCHEMA = pa.schema(
+    [
+        pa.field("sample", pa.int64(), nullable=False),
+        pa.field("label", pa.int64(), nullable=False),
+        pa.field("clean", pa.float32(), nullable=False),
+        pa.field("clean_select", pa.float32()),
+        pa.field("noise", pa.float32(), nullable=False),
+        pa.field("select", pa.float32(), nullable=False),
+        pa.field("robust", pa.float32(), nullable=False),
+        pa.field("robust_8bit", pa.float32()),
+        pa.field("clean_predictions", pa.list_(pa.int32()), nullable=False),
+        pa.field("robust_predictions", pa.list_(pa.int32()), nullable=False),
+        pa.field("distance", pa.float64(), nullable=False),
+        pa.field("loss_first", pa.float32()),
+        pa.field("loss_last", pa.float32()),
+        pa.field("queries", pa.int32(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+    ]
+)
+"""Accuracies of a sample are in [0, 1] after the decide rule. `select` was measured on other draws than
+`robust`, and `clean_select` on other draws than `clean`: what is chosen by one is valued by the other."""
+
+_SHARES = ("clean", "clean_select", "noise", "select", "robust", "robust_8bit")
+MAX_BYTES = 4 * 2**30
+
+
+def encode(columns: Mapping[str, Any]) -> bytes:
+    """The samples as Parquet.
+
+    Args:
+        columns: an array [n] for each column of the schema; [n, draws] for the predictions. Columns that may
+            be null may be missing; `outcome` is derived from `robust` if it is missing.
+    """
+    robust = np.asarray(columns["robust"], dtype=np.float32)
+    given = {"outcome": np.where(robust >= 0.5, "robust", "fooled"), **columns}
+    if unknown := set(given) - set(SCHEMA.names):
+        raise ValueError(f"no such columns of samples: {sorted(unknown)}")
+    arrays = [_column(given.get(field.name), field, len(robust)) for field in SCHEMA]
+    table = pa.Table.from_arrays(arrays, schema=SCHEMA)
+    for name in _SHARES:
+        values = table[name].drop_null().to_numpy()
+        if not ((values >= 0) & (values <= 1)).all():
+            raise ValueError(f"column {name!r} has values outside [0, 1]")
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def read(path: Path, n: int) -> pa.Table:
+    """Read samples that nobody vouches for.
+
+    Args:
+        path: the Parquet file.
+        n: the number of samples that its record speaks of.
+
+    Raises:
+        InputError: missing, torn, too large, of another schema or length, or with values outside [0, 1].
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, though its record is done.")
+    try:
+        with pq.ParquetFile(path) as file:
+            metadata = file.metadata
+            if not file.schema_arrow.equals(SCHEMA):
+                raise InputError(f"{path}: its columns are not those of samples.")
+            if metadata.num_rows != n:
+                raise InputError(f"{path}: {metadata.num_rows} samples, but its record has {n}.")
+            size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+            if size > MAX_BYTES:
+                raise InputError(f"{path}: larger than {MAX_BYTES / 2**30:g} GiB unpacked.")
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: unreadable: {str(error).splitlines()[0]}") from None
+    table = table.replace_schema_metadata(None)
+    _check(table, path)
+    return table
+
+
+def predictions(table: pa.Table, name: str) -> np.ndarray:
+    """A column of predictions as int32 [n, draws]."""
+    column = table[name].combine_chunks()
+    return column.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.zeros((0, 1), np.int32)
+
+
+def _column(values: Any, field: pa.Field, n: int) -> pa.Array:
+    if values is None:
+        if not field.nullable:
+            raise ValueError(f"column {field.name!r} is missing")
+        return pa.nulls(n, field.type)
+    array = np.asarray(values)
+    if len(array) != n:
+        raise ValueError(f"column {field.name!r} has {len(array)} values for {n} samples")
+    if not pa.types.is_list(field.type):
+        return pa.array(array.tolist() if array.dtype.kind in "OU" else array, field.type)
+    if array.ndim != 2:
+        raise ValueError(f"column {field.name!r} must be [samples, draws]")
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(array.shape[1])
+    return pa.ListArray.from_arrays(offsets, pa.array(array.astype(np.int32).ravel()), type=field.type)
+
+
+def _check(table: pa.Table, path: Path) -> None:
+    for field in SCHEMA:
+        if not field.nullable and table[field.name].null_count:
+            raise InputError(f"{path}: {field.name}: has nulls.")
+    for name in _SHARES:
+        values = table[name].drop_null().to_numpy()
+        if not ((values >= 0) & (values <= 1)).all():
+            raise InputError(f"{path}: {name}: has values outside [0, 1].")
+    for name in ("clean_predictions", "robust_predictions"):
+        column = table[name].combine_chunks()
+        lengths = np.diff(column.offsets.to_numpy())
+        if len(lengths) and (lengths[0] == 0 or (lengths != lengths[0]).any() or column.flatten().null_count):
+            raise InputError(f"{path}: {name}: not the same number of draws for every sample.")
+    if len(np.unique(table["sample"].to_numpy())) != len(table):
+        raise InputError(f"{path}: sample: an id comes twice.")
+
+
+def check_decided(table: pa.Table, path: Path) -> None:
+    """Refuse samples that are neither right nor wrong, where one draw or a decision left nothing in between."""
+    for name in _SHARES:
+        values = table[name].drop_null().to_numpy()
+        if not np.isin(values, (0.0, 1.0)).all():
+            raise InputError(f"{path}: {name}: has values between 0 and 1 though each is right or wrong.")

@@ -1,0 +1,140 @@
+"""Intervals and tests for accuracies; scipy's where it has them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CONFIDENCE = 0.95
+REPLICATES = 10_000
+
+
+class Estimate(NamedTuple):
+    """A value with its 95 % interval, from `n` samples."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class McNemar(NamedTuple):
+    """The exact test of two classifiers on the same samples.
+
+    Attributes:
+        only_first: samples that only the first gets right.
+        only_second: samples that only the second gets right.
+        p_value: two-sided; 1 if they never disagree.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def wilson(successes: int, n: int) -> Estimate:
+    """Wilson's score interval of a proportion (Wilson 1927)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(int(successes), int(n)).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(successes / n, float(interval.low), float(interval.high), int(n))
+
+
+def two_level_bootstrap(
+    correct: ArrayLike, *, counted: ArrayLike | None = None, seed: int = 0, replicates: int = REPLICATES
+) -> Estimate:
+    """Percentile interval of a random defence's accuracy, resampling the samples and, within each, its draws.
+
+    Samples with the same number of right draws are alike, so a replicate is one multinomial draw of how
+    often each such group comes up and one binomial draw per group: exactly the law of the plain two-level
+    bootstrap, at a cost that does not grow with the samples. If all draws agree, the bootstrap has no spread
+    and Wilson's interval over the samples stands in.
+
+    Args:
+        correct: bool [samples, draws].
+        counted: bool [samples, draws], the draws that exist; all if not given. Each sample needs one.
+        seed: of the resampling.
+        replicates: number of resamplings.
+    """
+    right = np.atleast_2d(np.asarray(correct, dtype=bool))
+    there = np.ones_like(right) if counted is None else np.asarray(counted, dtype=bool)
+    drawn = there.sum(axis=1)
+    hits = (right & there).sum(axis=1)
+    if len(right) == 0 or (drawn == 0).any():
+        raise ValueError("the bootstrap needs a sample, and a draw for each sample")
+    n = len(right)
+    value = float((hits / drawn).mean())
+    if value in (0.0, 1.0):
+        return wilson(round(value * n), n)
+    groups, sizes = np.unique(np.stack([hits, drawn]), axis=1, return_counts=True)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(n, sizes / n, size=replicates)
+    totals = rng.binomial(times * groups[1], groups[0] / groups[1]) / groups[1]
+    low, high = _percentiles(totals.sum(axis=1) / n)
+    return Estimate(value, min(low, value), max(high, value), n)
+
+
+def accuracy(values: ArrayLike, correct: ArrayLike | None = None, *, counted: ArrayLike | None = None) -> Estimate:
+    """The accuracy of per-sample values with the interval that fits them.
+
+    Wilson's where every sample is right or wrong (one draw, or draws decided by majority or by the worst);
+    the two-level bootstrap over `correct` where a value is the mean over draws.
+
+    Args:
+        values: [samples], each in [0, 1].
+        correct: bool [samples, draws], given only where `values` are means over draws of a random defence.
+        counted: bool [samples, draws], the draws that exist.
+    """
+    scores = np.asarray(values, dtype=np.float64)
+    if len(scores) == 0:
+        raise ValueError("no samples: the accuracy is undefined")
+    if correct is not None:
+        return two_level_bootstrap(correct, counted=counted)
+    successes = float(scores.sum())
+    if not np.isin(scores, (0.0, 1.0)).all():
+        raise ValueError("values between 0 and 1 need their draws")
+    return wilson(round(successes), len(scores))
+
+
+def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
+    """McNemar's exact test: where two classifiers disagree, is either more likely to be right?"""
+    from scipy.stats import binomtest
+
+    a, b = _paired(np.asarray(first, dtype=bool), np.asarray(second, dtype=bool))
+    only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
+    disagree = only_first + only_second
+    p_value = float(binomtest(only_first, disagree, 0.5).pvalue) if disagree else 1.0
+    return McNemar(only_first, only_second, p_value)
+
+
+def paired_bootstrap(first: ArrayLike, second: ArrayLike, *, seed: int = 0, replicates: int = REPLICATES) -> Estimate:
+    """The mean of `first - second` over the same samples, with its percentile interval.
+
+    Samples with the same difference are alike: a replicate is one multinomial draw over the distinct ones.
+    """
+    a, b = _paired(np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+    if len(a) == 0:
+        raise ValueError("no samples: the difference is undefined")
+    differences, sizes = np.unique(a - b, return_counts=True)
+    rng = np.random.default_rng(seed)
+    n = len(a)
+    # In blocks, because continuous values make as many groups as samples.
+    block = max(1, 5_000_000 // len(differences))
+    means = [
+        rng.multinomial(n, sizes / n, size=min(block, replicates - done)) @ differences / n
+        for done in range(0, replicates, block)
+    ]
+    low, high = _percentiles(np.concatenate(means))
+    return Estimate(float((a - b).mean()), low, high, n)
+
+
+def _percentiles(replicates: NDArray[np.float64]) -> tuple[float, float]:
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(replicates, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _paired(first: NDArray[Any], second: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"paired values need one shape, found {first.shape} and {second.shape}")
+    return first, second

@@ -1,0 +1,252 @@
+"""The run folder: where everything of a run lies, and the only hands that touch it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rbench.errors import InputError
+from rbench.results import disk, files
+from rbench.results.chunks import Chunk, decode, encode
+from rbench.results.lock import locked
+from rbench.results.record import CELL_ID, CELL_PARTS, Record, read_record, record_text
+from rbench.results.untrusted import parse_json, read_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_CELLS_BYTES = 64 * 2**20
+_CHUNK = re.compile(r"(\d{1,12})-(\d{1,12})\.safetensors")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`results/<suite>/`. Reading needs no lock; writing is done by one process, inside `lock()`.
+
+    Attributes:
+        root: the folder itself.
+    """
+
+    root: Path
+
+    @classmethod
+    def create(cls, root: Path) -> "RunFolder":
+        """Make the folder and those inside it, where they are missing."""
+        folder = cls(root)
+        for name in ("records", "samples", "images", "chunks"):
+            with files.writing(root / name):
+                disk.make_folder(root / name)
+        return folder
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only writer; what dead writers left half-written is removed.
+
+        Raises:
+            InputError: another process is writing here; the message names its pid and host.
+        """
+        with locked(self.root / "run.lock"):
+            self.tidy()
+            yield
+
+    def tidy(self) -> None:
+        """Remove temporary files of writers that died."""
+        for folder in (self.root, *(self.root / name for name in ("records", "samples", "images"))):
+            files.tidy(folder)
+        for folder in sorted((self.root / "chunks").glob("*/")):
+            files.tidy(folder)
+
+    # Paths
+
+    def record_path(self, cell_id: str) -> Path:
+        """`records/<id>.json`."""
+        return self.root / "records" / f"{_checked(cell_id)}.json"
+
+    def samples_path(self, cell_id: str) -> Path:
+        """`samples/<id>.parquet`."""
+        return self.root / "samples" / f"{_checked(cell_id)}.parquet"
+
+    def images_path(self, cell_id: str) -> Path:
+        """`images/<id>.safetensors`."""
+        return self.root / "images" / f"{_checked(cell_id)}.safetensors"
+
+    def chunks_path(self, cell_id: str) -> Path:
+        """`chunks/<id>/`."""
+        return self.root / "chunks" / _checked(cell_id)
+
+    def record_paths(self) -> list[Path]:
+        """Every record file, by name."""
+        return sorted((self.root / "records").glob("*.json"))
+
+    # What was planned
+
+    def write_suite(self, text: str) -> None:
+        """Write the resolved suite beside its results."""
+        files.write_text(self.root / "suite.yaml", text)
+
+    def write_cells(self, cells: Sequence[Mapping[str, Any]]) -> None:
+        """Write the planned cells in their order, each as in `Record.cell` (with `id` and `labels`).
+
+        From this file the table knows which cells are missing, which are stale, and the order of the attacks.
+        """
+        for cell in cells:
+            _checked(str(cell["id"]))
+        text = "".join(f"{json.dumps(cell, sort_keys=True, allow_nan=False)}\n" for cell in cells)
+        files.write_text(self.root / "cells.jsonl", text)
+
+    def read_cells(self) -> list[dict[str, Any]] | None:
+        """The planned cells; None if the folder does not say."""
+        path = self.root / "cells.jsonl"
+        if not path.exists():
+            return None
+        cells = [parse_json(line, path) for line in read_text(path, MAX_CELLS_BYTES).splitlines()]
+        for line, cell in enumerate(cells, 1):
+            known = isinstance(cell, dict) and CELL_ID.fullmatch(str(cell.get("id")))
+            if not known or not all(isinstance(cell.get(part), dict) for part in CELL_PARTS):
+                raise InputError(f"{path}:{line}: not a resolved cell with its id.")
+        return cells
+
+    # Chunks: what a cell has so far
+
+    def write_chunk(
+        self, cell_id: str, start: int, stop: int, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]
+    ) -> None:
+        """Keep the finished samples `start` up to `stop` of a cell."""
+        folder = self.chunks_path(cell_id)
+        with files.writing(folder):
+            if not folder.exists():
+                disk.make_subfolder(folder)
+                disk.sync_folder(folder.parent)
+        data = encode(cell_id, Chunk(start, stop, dict(arrays), dict(meta)))
+        files.write_bytes(folder / f"{start}-{stop}.safetensors", data)
+
+    def read_chunks(self, cell_id: str) -> tuple[list[Chunk], list[str]]:
+        """The chunks of a cell in order; a note for each one dropped (torn, altered, overlapping)."""
+        found: list[Chunk] = []
+        notes: list[str] = []
+        for start, stop, path in sorted(self._chunk_files(cell_id)):
+            try:
+                chunk = decode(cell_id, path.read_bytes())
+                if (chunk.start, chunk.stop) != (start, stop):
+                    raise ValueError("its name does not fit")
+                if found and start < found[-1].stop:
+                    raise ValueError("it overlaps the one before")
+            except (ValueError, OSError) as error:
+                notes.append(f"{path}: dropped, to be done again: {error}.")
+            else:
+                found.append(chunk)
+        return found, notes
+
+    def drop_chunks(self, cell_id: str) -> None:
+        """Remove the chunks of a cell."""
+        folder = self.chunks_path(cell_id)
+        if not folder.exists():
+            return
+        with files.writing(folder):
+            for path in sorted(folder.iterdir()):
+                disk.remove(path)
+            disk.remove_folder(folder)
+
+    def _chunk_files(self, cell_id: str) -> Iterator[tuple[int, int, Path]]:
+        for path in self.chunks_path(cell_id).glob("*.safetensors"):
+            match = _CHUNK.fullmatch(path.name)
+            if match and path.is_file():
+                yield int(match[1]), int(match[2]), path
+
+    # What a finished cell leaves
+
+    def finish(
+        self,
+        record: Record,
+        samples: Mapping[str, Any] | None = None,
+        images: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        """Write a cell's results, the record last, then drop its chunks.
+
+        Args:
+            record: of any status; only a done one has samples.
+            samples: the columns of `rbench.results.samples`.
+            images: float32 [M, C, H, W] adversarial examples and int64 [M] ids of their samples.
+        """
+        if images is not None:
+            self.write_images(record.id, *images)
+        if samples is not None:
+            self.write_samples(record.id, samples)
+        self.write_record(record)
+        if record.status == "done":  # the others may still be resumed
+            self.drop_chunks(record.id)
+
+    def write_record(self, record: Record) -> None:
+        """Write `records/<id>.json`."""
+        files.write_text(self.record_path(record.id), record_text(record))
+
+    def read_record(self, cell_id: str) -> Record | None:
+        """The record of a cell; None if there is none.
+
+        Raises:
+            InputError: it is broken, or its content is another cell's.
+        """
+        path = self.record_path(cell_id)
+        if not path.exists():
+            return None
+        record = read_record(path)
+        if record.id != cell_id:
+            raise InputError(f"{path}: cell.id: found {record.id!r}; the file belongs to another cell.")
+        return record
+
+    def write_samples(self, cell_id: str, columns: Mapping[str, Any]) -> None:
+        """Write `samples/<id>.parquet`; the columns are those of `rbench.results.samples`."""
+        from rbench.results import samples
+
+        files.write_bytes(self.samples_path(cell_id), samples.encode(columns))
+
+    def read_samples(self, record: Record) -> "pa.Table":
+        """The samples of a done record.
+
+        Raises:
+            InputError: missing, broken, or not those the record speaks of.
+        """
+        from rbench.results import samples
+
+        return samples.read(self.samples_path(record.id), record.dataset.samples)
+
+    def write_images(self, cell_id: str, images: np.ndarray, ids: np.ndarray) -> None:
+        """Write adversarial examples, float32 [M, C, H, W], and the int64 [M] ids of their samples."""
+        from safetensors.numpy import save
+
+        if images.dtype != np.float32 or images.ndim != 4 or ids.dtype != np.int64 or ids.shape != images.shape[:1]:
+            raise ValueError(f"images {images.dtype}{images.shape} and ids {ids.dtype}{ids.shape} do not fit")
+        arrays = {"images": np.asarray(images, order="C"), "samples": np.asarray(ids, order="C")}
+        files.write_bytes(self.images_path(cell_id), save(arrays))
+
+    def read_images(self, cell_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """The stored adversarial examples of a cell and the ids of their samples.
+
+        Raises:
+            InputError: missing or broken.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = self.images_path(cell_id)
+        try:
+            arrays = load_file(path)
+            images, ids = arrays["images"], arrays["samples"]
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file; the run stored no images.") from None
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: no adversarial examples: {error}.") from None
+        if images.dtype != np.float32 or images.ndim != 4 or ids.dtype != np.int64 or ids.shape != images.shape[:1]:
+            raise InputError(f"{path}: images {images.dtype}{images.shape} and ids {ids.dtype}{ids.shape} do not fit.")
+        return images, ids
+
+
+def _checked(cell_id: str) -> str:
+    if not CELL_ID.fullmatch(cell_id):
+        raise InputError(f"cell id {cell_id[:80]!r}: not a lower-case word; it names files.")
+    return cell_id

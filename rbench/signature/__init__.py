@@ -1,0 +1,19 @@
+"""What a component takes, read from its source or from the imported object, checked and put in words."""
+
+from rbench.signature.parameters import REQUIRED, Parameter, ParameterError, Signature, fraction, to_json
+from rbench.signature.static import signature as read_signature
+from rbench.signature.words import describe, kind_of, nearest, show
+
+__all__ = [
+    "REQUIRED",
+    "Parameter",
+    "ParameterError",
+    "Signature",
+    "describe",
+    "fraction",
+    "kind_of",
+    "nearest",
+    "read_signature",
+    "show",
+    "to_json",
+]

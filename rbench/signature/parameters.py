@@ -1,0 +1,272 @@
+"""What a component takes: parameters with a type, bounds, a default and a sentence each."""
+
+import inspect
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from rbench.errors import InputError
+from rbench.signature.words import describe, nearest, show, wrong_value
+
+REQUIRED: Any = inspect.Parameter.empty
+"""The default of a parameter that has none."""
+
+_FRACTION = re.compile(r"[-+]?\d{1,18}/\d{1,18}")
+
+
+class ParameterError(InputError):
+    """A parameter that is unknown, missing or has a wrong value.
+
+    Args:
+        parameter: its name, for whoever knows where in a file it stands.
+        detail: what was found and what to do, without the name.
+        unknown: there is no such parameter.
+    """
+
+    def __init__(self, parameter: str, detail: str, *, unknown: bool = False) -> None:
+        super().__init__(f"{parameter}: {detail}")
+        self.parameter = parameter
+        self.detail = detail
+        self.unknown = unknown
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a component.
+
+    Attributes:
+        name: as written in suites.
+        annotation: a type that pydantic can validate; `Any` if nothing is known.
+        default: the value if none is given, or `REQUIRED`.
+        positional: filled by the text after the colon of a name (`file:weights.safetensors`).
+        description: the sentence of the docstring, possibly empty.
+    """
+
+    name: str
+    annotation: Any = Any
+    default: Any = REQUIRED
+    positional: bool = False
+    description: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is REQUIRED
+
+    @property
+    def expected(self) -> str:
+        """The allowed values in words, e.g. `int from 1 to 100, default 75`."""
+        words = describe(self.annotation)
+        return words if self.required else f"{words}, default {show(self.default)}"
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        try:
+            return TypeAdapter(self.annotation, config=ConfigDict(allow_inf_nan=False))
+        except PydanticUserError:  # a class that pydantic knows nothing of, or one with a config of its own
+            return TypeAdapter(Any)
+
+    def check(self, value: Any) -> Any:
+        """The value as the component gets it; `ParameterError` if it is not allowed."""
+        plain = to_json(value, self.name)
+        for candidate in (plain, _fractions_as_numbers(plain)):
+            try:
+                # JSON and strict: a list may become a tuple and text a path, but true is no 1 and '75' no 75.
+                return self._adapter.validate_json(json.dumps(candidate), strict=True)
+            except ValidationError:
+                continue
+        raise ParameterError(self.name, wrong_value(value, self.annotation, self.expected))
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema (draft 7) of the parameter, for editors."""
+        schema: dict[str, Any] = TypeAdapter(self._adapter_type()).json_schema()
+        if self.description:
+            schema["description"] = self.description
+        if not self.required:
+            schema["default"] = to_json(self.default, self.name)
+        numbers: dict[str, Any] = _numbers_may_be_fractions(schema)
+        return numbers
+
+    def _adapter_type(self) -> Any:
+        try:
+            TypeAdapter(self.annotation).json_schema()
+        except PydanticUserError:
+            return Any
+        return self.annotation
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The ordered parameters of a component.
+
+    Attributes:
+        parameters: in the order of the source.
+        open: whether any other keyword is taken as well (`**params`).
+    """
+
+    parameters: tuple[Parameter, ...] = ()
+    open: bool = False
+
+    @property
+    def source(self) -> Parameter | None:
+        """The parameter that the text after the colon of a name fills."""
+        return next((p for p in self.parameters if p.positional), None)
+
+    def validate(
+        self, params: Mapping[str, Any], owner: str = "this component", reserved: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """All parameters, checked, defaults filled in.
+
+        Args:
+            params: what the user gave, JSON-like values.
+            owner: the name of the component, for the message.
+            reserved: keys beside the parameters that the user may have meant.
+
+        Raises:
+            ParameterError: naming the first parameter that is unknown, missing or wrong.
+        """
+        known = {p.name: p for p in self.parameters}
+        for name in params:
+            if name not in known and not self.open:
+                raise ParameterError(name, _unknown(name, known, owner, reserved), unknown=True)
+        checked: dict[str, Any] = {}
+        for name, parameter in known.items():
+            if name in params:
+                checked[name] = parameter.check(params[name])
+            elif parameter.required:
+                wanted = describe(parameter.annotation)
+                raise ParameterError(name, f"missing; {owner!r} needs it ({wanted}).")
+            else:
+                checked[name] = parameter.default
+        checked.update((name, to_json(value, name)) for name, value in params.items() if name not in known)
+        return checked
+
+    def merged(self, other: "Signature") -> "Signature":
+        """This signature, closed, with the parameters of a more specific one added or replaced."""
+        specific = {p.name: p for p in other.parameters}
+        own = tuple(p for p in self.parameters if p.name not in specific)
+        return Signature((*own, *specific.values()), open=other.open)
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> "Signature":
+        """The signature of an imported class or function."""
+        target = function.__init__ if inspect.isclass(function) else function
+        try:
+            hints = get_type_hints(target, include_extras=True)
+        except Exception:  # an annotation may name anything at all; the parameter is then unchecked
+            hints = {}
+        text = "\n".join(filter(None, (inspect.getdoc(function), inspect.getdoc(target))))
+        sentences = argument_sentences(text)
+        found = inspect.signature(function).parameters.values()
+        kinds = inspect.Parameter
+        positional = next(
+            (p.name for p in found if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)), None
+        )
+        return cls(
+            tuple(
+                Parameter(
+                    p.name,
+                    annotation_or_guess(hints.get(p.name, REQUIRED), p.default),
+                    p.default,
+                    p.name == positional,
+                    sentences.get(p.name, ""),
+                )
+                for p in found
+                if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+            ),
+            open=any(p.kind is kinds.VAR_KEYWORD for p in found),
+        )
+
+
+def _unknown(name: str, known: Mapping[str, Parameter], owner: str, reserved: Sequence[str]) -> str:
+    found = f"no such parameter of {owner!r}."
+    if close := nearest(name, [*known, *reserved]):
+        allowed = f" ({known[close[0]].expected})" if close[0] in known else ""
+        return f"{found} Did you mean {close[0]!r}?{allowed}"
+    return f"{found} It takes {', '.join([*known, *reserved]) or 'none'}."
+
+
+def annotation_or_guess(annotation: Any, default: Any) -> Any:
+    """The annotation, or without one the type of the default: a guest need not annotate."""
+    if annotation is not REQUIRED:
+        return annotation
+    if isinstance(default, bool | str):
+        return type(default)
+    return int | float if isinstance(default, int | float) else Any
+
+
+def argument_sentences(docstring: str) -> dict[str, str]:
+    """The sentences under `Args:` of a Google docstring, by parameter."""
+    found: dict[str, str] = {}
+    inside, indent, name = False, 0, ""
+    for line in docstring.splitlines():
+        stripped = line.strip()
+        depth = len(line) - len(line.lstrip())
+        if stripped in ("Args:", "Arguments:", "Attributes:"):
+            inside, indent, name = stripped != "Attributes:", depth, ""
+        elif inside and stripped and depth <= indent:
+            inside = False
+        elif inside and (entry := re.match(r"\*{0,2}(\w+)(?: \([^)]*\))?: *(.*)", stripped)) and depth <= indent + 4:
+            name = entry[1]
+            found.setdefault(name, entry[2])
+        elif inside and stripped and name:
+            found[name] = f"{found[name]} {stripped}"
+    return found
+
+
+def to_json(value: Any, name: str = "value") -> Any:
+    """A parameter's value in JSON's terms: lists for tuples, text for paths, numbers finite."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ParameterError(name, f"found {value}, expected a finite number.")
+        return value
+    if isinstance(value, Fraction):
+        return float(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v, name) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(v, name) for v in value]
+    raise ParameterError(name, f"found a {type(value).__name__}, expected text, a number, a list or a map.")
+
+
+def fraction(text: str) -> Fraction | None:
+    """The exact value of `a/b`; None if the text is something else or b is 0."""
+    if not _FRACTION.fullmatch(text) or not int(text.split("/")[1]):
+        return None
+    return Fraction(text)
+
+
+def _fractions_as_numbers(value: Any) -> Any:
+    if isinstance(value, str):
+        exact = fraction(value)
+        return value if exact is None else float(exact)
+    if isinstance(value, list):
+        return [_fractions_as_numbers(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _fractions_as_numbers(v) for k, v in value.items()}
+    return value
+
+
+def _numbers_may_be_fractions(schema: Any) -> Any:
+    """Editors must accept `8/255` wherever a number may stand."""
+    if isinstance(schema, list):
+        return [_numbers_may_be_fractions(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    walked = {key: _numbers_may_be_fractions(value) if key != "default" else value for key, value in schema.items()}
+    if walked.get("type") != "number":
+        return walked
+    outer = {key: walked.pop(key) for key in ("description", "default", "title") if key in walked}
+    return {**outer, "anyOf": [walked, {"type": "string", "pattern": r"^[-+]?\d+/\d+$"}]}

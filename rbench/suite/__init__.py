@@ -1,0 +1,1 @@
+"""The declarative layer: suites, plans and cell ids; no torch."""

@@ -1,0 +1,268 @@
+"""YAML text to a tree that remembers where each value stands.
+
+PyYAML's parser gives the events; what they mean is decided here, because YAML 1.1 reads `no` as false,
+`8/255` and `1e-3` as text and `010` as 8, takes the last of two equal keys, and expands aliases without end.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rbench.errors import InputError
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 24
+MAX_NODES = 50_000
+
+_INT = re.compile(r"[-+]?(0|[1-9]\d*)")
+_FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
+_SPECIAL: dict[str, Any] = dict.fromkeys(("", "~", "null", "Null", "NULL"))
+_SPECIAL |= dict.fromkeys(("true", "True", "TRUE"), True)
+_SPECIAL |= dict.fromkeys(("false", "False", "FALSE"), False)
+_SPECIAL |= dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf)
+_SPECIAL |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf)
+_SPECIAL |= dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan)
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+FieldPath = tuple[str | int, ...]
+"""Keys and indices from the root of a document to a value."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands: `suite.yaml:3:7`, or the override that set it."""
+
+    source: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+    def __lt__(self, other: "Place") -> bool:
+        return (self.line, self.column) < (other.line, other.column)
+
+
+@dataclass
+class Node:
+    """A value with its place.
+
+    Attributes:
+        place: where the value starts.
+        value: of a scalar; None for a list or map.
+        items: of a list.
+        entries: of a map, by key.
+        keys: where each key of a map starts.
+    """
+
+    place: Place
+    value: Any = None
+    items: list["Node"] | None = None
+    entries: dict[str, "Node"] | None = None
+    keys: dict[str, Place] = field(default_factory=dict)
+
+    def find(self, path: FieldPath, *, key: bool = False) -> tuple[Place, FieldPath]:
+        """The place of a value, or of the nearest thing around it that exists, and the path that far.
+
+        Args:
+            path: from this node.
+            key: the place of the last key instead of its value.
+        """
+        node, done, place = self, 0, self.place
+        for part in path:
+            if isinstance(part, int) and node.items is not None and part < len(node.items):
+                node = node.items[part]
+                place = node.place
+            elif node.entries is not None and part in node.entries:
+                parent, node = node, node.entries[str(part)]
+                place = parent.keys[str(part)] if key else node.place
+            else:
+                break
+            done += 1
+        return place, path[:done]
+
+    def plain(self) -> Any:
+        """The value without places."""
+        if self.entries is not None:
+            return {key: node.plain() for key, node in self.entries.items()}
+        if self.items is not None:
+            return [node.plain() for node in self.items]
+        return self.value
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a user named.
+
+    Raises:
+        InputError: missing, no regular file, too large, or no UTF-8 text (with the offset of the bad byte).
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory. Name a suite file.")
+        if not path.exists():
+            raise InputError(f"{path}: no such file.")
+        if not path.is_file():
+            raise InputError(f"{path}: is no regular file. Name a suite file.")
+        size = path.stat().st_size
+        data = b"" if size > MAX_BYTES else path.read_bytes()
+    except (OSError, ValueError) as error:  # no permission; a NUL in the name
+        raise InputError(f"{path!s}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    if max(size, len(data)) > MAX_BYTES:
+        raise InputError(f"{path}: {size:,} bytes is above the limit of {MAX_BYTES:,}. Is this a suite file?")
+    return _decode(data, str(path))
+
+
+def _decode(data: bytes, source: str) -> str:
+    def fail(offset: int, found: str) -> InputError:
+        before = data[:offset].decode("utf-8", errors="replace")
+        place = _at(source, before, len(before))
+        return InputError(f"{place}: {found} at byte offset {offset}. Save the file as UTF-8 text.")
+
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        offset = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
+        offset = min(offset, len(data) - 1)
+        raise fail(offset, f"byte 0x{data[offset]:02x} is not UTF-8") from None
+    if bad := _UNPRINTABLE.search(text):
+        offset = len(text[: bad.start()].encode()) + (len(data) - len(text.encode()))
+        name = "NUL byte" if bad[0] == "\0" else f"control character U+{ord(bad[0]):04X}"
+        raise fail(offset, name)
+    return text
+
+
+def _at(source: str, text: str, index: int) -> Place:
+    start = text.rfind("\n", 0, index) + 1
+    return Place(source, text.count("\n", 0, index) + 1, index - start + 1)
+
+
+def parse(text: str, source: str) -> Node:
+    """The tree of a YAML document.
+
+    Args:
+        text: the document.
+        source: what to call it in messages.
+
+    Raises:
+        InputError: one line with the place: a syntax error, or one of the refused things (duplicate keys,
+            aliases, tags, several documents, too deep, too large).
+    """
+    try:
+        return _Composer(text, source).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
+        context = f" {error.context}" if error.context else ""
+        raise InputError(f"{place}: not YAML: {error.problem or 'unreadable'}{context}.{_advice(error)}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{Place(source, 1, 1)}: not YAML: {' '.join(str(error).split())}.") from None
+
+
+def _advice(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or ""
+    if "\\t" in problem or "\t" in problem or "tab" in problem:
+        return " Indent with spaces."
+    if "mapping values are not allowed" in problem:
+        return " Quote text that holds a colon and a space."
+    return ""
+
+
+def dotted(path: FieldPath) -> str:
+    """A field path as messages write it: `purifiers[1].quality`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+class _Composer:
+    """Builds the tree from PyYAML's events, refusing at the first event that breaks a rule."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        self.events: Iterator[Any] = iter(yaml.parse(text, Loader=_LOADER))
+        self.nodes = 0
+
+    def document(self) -> Node:
+        root: Node | None = None
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
+                raise InputError(f"{self.place(event)}: a second document. Keep one suite in a file.")
+            if isinstance(event, yaml.NodeEvent):
+                root = self.node(event, ())
+        return root or Node(Place(self.source, 1, 1))
+
+    def place(self, event: Any) -> Place:
+        return Place(self.source, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def refuse(self, event: Any, path: FieldPath, found: str) -> InputError:
+        where = f"{dotted(path)[:200]}: " if path else ""
+        return InputError(f"{self.place(event)}: {where}{found}")
+
+    def node(self, event: Any, path: FieldPath) -> Node:
+        place = self.place(event)
+        self.nodes += 1
+        if len(path) >= MAX_DEPTH:
+            raise self.refuse(event, path[:3], f"nested more than {MAX_DEPTH} deep, the limit. Write it flatter.")
+        if self.nodes > MAX_NODES:
+            raise self.refuse(event, path, f"more than {MAX_NODES:,} values, the limit. Split the suite.")
+        if isinstance(event, yaml.AliasEvent):
+            name = str(event.anchor)[:60]
+            raise self.refuse(event, path, f"found the alias *{name}; a suite has none. Write the value again.")
+        if event.tag is not None:
+            raise self.refuse(event, path, f"found the tag {event.tag[:60]!r}; a suite has none. Remove it.")
+        if isinstance(event, yaml.ScalarEvent):
+            return Node(place, self.scalar(event, path))
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Node] = []
+            while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+                items.append(self.node(event, (*path, len(items))))
+            return Node(place, items=items)
+        found = Node(place, entries={})
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            self.entry(found, event, path)
+        return found
+
+    def entry(self, found: Node, event: Any, path: FieldPath) -> None:
+        if not isinstance(event, yaml.ScalarEvent):
+            raise self.refuse(event, path, "found a list, map or alias as a key. Keys are words.")
+        key = event.value
+        if event.tag is not None:
+            self.node(event, path)
+        assert found.entries is not None
+        path = (*path, key)
+        if key in found.entries:
+            first = found.keys[key].line
+            raise self.refuse(event, path, f"duplicate key; the first is on line {first}. Remove one of them.")
+        found.keys[key] = self.place(event)
+        found.entries[key] = self.node(next(self.events), path)
+
+    def scalar(self, event: Any, path: FieldPath) -> Any:
+        if not event.implicit[0]:
+            return event.value
+        try:
+            return resolve_scalar(event.value)
+        except ValueError:
+            found = f"found a number of {len(event.value)} digits. Write a shorter one."
+            raise self.refuse(event, path, found) from None
+
+
+def resolve_scalar(text: str) -> Any:
+    """What an unquoted scalar means: YAML 1.2's JSON-like core, so `no`, `on` and `8/255` stay text.
+
+    Raises:
+        ValueError: an integer of more than 18 digits.
+    """
+    if text in _SPECIAL:
+        return _SPECIAL[text]
+    if _INT.fullmatch(text):
+        if len(text) > 19:
+            raise ValueError(text)
+        return int(text)
+    if _FLOAT.fullmatch(text) and not re.fullmatch(r"[-+]?0\d+", text):
+        return float(text)
+    return text

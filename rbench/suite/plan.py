@@ -1,0 +1,149 @@
+"""A suite to its cells: every combination, resolved and content-hashed; nothing executed, no torch."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from rbench.errors import InputError
+from rbench.signature import nearest
+from rbench.suite.binding import BoundSuite, bind_suite
+from rbench.suite.cell import Cell, Slice
+from rbench.suite.document import FieldPath
+from rbench.suite.resolve import dump, part_of, resolved_document
+from rbench.suite.spec import SuiteSpec
+
+MAX_CELLS = 100_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a suite asks for.
+
+    Attributes:
+        cells: in the order to run: by backbone, purifier, eps, attack.
+        spec: the suite; with `samples` lowered if the plan was limited.
+        resolved: the suite file to keep beside the results: all defaults written out, same cells.
+    """
+
+    cells: tuple[Cell, ...]
+    spec: SuiteSpec
+    resolved: str
+
+
+def plan(spec: SuiteSpec, *, only: str | None = None, limit: int | None = None) -> Plan:
+    """Resolves a suite into cells.
+
+    Args:
+        spec: the suite.
+        only: keep cells whose `backbone/purifier/attack` labels match this glob, or one of several parted by commas;
+            without a slash it is matched against each label.
+        limit: at most so many samples.
+
+    Raises:
+        InputError: a component, file or combination is wrong, two cells are the same work, or `only` matches none.
+    """
+    if limit is not None:
+        spec = _limited(spec, limit)
+    suite = bind_suite(spec)
+    cells = tuple(_unique(spec, suite))
+    return Plan(_matching(cells, only) if only is not None else cells, spec, dump(resolved_document(spec, suite)))
+
+
+def gradient_passes(cell: Cell) -> int | None:
+    """Backward passes that a cell may take at most, as far as its parameters tell; None if they do not.
+
+    Known for attacks with a parameter `steps` and suites with a number of samples.
+    """
+    params = cell.attack.params
+    steps, samples = params.get("steps"), cell.slice.samples
+    if not isinstance(steps, int) or samples is None:
+        return None
+    restarts = params.get("restarts", 1)
+    return steps * (restarts if isinstance(restarts, int) else 1) * cell.eot * samples
+
+
+def _limited(spec: SuiteSpec, limit: int) -> SuiteSpec:
+    if limit < 1:
+        raise InputError(f"--limit: found {limit}, expected at least 1.")
+    samples = spec.dataset.samples
+    lowered = limit if samples is None else min(samples, limit)
+    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"samples": lowered})})
+
+
+def _unique(spec: SuiteSpec, suite: BoundSuite) -> Iterator[Cell]:
+    """All cells; two that are the same work are refused, since one of them says something else than its author meant."""
+    count = len(suite.backbones) * len(suite.purifiers) * len(suite.attacks) * len(spec.threat.eps)
+    if count > MAX_CELLS:
+        raise InputError(
+            spec.wrong(("suite",), f"{count:,} cells is above the limit of {MAX_CELLS:,}. Split the suite.")
+        )
+    seen: dict[str, tuple[FieldPath, ...]] = {}
+    for cell, paths in _cells(spec, suite):
+        if cell.id in seen:
+            path, first = next((b, a) for a, b in zip(seen[cell.id], paths, strict=True) if a != b)
+            raise InputError(
+                spec.wrong(path, f"the same work as {spec.line(first)} ({cell.title}). Remove one of them.")
+            )
+        seen[cell.id] = paths
+        yield cell
+
+
+def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[FieldPath, ...]]]:
+    dataset = part_of(spec, suite.dataset)
+    piece = Slice(spec.dataset.samples, spec.dataset.shuffle)
+    backbones = [(part_of(spec, bound), bound.path) for bound in suite.backbones]
+    purifiers = [(part_of(spec, bound), bound.path) for bound in suite.purifiers]
+    attacks = [(part_of(spec, bound), bound) for bound in suite.attacks]
+    judged = spec.protocol
+    for backbone, backbone_path in backbones:
+        for purifier, purifier_path in purifiers:
+            for i, eps in enumerate(spec.threat.eps):
+                for attack, bound in attacks:
+                    said = bound.spec
+                    if said.purifiers is not None and purifier.label not in said.purifiers:
+                        continue
+                    cell = Cell(
+                        dataset, piece, backbone, purifier, spec.threat.norm, eps, attack,
+                        said.gradient, said.eot, judged.draws, judged.decide, judged.seed,
+                    )  # fmt: skip
+                    yield cell, (backbone_path, purifier_path, ("threat", "eps", i), bound.path)
+
+
+def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:
+    patterns = [pattern.strip() for pattern in only.split(",") if pattern.strip()]
+
+    def matches(cell: Cell, pattern: str) -> bool:
+        labels = (cell.backbone.label, cell.purifier.label, cell.attack.label)
+        return fnmatchcase(cell.title, pattern) or any(fnmatchcase(label, pattern) for label in labels)
+
+    found = tuple(cell for cell in cells if any(matches(cell, pattern) for pattern in patterns))
+    if not found:
+        labels = Counter(label for c in cells for label in (c.backbone.label, c.purifier.label, c.attack.label))
+        close = nearest(only.split("/")[-1], labels)
+        advice = f"Did you mean {close[0]!r}?" if close else f"Labels: {', '.join(list(labels)[:12])}."
+        raise InputError(f"--only {only}: matches none of {len(cells)} cells. {advice}")
+    return found
+
+
+def plan_document(planned: Plan) -> dict[str, Any]:
+    """A plan as JSON values, for programs."""
+    return {
+        "suite": planned.spec.suite,
+        "cells": [
+            {
+                "id": cell.id,
+                "backbone": cell.backbone.label,
+                "purifier": cell.purifier.label,
+                "attack": cell.attack.label,
+                "norm": cell.norm,
+                "eps": cell.eps.text,
+                "gradient": cell.gradient,
+                "eot": cell.eot,
+                "samples": cell.slice.samples,
+                "gradient_passes": gradient_passes(cell),
+            }
+            for cell in planned.cells
+        ],
+    }

@@ -1,0 +1,147 @@
+"""Checked components to resolved parts (defaults filled in, files hashed), and a plan back to a suite file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rbench.errors import InputError
+from rbench.registry import Bound, bind
+from rbench.signature import ParameterError, to_json
+from rbench.suite.binding import BoundPart, BoundSuite
+from rbench.suite.cell import Part
+from rbench.suite.document import FieldPath, resolve_scalar
+from rbench.suite.files import digest, digests
+from rbench.suite.spec import SuiteSpec
+
+
+def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | None = None) -> Part:
+    """One component from its name and parameters, as a cell holds it.
+
+    Args:
+        kind: `purifier`, `backbone`, `dataset` or `attack`.
+        name: registry name, with the item after a colon for a source.
+        params: the parameters given; defaults are filled in.
+        label: what tables call it; the name if not given.
+
+    Raises:
+        InputError: unknown component, wrong parameter or missing file.
+    """
+    bound = _bind(kind, name, params)
+    return _part(name, label or name, bound, digests(_files(bound)))
+
+
+def component_files(kind: str, name: str, params: Mapping[str, Any]) -> list[Path]:
+    """The files whose bytes decide what a component does; for components that use another one.
+
+    Raises:
+        InputError: unknown component, wrong parameter.
+    """
+    return _bind(kind, name, params).files()
+
+
+def _bind(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
+    try:
+        return bind(kind, name, params)
+    except ParameterError as error:
+        raise InputError(f"{kind} {name!r}: {error}") from None
+
+
+def _files(bound: Bound) -> list[Path]:
+    """Its files, each known to exist."""
+    found = bound.files()
+    for path in found:
+        if not path.exists():
+            digest(path)  # says so
+    return found
+
+
+def part_of(spec: SuiteSpec, part: BoundPart) -> Part:
+    """One component of a suite, its files hashed.
+
+    Raises:
+        InputError: a file is missing or cannot be read; with the place in the suite file.
+    """
+    try:
+        return _part(part.name, part.label, part.bound, digests(part.bound.files()))
+    except InputError as error:
+        raise InputError(spec.wrong(_path_of_missing(part), str(error))) from error
+
+
+def _path_of_missing(part: BoundPart) -> FieldPath:
+    for name, value in part.bound.arguments.items():
+        if isinstance(value, Path) and not value.exists() and name != part.bound.in_name:
+            return (*part.path, name)
+    return (*part.path, "name")
+
+
+def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
+    component = bound.component
+    params = {key: to_json(value, key) for key, value in bound.arguments.items() if key != bound.in_name}
+    version = f"{component.distribution} {component.version}+{component.source_version}"
+    return Part(name, params, label, version, files)
+
+
+def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
+    """The suite with every default written out; loads again and plans the same cells."""
+
+    def entry(part: BoundPart, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        params = _part(part.name, part.label, part.bound, {}).params
+        label = {} if part.path == ("dataset",) else {"as": part.label}
+        # A label made of a name with a slash cannot be written as `as`, and need not be: it is the default.
+        label = {} if part.label == part.name else label
+        return {"name": part.name, **label, **(own or {}), **params}
+
+    dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle}
+    if spec.dataset.label:
+        dataset["as"] = spec.dataset.label  # type: ignore[assignment]
+    attacks = [
+        entry(a, {"gradient": a.spec.gradient, "eot": a.spec.eot, "purifiers": a.spec.purifiers}) for a in suite.attacks
+    ]
+    return {
+        "suite": spec.suite,
+        "dataset": entry(suite.dataset, dataset),
+        "threat": {"norm": spec.threat.norm, "eps": [_eps(eps.text) for eps in spec.threat.eps]},
+        "backbones": [entry(b) for b in suite.backbones],
+        "purifiers": [entry(p) for p in suite.purifiers],
+        "attacks": attacks,
+        "protocol": spec.protocol.model_dump(),
+        "store": spec.store.model_dump(),
+    }
+
+
+def _eps(text: str) -> Any:
+    value = resolve_scalar(text)
+    return value if str(value) == text else text
+
+
+def dump(document: Mapping[str, Any]) -> str:
+    """YAML text that `load_suite` reads back to the same values."""
+    return yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text exactly where our own reading of scalars would take it for something else."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own attribute
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        if kind is not yaml.ScalarNode:
+            return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        try:
+            meaning = resolve_scalar(value)
+        except ValueError:
+            meaning = 0
+        names = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
+        return f"tag:yaml.org,2002:{names[type(meaning)]}"
+
+
+def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(value))
+
+
+_Dumper.add_representer(float, _represent_float)

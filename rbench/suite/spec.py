@@ -1,0 +1,206 @@
+"""What a user writes: the suite as frozen pydantic models."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
+
+from rbench.signature import fraction, kind_of
+from rbench.suite.cell import Decide, Eps, GradientChoice, Norm
+from rbench.suite.document import FieldPath, Node, dotted
+
+MAX_SEED = 2**32 - 1
+MAX_DRAWS = 10_000
+MAX_EOT = 10_000
+MAX_SAMPLES = 1_000_000_000
+
+
+def _label(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        raise ValueError(f"found {text!r}; a label has no spaces at its ends and no control characters.")
+    if set(text) & set(",/"):
+        raise ValueError(f"found {text!r}; commas and slashes are used by --only. Write it without.")
+    return text
+
+
+def _fraction(value: Any) -> Fraction:
+    if isinstance(value, str) and (exact := fraction(value)) is not None:
+        return exact
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return Fraction(repr(value))
+        except ValueError:
+            raise ValueError(f"found {value}, expected a finite number. Write 8/255.") from None
+    raise ValueError(f"found {kind_of(value)}, expected a number or a fraction. Write 8/255.")
+
+
+def _eps(value: Any, info: ValidationInfo) -> Eps:
+    exact = value.exact if isinstance(value, Eps) else _fraction(value)
+    text = value.text if isinstance(value, Eps) else str(value)
+    if exact <= 0:
+        raise ValueError(f"{text} is no radius; an attack needs one above 0. Write 8/255.")
+    if info.data.get("norm") == "Linf" and exact > 1:
+        advice = f"{text}/255" if exact.denominator == 1 and exact <= 255 else "8/255"
+        raise ValueError(f"{text} is outside (0, 1]; pixels are in [0, 1]. Write {advice}.")
+    return Eps(text, exact)
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Label = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_label)]
+Name = Annotated[str, Field(min_length=1, max_length=1000)]
+Radius = Annotated[Eps, BeforeValidator(_eps)]
+
+
+class Model(BaseModel):
+    """A frozen model without unknown keys and without guesses between types."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        populate_by_name=True,
+    )
+
+
+class PartSpec(Model):
+    """A component: its name alone, or a map of `name`, `as` and the component's own parameters."""
+
+    name: Name = Field(description="Registry name, with the item after a colon for a source.")
+    label: Label | None = Field(None, alias="as", description="What tables call it; the name if not given.")
+    params: dict[str, Any] = Field(default_factory=dict, description="The component's own parameters.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any, info: ValidationInfo) -> Any:
+        """A bare name becomes a map; keys that are not ours are the component's parameters."""
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, Mapping):
+            return value
+        own = {"as", *cls.model_fields} - {"params", "label"}
+        if info.context is None and set(value) <= own | {"params", "label"}:
+            return dict(value)  # built in Python, not read from a file
+        return {
+            **{key: item for key, item in value.items() if key in own},
+            "params": {key: item for key, item in value.items() if key not in own},
+        }
+
+
+class BackboneSpec(PartSpec):
+    """The frozen classifier behind the purifier."""
+
+
+class PurifierSpec(PartSpec):
+    """The image-to-image transform in front of the backbone."""
+
+
+class DatasetSpec(PartSpec):
+    """The images and labels, and which of them."""
+
+    samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] | None = Field(
+        None, description="How many samples; all if null."
+    )
+    shuffle: Annotated[int, Field(ge=0, le=MAX_SEED)] | Literal[False] = Field(
+        0,
+        description="Seed of the permutation that picks the samples; false takes the first ones as stored.",
+    )
+
+
+class AttackSpec(PartSpec):
+    """The attack and how it differentiates the defence."""
+
+    gradient: GradientChoice = Field(
+        "auto", description="The path through the purifier; `auto` picks it from its facts."
+    )
+    eot: Annotated[int, Field(ge=1, le=MAX_EOT)] = Field(1, description="Draws of the defence per gradient.")
+    purifiers: list[str] | None = Field(None, description="Labels of the only purifiers to attack; all if null.")
+
+
+class ThreatSpec(Model):
+    """What the attacker may change."""
+
+    norm: Norm = Field(description="How the size of a perturbation is measured.")
+    eps: Annotated[list[Radius], BeforeValidator(_listed), Field(min_length=1, max_length=100)] = Field(
+        description="Radius on the [0, 1] pixel scale, e.g. 8/255; a list is a sweep."
+    )
+
+
+class ProtocolSpec(Model):
+    """How the final images are judged."""
+
+    draws: Annotated[int, Field(ge=1, le=MAX_DRAWS)] = Field(8, description="Independent draws of a random defence.")
+    decide: Decide = Field("mean", description="How the draws of a sample become one verdict.")
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(0, description="Seed of all noise.")
+
+
+class StoreSpec(Model):
+    """What is kept beside the records."""
+
+    images: Literal["auto", "all", "fooled", "none"] = Field(
+        "auto",
+        description="Adversarial images to keep; `auto`: all up to 64x64 pixels, the fooled ones above.",
+    )
+
+
+class SuiteSpec(Model):
+    """A suite: every backbone behind every purifier under every attack."""
+
+    suite: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)] = Field(
+        description="Name of the suite and of its folder of results: small letters, digits, `.`, `_`, `-`."
+    )
+    dataset: DatasetSpec
+    threat: ThreatSpec
+    backbones: Annotated[list[BackboneSpec], Field(min_length=1)]
+    purifiers: list[PurifierSpec] = Field(default_factory=list, description="`identity` comes first if it is missing.")
+    attacks: Annotated[list[AttackSpec], Field(min_length=1)]
+    protocol: ProtocolSpec = Field(default_factory=lambda: ProtocolSpec())
+    store: StoreSpec = Field(default_factory=lambda: StoreSpec())
+
+    _document: Node | None = PrivateAttr(None)
+
+    def remember(self, document: Node) -> None:
+        """Keeps where each value stands, for messages about it later on."""
+        self._document = document
+
+    def wrong(self, path: FieldPath, detail: str, *, key: bool = False) -> str:
+        """The one line of an error: place (if read from a file), field path, what was found, what to do.
+
+        Args:
+            path: of the field.
+            detail: what was found and what to do.
+            key: whether its key is wrong, not its value.
+        """
+        if self._document is None:
+            return f"{dotted(path)}: {detail}"
+        return locate(self._document, path, detail, key=key)
+
+    def line(self, path: FieldPath) -> str:
+        """`line 12` of a field, or its path if the suite was not read from a file."""
+        if self._document is None:
+            return dotted(path)
+        place = self._document.find(path)[0]
+        return f"line {place.line}" if place.line else str(place)
+
+
+def locate(document: Node, path: FieldPath, detail: str, *, key: bool = False) -> str:
+    """The one line of an error about a field of a document."""
+    place, existing = document.find(path, key=key)
+    named = existing if path[-1:] in (("name",), (0,)) else path  # a bare name stands for {name: ...}
+    return f"{place}: {dotted(named)}: {detail}" if named else f"{place}: {detail}"

@@ -1,0 +1,248 @@
+import inspect
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from annotated_types import Ge, Gt, Interval, Le, MaxLen
+from fake_plugins import Plugins
+
+from rbench.signature import Parameter, ParameterError, Signature, describe, read_signature
+from rbench.signature.source import ModuleMissingError, NotStaticError
+
+KINDS = '''
+import typing as t
+from pathlib import Path
+from typing import Annotated, Literal, Optional, Union
+
+import annotated_types
+from annotated_types import Ge, Gt, Interval, Le
+
+Loss = Literal["ce", "dlr"]
+Count = Annotated[int, Ge(1), Le(10)]
+LIMIT = 3
+DEFAULT = "ce"
+
+
+class Base:
+    def __init__(self, path: Path, count: Count = LIMIT * 2, *, loss: Loss = DEFAULT, ratio: "float | None" = None,
+                 size: Annotated[float, annotated_types.Gt(0)] = 8 / 255, either: Union[int, str] = -1,
+                 maybe: Optional[bool] = None, pair: tuple[int, int] = (1, 2), names: list[str] = ["a"],
+                 table: dict[str, float] = {"x": 1.0}, choice: t.Literal[1, "two", None] = None,
+                 where: Path = Path("x"), bare=3, text="t", flag=False) -> None:
+        """Makes one.
+
+        Args:
+            path: where it is.
+            count: how many,
+                on two lines.
+            loss (str): which.
+        """
+
+
+class Child(Base):
+    """No constructor of its own."""
+
+
+def function(first, /, second: int = 1, *, third: float, **rest):
+    """A function."""
+'''
+
+
+def of(text: str, plugins: Plugins, name: str = "thing", **more: str) -> Signature:
+    plugins.add("written", {"written": text, **more}, {})
+    return read_signature("written", name)
+
+
+@pytest.mark.parametrize("name", ["Base", "Child", "function"])
+def test_reading_the_source_gives_the_same_as_importing(plugins: Plugins, name: str):
+    plugins.add("kinds", {"kinds": KINDS}, {})
+    static = read_signature("kinds", name)
+    assert "kinds" not in sys.modules
+    import kinds
+
+    assert static == Signature.of(getattr(kinds, name))
+    assert [p.name for p in static.parameters if p.positional] == ["first" if name == "function" else "path"]
+
+
+def test_the_sentences_of_the_docstring_are_kept(plugins: Plugins):
+    plugins.add("kinds", {"kinds": KINDS}, {})
+    sentences = {p.name: p.description for p in read_signature("kinds", "Child").parameters}
+    assert sentences["path"] == "where it is."
+    assert sentences["count"] == "how many, on two lines."
+    assert sentences["loss"] == "which."
+    assert sentences["ratio"] == ""
+
+
+def test_a_module_that_cannot_be_imported_is_still_read(plugins: Plugins):
+    signature = of("raise SystemExit\ndef thing(*, a: int = 1): ...", plugins)
+    assert [p.name for p in signature.parameters] == ["a"]
+
+
+def test_names_from_other_modules_are_followed_without_importing(plugins: Plugins):
+    signature = of(
+        "from written_pack import thing",
+        plugins,
+        **{
+            "written_pack/__init__": "from .deep.impl import Real as thing\nraise SystemExit",
+            "written_pack/deep/__init__": "raise SystemExit",
+            "written_pack/deep/impl": "from ..types import Size\nclass Real:\n  def __init__(self, *, size: Size): ...",
+            "written_pack/types": "import torch\nfrom typing import Annotated\nfrom annotated_types import Ge\n"
+            "Size = Annotated[int, Ge(2)]",
+        },
+    )
+    assert signature.parameters == (Parameter("size", Annotated[int, Ge(2)]),)
+    assert not any(name.startswith("written") for name in sys.modules)
+
+
+def test_a_namespace_package_inside_another_is_found(plugins: Plugins):
+    plugins.add("spaces", {"space_a/space_b/inner": "def thing(*, a: int = 1): ..."}, {})
+    assert read_signature("space_a.space_b.inner", "thing").parameters[0].name == "a"
+
+
+def test_objects_that_no_suite_can_write_are_unchecked(plugins: Plugins):
+    text = "import torch\nfrom torch import nn\ndef thing(model: nn.Module, x: list[torch.Tensor] = None): ..."
+    assert [p.annotation for p in of(text, plugins).parameters] == [Any, list[Any]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def make(): return lambda: 1\nthing = make()",
+        "import os\ndef thing(*, a=os.environ): ...",
+        "from dataclasses import dataclass\n@dataclass\nclass thing:\n  a: int = 1",
+        "class Own: ...\ndef thing(*, a: Own): ...",
+        "from written import thing",
+        "def thing(*, a: int[3] = 1): ...",
+        "def thing(*, a: int = __import__('os').getcwd()): ...",
+        "nothing = 1",
+        "def thing(:",
+    ],
+)
+def test_what_only_running_can_tell_is_not_guessed(plugins: Plugins, text: str):
+    with pytest.raises(NotStaticError):
+        of(text, plugins)
+
+
+def test_a_missing_module_is_named():
+    with pytest.raises(ModuleMissingError, match=r"rbench\.no_such_room"):
+        read_signature("rbench.no_such_room.inside", "thing")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "expected"),
+    [
+        (int, 3, 3),
+        (float, 3, 3.0),
+        (float, "8/255", 8 / 255),
+        (Annotated[float, Gt(0)] | None, "1/2", 0.5),
+        (float | None, None, None),
+        (bool, True, True),
+        (str, "8/255", "8/255"),
+        (str | float, "8/255", "8/255"),
+        (Path, "a/b", Path("a/b")),
+        (tuple[int, ...], [1, 2], (1, 2)),
+        (tuple[float, float], ["1/2", 1], (0.5, 1.0)),
+        (list[str], ["a"], ["a"]),
+        (dict[str, float], {"a": "1/4"}, {"a": 0.25}),
+        (Literal["a", 3], 3, 3),
+        (int | float, 3, 3),
+        (Any, {"a": [1, None]}, {"a": [1, None]}),
+        (inspect.Signature, "anything", "anything"),
+    ],
+)
+def test_a_value_of_the_right_type_is_taken(annotation, given, expected):
+    checked = Parameter("p", annotation).check(given)
+    assert checked == expected
+    assert type(checked) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "words"),
+    [
+        (int, True, "found true, expected int."),
+        (int, "75", "found the text '75', expected int. Remove the quotes."),
+        (int, "010", "found the text '010', expected int. Write it without leading zeros."),
+        (int, 5.0, "found 5.0, expected int. Write 5."),
+        (int, 5.5, "found 5.5, expected int."),
+        (int, None, "found null, expected int."),
+        (float, True, "found true, expected number."),
+        (float, "big", "found the text 'big', expected number."),
+        (float, "1/0", "found the text '1/0', expected number."),
+        (float, float("nan"), "found nan, expected a finite number."),
+        (float, float("inf"), "found inf, expected a finite number."),
+        (bool, "no", "found the text 'no', expected true or false. Write false."),
+        (bool, "on", "found the text 'on', expected true or false. Write true."),
+        (bool, 1, "found 1, expected true or false."),
+        (str, 1, "found 1, expected text."),
+        (Literal["ce", "dlr"], "drl", "found the text 'drl', expected one of ce, dlr. Did you mean 'dlr'?"),
+        (Annotated[int, Interval(ge=1, le=100)], 0, "found 0, expected int from 1 to 100."),
+        (Annotated[float, Gt(0)] | None, "-1/2", "found the text '-1/2', expected number above 0 or null."),
+        (tuple[int, int], [1], "found the list [1], expected list of 2 (int, int)."),
+        (list[int], 3, "found 3, expected list of int."),
+        (dict[str, int], [], "found the list [], expected map of text to int."),
+        (int, {}, "found a map, expected int."),
+        (int, object(), "found a object, expected text, a number, a list or a map."),
+        (str, "x" * 10**5, None),
+    ],
+)
+def test_a_wrong_value_is_refused_in_words(annotation, given, words):
+    if words is None:
+        annotation, given = int, "x" * 10**5
+        words = f"found the text '{'x' * 56}..., expected int."
+    with pytest.raises(ParameterError) as caught:
+        Parameter("p", annotation).check(given)
+    assert caught.value.detail == words
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (Annotated[int, Ge(1)], "int at least 1"),
+        (Annotated[float, Interval(gt=0, le=1)], "number above 0 and at most 1"),
+        (Annotated[list[int], MaxLen(2)], "list of int (at most 2)"),
+        (Annotated[int, Le(3)] | None, "int at most 3 or null"),
+        (int | float | None, "number or null"),
+        (Literal["one"], "one"),
+        (Any, "any value"),
+        (inspect.Signature, "Signature"),
+    ],
+)
+def test_types_are_said_in_words(annotation, words):
+    assert describe(annotation) == words
+
+
+SIGNATURE = Signature((Parameter("quality", int, 75), Parameter("source", str)))
+
+
+def test_defaults_are_filled_in():
+    assert SIGNATURE.validate({"source": "x"}) == {"quality": 75, "source": "x"}
+
+
+@pytest.mark.parametrize(
+    ("params", "parameter", "words"),
+    [
+        ({"qualty": 3}, "qualty", "no such parameter of 'jpeg'. Did you mean 'quality'? (int, default 75)"),
+        ({"zzz": 3}, "zzz", "no such parameter of 'jpeg'. It takes quality, source, samples."),
+        ({"sample": 3}, "sample", "no such parameter of 'jpeg'. Did you mean 'samples'?"),
+        ({}, "source", "missing; 'jpeg' needs it (text)."),
+    ],
+)
+def test_unknown_and_missing_parameters_are_named(params, parameter, words):
+    with pytest.raises(ParameterError) as caught:
+        SIGNATURE.validate(params, "jpeg", ["samples"])
+    assert (caught.value.parameter, caught.value.detail) == (parameter, words)
+
+
+def test_an_open_signature_takes_any_other_keyword():
+    assert Signature((), open=True).validate({"a": (1, 2)}) == {"a": [1, 2]}
+
+
+def test_the_json_schema_of_a_number_accepts_a_fraction():
+    schema = Parameter("size", Annotated[float, Gt(0)] | None, 8 / 255, description="How far.").json_schema()
+    number, fraction, null = schema["anyOf"][0]["anyOf"][0], schema["anyOf"][0]["anyOf"][1], schema["anyOf"][1]
+    assert number == {"type": "number", "exclusiveMinimum": 0}
+    assert fraction["type"] == "string"
+    assert null == {"type": "null"}
+    assert schema["default"] == 8 / 255
+    assert schema["description"] == "How far."
