@@ -90,8 +90,14 @@ class Component:
         try:
             return static.facts(self.module, self.attribute)
         except (NotStaticError, ModuleMissingError):
-            found = vars(self.load()) if isinstance(self.load(), type) else {}
-            return {k: v for k, v in found.items() if isinstance(v, str | int | float) and k[0] != "_"}
+            loaded = self.load()
+            if isinstance(loaded, type):
+                found = dict(vars(loaded))
+            else:
+                module = vars(sys.modules[loaded.__module__])
+                found = {name.lower(): value for name, value in module.items() if name.isupper()}
+            plain = (str, int, float, tuple, list)
+            return {name: v for name, v in found.items() if isinstance(v, plain) and not name.startswith("_")}
 
     @cached_property
     def doc(self) -> str:
@@ -348,5 +354,5 @@ def load(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
     try:
         bound = bind(kind, name, params or {})
     except ParameterError as error:
-        raise InputError(f"{kind} {name!r}: {error}") from None
+        raise InputError(f"{registry(kind).kind} {name!r}: {error}") from None
     return bound.make()

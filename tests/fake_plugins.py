@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -134,3 +134,35 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugins
         if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
     forget()
+
+
+SUITE = """\
+suite: small
+dataset: {name: tiny, samples: 8}
+threat:
+  norm: Linf
+  eps: 8/255
+backbones:
+  - net:small
+purifiers:
+  - identity
+  - {name: smooth, quality: 50}
+attacks:
+  - {name: walk, steps: 10}
+  - {name: walk, gradient: blind, eot: 2}
+protocol: {draws: 4, decide: mean, seed: 1}
+"""
+
+
+@pytest.fixture
+def write(plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Writes a suite beside the small plug-ins and gives its name, relative to the current folder."""
+    plugins.add_parts()
+    monkeypatch.chdir(tmp_path)
+
+    def written(text: str | bytes = SUITE, name: str = "s.yaml") -> str:
+        data = text if isinstance(text, bytes) else text.encode()
+        Path(name).write_bytes(data)
+        return name
+
+    return written

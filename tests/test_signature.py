@@ -1,5 +1,6 @@
 import inspect
 import sys
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -200,7 +201,7 @@ def test_a_wrong_value_is_refused_in_words(annotation, given, words):
     [
         (Annotated[int, Ge(1)], "int at least 1"),
         (Annotated[float, Interval(gt=0, le=1)], "number above 0 and at most 1"),
-        (Annotated[list[int], MaxLen(2)], "list of int (at most 2)"),
+        (Annotated[list[int], MaxLen(2)], "list of int (at most 2 long)"),
         (Annotated[int, Le(3)] | None, "int at most 3 or null"),
         (int | float | None, "number or null"),
         (Literal["one"], "one"),
@@ -246,3 +247,58 @@ def test_the_json_schema_of_a_number_accepts_a_fraction():
     assert null == {"type": "null"}
     assert schema["default"] == 8 / 255
     assert schema["description"] == "How far."
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "expected"),
+    [
+        ("float", "-1 + 3 * 2", 5),
+        ("float", "10 - 1 / 2", 9.5),
+        ("float", 'float("inf")', float("inf")),
+        ("list[int]", "[1, 2]", [1, 2]),
+        ("dict[str, int]", '{"a": 1}', {"a": 1}),
+        ("Path", 'Path("a")', Path("a")),
+        ("t.Annotated[int, at.Interval(ge=1, le=LIMITS[0])]", "1", 1),
+        ("int", "-'a'", None),
+        ("int", "'a' + 'b'", None),
+        ("int", "1 / 0", None),
+        ("int", "print()", None),
+        ("'int |'", "1", None),
+        ("int", "ROUND", None),
+        ("int", "missing.attribute", None),
+        ("int", "len", None),
+        ("int", "(lambda: 1)()", None),
+    ],
+)
+def test_defaults_are_evaluated_as_far_as_they_are_plain(plugins: Plugins, annotation, default, expected):
+    text = (
+        "import typing as t\nimport annotated_types as at\nfrom pathlib import Path\nLIMITS = (1,)\n"
+        f"ROUND = AGAIN\nAGAIN = ROUND\ndef thing(*, a: {annotation} = {default}): ..."
+    )
+    if expected is None:
+        with pytest.raises(NotStaticError):
+            of(text, plugins)
+    else:
+        assert of(text, plugins).parameters[0].default == expected
+
+
+def test_conditional_definitions_are_found(plugins: Plugins):
+    text = (
+        "try:\n  from gone import Loss\nexcept ImportError:\n  Loss = str\n"
+        "if True:\n  Size = int\nelse:\n  Size = str\n"
+        "async def thing(*, a: Size = 1): ..."
+    )
+    assert of(text, plugins).parameters[0].annotation is int
+
+
+def test_a_module_in_a_zip_file_is_read(plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with zipfile.ZipFile(tmp_path / "zipped.zip", "w") as file:
+        file.writestr("in_a_zip.py", "def thing(*, a: int = 1): ...")
+    monkeypatch.syspath_prepend(str(tmp_path / "zipped.zip"))
+    assert read_signature("in_a_zip", "thing").parameters[0].default == 1
+
+
+@pytest.mark.parametrize("module", ["sys", "_json"])
+def test_a_compiled_module_has_no_source(module: str):
+    with pytest.raises(NotStaticError):
+        read_signature(module, "thing")

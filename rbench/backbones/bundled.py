@@ -18,7 +18,7 @@ def bundled(name: Name) -> "nn.Module":
     """A small classifier that comes with rbench, trained by a recipe of the repository.
 
     Args:
-        name: `fashion-cnn`, 117,562 parameters, takes [B, 1, 28, 28]; trained on clean Fashion-MNIST.
+        name: `fashion-cnn`, 117,530 parameters, takes [B, 1, 28, 28]; trained on clean Fashion-MNIST.
     """
     from rbench.backbones import weights
 

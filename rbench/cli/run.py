@@ -63,6 +63,7 @@ def command(
                     device=device,
                     batch_size=batch_size,
                     on_progress=on_progress,
+                    on_note=lambda line: typer.echo(f"note: {line}", err=True),
                 )
         else:
             typer.echo(f"nothing to do: all {len(chosen.cells)} cells are in {root}", err=True)

@@ -63,7 +63,8 @@ def _parameter(parameter: "Parameter", *, in_name: bool) -> dict[str, Any]:
 def _text(found: dict[str, Any]) -> str:
     body = found["doc"].partition("\nArgs:")[0].strip()
     paragraphs = [" ".join(p.split()) for p in body.split("\n\n")]
-    lines = [f"{found['kind']} {found['name']}    {found['distribution']} {found['version']} ({found['value']})"]
+    origin = f"{found['distribution']} {found['version']}, {found['value']}"
+    lines = [f"{found['kind']} {found['name']}", *textwrap.wrap(origin, _WIDTH)]
     for paragraph in filter(None, paragraphs):
         lines += ["", *textwrap.wrap(paragraph, _WIDTH)]
     if found["parameters"]:

@@ -78,8 +78,10 @@ def audit(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise)
         raise CellFailed(f"sample {broken[0]}: logits are NaN or infinite on the clean image", broken)
     memory = remembered(model)
     reproducible = _differ(first, _logits(model, x, ids, noise, draw=0)) <= DIFFERS
-    if not reproducible and remembered(model) != memory:
-        _refuse_stateful(model)
+    if not reproducible:
+        _logits(model, 1 - x, ids, noise, draw=0)
+        if remembered(model) != memory:
+            _refuse_stateful(model)
     repeats = [first, *(_logits(model, x, ids, noise, draw=d) for d in range(1, REPEATS))]
     spread = max(_differ(a, b) for a in repeats for b in repeats)
     if reproducible:

@@ -42,6 +42,7 @@ class Work:
         images: which adversarial images are stored.
         batch_size: samples at once for our own attacks.
         on_done: called with the number of samples that are done.
+        on_note: called with a line the user should see, e.g. on a chunk that was torn.
     """
 
     components: Components
@@ -49,6 +50,7 @@ class Work:
     images: str
     batch_size: int
     on_done: Callable[[int], None]
+    on_note: Callable[[str], None]
 
 
 def protocol_of(cell: Cell, batch_size: int) -> Protocol:
@@ -137,7 +139,10 @@ def _finished(work: Work, cell: Cell, ids: np.ndarray) -> dict[tuple[int, int], 
     """Chunks of an earlier run that cover the slice without overlap."""
     found: dict[tuple[int, int], Evaluated] = {}
     end = 0
-    for chunk in sorted(work.folder.read_chunks(cell.id)[0], key=lambda c: c.start):
+    chunks, notes = work.folder.read_chunks(cell.id)
+    for note in notes:
+        work.on_note(note)
+    for chunk in sorted(chunks, key=lambda c: c.start):
         same = np.array_equal(chunk.arrays.get("sample", ()), ids[chunk.start : chunk.stop])
         if chunk.start >= end and same:
             found[chunk.start, chunk.stop] = Evaluated(chunk.arrays, chunk.meta)

@@ -30,17 +30,17 @@ class Components:
 
     def dataset(self, part: Part) -> Dataset:
         """The data set."""
-        found: Dataset = self._once("dataset", part.name, part.params)
+        found: Dataset = self._once("dataset", part.given_name, part.given_params)
         return found
 
     def attack(self, part: Part) -> Attack:
         """The attack."""
-        found: Attack = self._once("attack", part.name, part.params)
+        found: Attack = self._once("attack", part.given_name, part.given_params)
         return found
 
     def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
         """The purifier in front of the backbone, on the device."""
-        modules = self._module("purifier", purifier.name, purifier.params), self._backbone(backbone)
+        modules = self._module("purifier", purifier.given_name, purifier.given_params), self._backbone(backbone)
         return DefendedModel(*modules, name=purifier.label)
 
     def source(self, attack: Attack) -> DefendedModel | None:
@@ -51,7 +51,7 @@ class Components:
         return DefendedModel(identity, self._module("backbone", attack.source, {}), name="identity")
 
     def _backbone(self, part: Part) -> nn.Module:
-        return self._module("backbone", part.name, part.params)
+        return self._module("backbone", part.given_name, part.given_params)
 
     def _module(self, kind: str, name: str, params: dict[str, Any]) -> nn.Module:
         module: nn.Module = self._once(kind, name, params)

@@ -1,5 +1,7 @@
 """The oracle: the one seam between attacks and defences. It alone knows gradient path, EOT, noise and cost."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,21 @@ class StraightThrough(torch.autograd.Function):
     def backward(ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004
         """Hands the gradient to the stand-in unchanged."""
         return grad_outputs[0], None
+
+
+class NoGradient(torch.autograd.Function):
+    """Logits whose gradient at the image is zero, for a graph that does not reach it: third-party attacks call backward regardless."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, logits: Tensor) -> Tensor:
+        """Returns the logits."""
+        ctx.save_for_backward(x)
+        return logits.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004
+        """Zeros."""
+        return torch.zeros_like(ctx.saved_tensors[0]), None
 
 
 class Oracle:
@@ -161,6 +178,8 @@ class OracleModule(nn.Module):
         self.model.meter.queries += len(x)
         noise = self.oracle.noise.of("defence", rows, x.device, calls=torch.full_like(rows, self.calls))
         logits = self.oracle.forward(x, noise)
+        if torch.is_grad_enabled() and x.requires_grad and not logits.requires_grad:
+            logits = NoGradient.apply(x, logits)
         if logits.requires_grad:
             logits.register_hook(self._count)  # type: ignore[no-untyped-call]
         if not torch.isfinite(logits).all():

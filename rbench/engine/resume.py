@@ -35,7 +35,7 @@ def open_run(planned: Plan, root: Path) -> Iterator[RunFolder]:
 def pending(cells: Sequence[Cell], folder: RunFolder, redo: Redo) -> list[Cell]:
     """The cells that `redo` asks for: without a record (or a cancelled one), also the failed ones, or all.
 
-    A record that cannot be read counts as missing. For `all`, kept chunks are dropped.
+    A record or samples that cannot be read count as missing. For `all`, kept chunks are dropped.
     """
     if redo == "all":
         for cell in cells:
@@ -46,6 +46,8 @@ def pending(cells: Sequence[Cell], folder: RunFolder, redo: Redo) -> list[Cell]:
     def wanted(cell: Cell) -> bool:
         try:
             record = folder.read_record(cell.id)
+            if record is not None and record.status == "done":
+                folder.read_samples(record)
         except InputError:
             return True
         return record is None or record.status in again

@@ -46,6 +46,7 @@ def run(
     device: str = "auto",
     batch_size: int = 64,
     on_progress: Callable[[Progress], None] = lambda step: None,
+    on_note: Callable[[str], None] = lambda line: None,
 ) -> list[Record]:
     """Runs cells and returns their records.
 
@@ -59,6 +60,7 @@ def run(
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         batch_size: samples at once for our own attacks.
         on_progress: called as samples and cells are done.
+        on_note: called with a line the user should see.
 
     Raises:
         InputError: a component is wrong.
@@ -73,8 +75,8 @@ def run(
     with interruptible():
         for position, cell in enumerate(cells, start=1):
             step = Progress(cell, position, len(cells), total)
-            work = Work(components, folder, images, batch_size, _reporter(on_progress, step))
-            records.append(_one(cell, work))
+            on_done = _reporter(on_progress, step)
+            records.append(_one(cell, Work(components, folder, images, batch_size, on_done, on_note)))
             on_progress(replace(step, record=records[-1]))
     return records
 

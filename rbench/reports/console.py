@@ -1,29 +1,29 @@
 """The leaderboard on a terminal of 80 columns."""
 
 import io
-from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from rbench.reports.groups import groups, several_backbones
+from rbench.reports.groups import Row, by_backbone, groups, heading, remark
 from rbench.reports.plain import percent, visible
 from rbench.results.flags import FLAGS
 from rbench.results.table import Table
 
 MAX_BROKEN = 20
+NAME_WIDTH = 18
 
 
 def console(table: Table) -> RenderableType:
     """The leaderboard as something rich prints: groups, then the legend, then what could not be read."""
     parts: list[RenderableType] = []
-    for heading, rows in groups(table):
-        parts += [Text(visible(heading), style="bold"), _grid(rows), *_blocked(rows), Text()]
+    for group in groups(table):
+        for rows in by_backbone(group):
+            parts += [Text(visible(heading(rows)), style="bold"), _grid(rows), *_remarks(rows), Text()]
     if not parts:
-        parts.append(Text("No rows: nothing has been recorded yet."))
+        parts += [Text("No rows: nothing has been recorded yet."), Text()]
     parts += [*_legend(table), *_unread(table)]
     return Group(*parts)
 
@@ -32,65 +32,64 @@ def text(table: Table, width: int = 80) -> str:
     """The same as plain text."""
     sink = io.StringIO()
     Console(file=sink, width=width, color_system=None, force_terminal=False).print(console(table))
-    return sink.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in sink.getvalue().splitlines())
 
 
-def _grid(rows: list[dict[str, Any]]) -> Grid:
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
+def _grid(rows: list[Row]) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     grid.add_column("#", justify="right", no_wrap=True)
-    with_backbone = several_backbones(rows)
-    if with_backbone:
-        grid.add_column("backbone", overflow="fold")
-    grid.add_column("purifier", overflow="fold")
+    # Folding a name costs a line, folding the flags costs none that is missed.
+    names = max(len(visible(row["purifier"])) for row in rows)
+    grid.add_column("purifier", overflow="fold", min_width=min(names, NAME_WIDTH))
     grid.add_column("standard", justify="right", no_wrap=True)
-    grid.add_column("robust (95 %)", justify="right", no_wrap=True)
+    grid.add_column("robust", justify="right", no_wrap=True)
+    grid.add_column("95 %", no_wrap=True)
     grid.add_column("blind", justify="right", no_wrap=True)
-    grid.add_column("strongest attack", overflow="fold")
-    grid.add_column("flags", overflow="fold")
+    grid.add_column("strongest\nattack", overflow="fold")
+    grid.add_column("flags", overflow="fold", min_width=5)
     for row in rows:
-        cells = [
-            Text("-" if row["rank"] is None else str(row["rank"])),
-            *([Text(visible(row["backbone"]))] if with_backbone else []),
+        grid.add_row(
+            "-" if row["rank"] is None else str(row["rank"]),
             Text(visible(row["purifier"])),
-            Text(percent(row["standard_accuracy"])),
-            _robust(row),
-            Text(percent(row["blind_robust_accuracy"])),
+            percent(row["standard_accuracy"]),
+            *_robust(row),
+            percent(row["blind_robust_accuracy"]),
             Text(visible(row["strongest_attack"] or "-")),
-            Text(" ".join(FLAGS[name].short for name in row["flags"])),
-        ]
-        grid.add_row(*cells)
+            " ".join(FLAGS[name].short for name in row["flags"]),
+        )
     return grid
 
 
-def _robust(row: dict[str, Any]) -> Text:
-    value = row["robust_accuracy"]
-    if value is None:
-        return Text("blocked", style="red")
-    interval = f"({percent(row['robust_low'])}-{percent(row['robust_high'])})"
-    return Text(percent(value), style="bold").append(f" {interval:>12}", style="not bold")
+def _robust(row: Row) -> tuple[Text, str]:
+    if row["robust_accuracy"] is None:
+        return Text("-"), "blocked"
+    return (
+        Text(percent(row["robust_accuracy"]), style="bold"),
+        f"{percent(row['robust_low'])}-{percent(row['robust_high'])}",
+    )
 
 
-def _blocked(rows: list[dict[str, Any]]) -> list[RenderableType]:
-    return [
+def _remarks(rows: list[Row]) -> list[RenderableType]:
+    blocked = [
         Text(visible(f"{row['purifier']}: no robust accuracy ({row['status']})"), style="red")
         for row in rows
         if row["robust_accuracy"] is None
     ]
+    return [*blocked, *([Text(remark(rows), style="dim")] if remark(rows) else [])]
 
 
 def _legend(table: Table) -> list[RenderableType]:
     raised = {name for row in table.rows() for name in row["flags"]}
     lines: list[RenderableType] = [
         Text(
-            "Accuracies in percent of all samples. robust: the worst case over all attacks; blind: over the "
-            "attacks that ignore the purifier.",
+            "Accuracies in percent of all samples. robust: the worst case over all attacks, with its 95 % "
+            "interval; blind: over the attacks that ignore the purifier.",
             style="dim",
         )
     ]
     for name, facts in FLAGS.items():
         if name in raised:
-            line = Text(f"{facts.short} ", style="yellow").append(f"{name}: {facts.meaning}", style="default")
-            lines.append(Padding(line, 0))
+            lines.append(Text(f"{facts.short} ", style="yellow").append(f"{name}: {facts.meaning}", style="default"))
     return lines
 
 

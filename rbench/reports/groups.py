@@ -5,28 +5,32 @@ from typing import Any
 
 from rbench.results.table import Table
 
-
-def groups(table: Table) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The table's rows in groups, each with a heading that says what they were judged on."""
-    found = []
-    for _, members in groupby(table.rows(), key=lambda row: row["group"]):
-        rows = list(members)
-        found.append((_heading(rows), rows))
-    return found
+Row = dict[str, Any]
 
 
-def several_backbones(rows: list[dict[str, Any]]) -> bool:
-    """Whether a group needs a column for the backbone."""
-    return len({row["backbone"] for row in rows}) > 1
+def groups(table: Table) -> list[list[Row]]:
+    """The table's rows in groups that were judged on the same samples, threat and protocol."""
+    return [list(rows) for _, rows in groupby(table.rows(), key=lambda row: row["group"])]
 
 
-def _heading(rows: list[dict[str, Any]]) -> str:
+def by_backbone(rows: list[Row]) -> list[list[Row]]:
+    """The rows of a group for each backbone, the one of the best row first; ranks stay those of the group."""
+    names = dict.fromkeys(row["backbone"] for row in rows)
+    return [[row for row in rows if row["backbone"] == name] for name in names]
+
+
+def heading(rows: list[Row]) -> str:
+    """What the rows were judged on, in one line; the backbone where there is one only."""
     first = rows[0]
     n = "?" if first["n"] is None else f"{first['n']:,}"
-    words = [f"{first['dataset']} ({n} samples)", f"{first['norm']} {first['eps_text']}"]
-    if not several_backbones(rows):
-        words.insert(1, first["backbone"])
+    backbones = {row["backbone"] for row in rows}
+    one = [first["backbone"]] if len(backbones) == 1 else []
+    return ", ".join([f"{first['dataset']} ({n} samples)", *one, f"{first['norm']} {first['eps_text']}"])
+
+
+def remark(rows: list[Row]) -> str:
+    """How random purifiers were judged; empty if there are none."""
     draws = max(row["draws"] or 1 for row in rows)
-    if draws > 1:
-        words.append(f"random purifiers: {first['decide']} of {draws} draws")
-    return ", ".join(words)
+    rules = {"mean": "the mean", "majority": "the majority", "any": "the worst"}
+    rule = rules.get(rows[0]["decide"], rows[0]["decide"])
+    return f"Random purifiers: {rule} of {draws} draws for each sample." if draws > 1 else ""

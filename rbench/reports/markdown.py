@@ -1,8 +1,6 @@
 """The leaderboard as a page of Markdown, in percent, for readers; programs read the CSV file."""
 
-from typing import Any
-
-from rbench.reports.groups import groups
+from rbench.reports.groups import Row, groups, heading, remark
 from rbench.reports.plain import markdown_text, percent
 from rbench.results.flags import FLAGS
 from rbench.results.table import Table
@@ -25,8 +23,9 @@ _RIGHT = {"#", "standard %", "robust % (95 % interval)", "blind %", "noise %"}
 def markdown(table: Table) -> str:
     """The leaderboard with a heading for each group, the meaning of its flags, and what could not be read."""
     lines = ["# Leaderboard", ""]
-    for heading, rows in groups(table):
-        lines += [f"## {markdown_text(heading)}", "", *_grid(rows), ""]
+    for rows in groups(table):
+        lines += [f"## {markdown_text(heading(rows))}", "", *_grid(rows), ""]
+        lines += [remark(rows), ""] if remark(rows) else []
     if table.frame.empty:
         lines += ["Nothing has been recorded yet.", ""]
     lines += [
@@ -40,7 +39,7 @@ def markdown(table: Table) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _grid(rows: list[dict[str, Any]]) -> list[str]:
+def _grid(rows: list[Row]) -> list[str]:
     marks = ["---:" if name in _RIGHT else "---" for name in _HEADER]
     return [_line(_HEADER), _line(marks), *(_line(_cells(row)) for row in rows)]
 
@@ -49,7 +48,7 @@ def _line(cells: tuple[str, ...] | list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: Row) -> list[str]:
     return [
         "-" if row["rank"] is None else str(row["rank"]),
         markdown_text(row["backbone"]),
@@ -64,7 +63,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _robust(row: dict[str, Any]) -> str:
+def _robust(row: Row) -> str:
     if row["robust_accuracy"] is None:
         return f"blocked ({markdown_text(row['status'])})"
     return f"**{percent(row['robust_accuracy'])}** ({percent(row['robust_low'])}-{percent(row['robust_high'])})"

@@ -167,7 +167,7 @@ class Record(_Document):
     summary: Summary | None = Field(default=None, description="The figures; null unless the cell is done.")
     cost: Cost = Field(default=Cost(), description="What the cell took.")
     flags: tuple[Flag, ...] = Field(default=(), description="Doubts about this cell.")
-    audit: dict[str, float | bool | str | None] = Field(
+    audit: dict[str, bool | int | float | str | None] = Field(
         default={}, description="What the checks before the attack measured."
     )
     result_hash: str | None = Field(

@@ -14,6 +14,7 @@ BLACK_BOX_MARGIN = 0.002
 SHARE_MARGIN = 0.01
 FEW_SAMPLES = 100
 SEPARATE_P = 0.05
+LUCK_CONFIDENCE = 0.998
 
 Kind = Literal["white-box", "blind", "black-box", "transfer", "noise"]
 _BLACK_BOX = {"square", *(f"torchattacks:{name}" for name in ("Square", "OnePixel", "Pixle", "SPSA"))}
@@ -71,7 +72,8 @@ class Judged:
 def flags_of_cells(cells: Sequence[Judged], rule: Rule) -> list[RowFlag]:
     """The flags that come from comparing the attacks of one row.
 
-    Under a random defence a margin must also exceed what the draws explain (95 % paired bootstrap).
+    Under a random defence a margin must also exceed what the draws explain (99.8 % paired bootstrap: several
+    flags on many rows, so 95 % would cry wolf).
     """
     white = [cell for cell in cells if cell.kind == "white-box"]
     by_gradient = [cell for cell in cells if cell.kind in ("white-box", "blind")]
@@ -99,7 +101,7 @@ def inseparable(first: Values, second: Values) -> float | None:
 def _drop(before: Values, after: Values, margin: float, *, random: bool) -> float | None:
     lost = float((before - after).mean())
     # In whole samples, so that a drop of exactly the margin is not above it by rounding.
-    if lost <= margin + 1e-9 or (random and paired_bootstrap(before, after).low <= 0):
+    if lost <= margin + 1e-9 or (random and paired_bootstrap(before, after, confidence=LUCK_CONFIDENCE).low <= 0):
         return None
     return lost
 

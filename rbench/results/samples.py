@@ -55,7 +55,7 @@ def encode(columns: Mapping[str, Any]) -> bytes:
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"column {name!r} has values outside [0, 1]")
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue()
 
 
@@ -72,7 +72,7 @@ def read(path: Path, n: int) -> pa.Table:
     if not path.is_file():
         raise InputError(f"{path}: no such file, though its record is done.")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             metadata = file.metadata
             if not file.schema_arrow.equals(SCHEMA):
                 raise InputError(f"{path}: its columns are not those of samples.")
@@ -82,8 +82,8 @@ def read(path: Path, n: int) -> pa.Table:
             if size > MAX_BYTES:
                 raise InputError(f"{path}: larger than {MAX_BYTES / 2**30:g} GiB unpacked.")
             table = file.read()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: unreadable: {str(error).splitlines()[0]}") from None
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # pyarrow answers torn files with any
+        raise InputError(f"{path}: unreadable: {' '.join(str(error).split())[:200]}") from None
     table = table.replace_schema_metadata(None)
     _check(table, path)
     return table

@@ -55,11 +55,20 @@ class RunFolder:
             yield
 
     def tidy(self) -> None:
-        """Remove temporary files of writers that died."""
+        """Remove what writers left that died: temporary files, and chunks of cells that are done."""
         for folder in (self.root, *(self.root / name for name in ("records", "samples", "images"))):
             files.tidy(folder)
         for folder in sorted((self.root / "chunks").glob("*/")):
             files.tidy(folder)
+            if self._is_done(folder.name):
+                self.drop_chunks(folder.name)
+
+    def _is_done(self, cell_id: str) -> bool:
+        try:
+            record = self.read_record(cell_id)
+        except InputError:
+            return False
+        return record is not None and record.status == "done"
 
     # Paths
 

@@ -56,6 +56,8 @@ class Evaluator:
                 return [self.type(item) for item in items]
             case ast.Name() | ast.Attribute() if self.origin(node)[0].split(".")[0] in FOREIGN:
                 return Any  # an object that no suite can write
+            case ast.Name() | ast.Attribute():
+                return self._name(node, as_type=True)
         return self.value(node)
 
     def _subscript(self, origin: Any, index: ast.expr) -> Any:
@@ -93,7 +95,7 @@ class Evaluator:
             case ast.Call(func=function, args=positional, keywords=keywords):
                 return self._call(function, positional, keywords)
             case ast.Name() | ast.Attribute():
-                return self._name(node)
+                return self._name(node, as_type=False)
         raise NotStaticError(f"{self.source.name}: {ast.unparse(node)}")
 
     def origin(self, node: ast.expr) -> tuple[str, str | None]:
@@ -110,7 +112,7 @@ class Evaluator:
                 return "builtins", node.id
         return self.source.name, node.id
 
-    def _name(self, node: ast.Name | ast.Attribute) -> Any:
+    def _name(self, node: ast.Name | ast.Attribute, *, as_type: bool) -> Any:
         module, attribute = self.origin(node)
         top = module.split(".")[0]
         if module == "builtins" and (attribute in _TYPES):
@@ -122,9 +124,10 @@ class Evaluator:
         source = self.source if module == self.source.name else read(module)
         match source.bindings.get(attribute):
             case ast.expr() as expression:
-                return Evaluator(source, self.depth + 1).type(expression)
+                scope = Evaluator(source, self.depth + 1)
+                return scope.type(expression) if as_type else scope.value(expression)
             case Imported():
-                return Evaluator(source, self.depth + 1).value(ast.Name(attribute))
+                return Evaluator(source, self.depth + 1)._name(ast.Name(attribute), as_type=as_type)
         raise NotStaticError(f"{source.name}: {attribute}")
 
     def _call(self, function: ast.expr, positional: list[ast.expr], keywords: list[ast.keyword]) -> Any:
@@ -132,7 +135,7 @@ class Evaluator:
         if (module, attribute) == ("builtins", "float"):
             target: Any = float
         elif module in ("annotated_types", "pydantic", "pathlib", "fractions"):
-            target = self._name(function) if isinstance(function, ast.Name | ast.Attribute) else None
+            target = self._name(function, as_type=False) if isinstance(function, ast.Name | ast.Attribute) else None
         else:
             raise NotStaticError(f"{self.source.name}: {ast.unparse(function)}(...)")
         named = {k.arg: self.value(k.value) for k in keywords if k.arg}

@@ -129,25 +129,19 @@ def _find(name: str) -> ModuleSpec:
     path: list[str] | None = None
     spec: ModuleSpec | None = None
     parts = name.split(".")
-    for end in range(1, len(parts) + 1):
+    for end, part in enumerate(parts, 1):
         full = ".".join(parts[:end])
         if end > 1 and path is None:
             raise ModuleMissingError(full)
-        finders = (f.find_spec for f in sys.meta_path if hasattr(f, "find_spec"))
-        spec = next((s for find in finders if (s := find(full, path)) is not None), None)
+        try:
+            finders = (finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec"))
+            spec = next((found for find in finders if (found := find(full, path)) is not None), None)
+        except KeyError:  # Python looks up the parents of a namespace package in sys.modules
+            path = [str(Path(folder) / part) for folder in path or ()]
+            continue
         if spec is None:
             raise ModuleMissingError(full)
-        path = _locations(spec)
-    if spec is None:  # only for an empty name
+        path = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+    if spec is None:
         raise ModuleMissingError(name)
     return spec
-
-
-def _locations(spec: ModuleSpec) -> list[str] | None:
-    locations = spec.submodule_search_locations
-    if locations is None:
-        return None
-    try:
-        return list(locations)
-    except KeyError:  # a namespace package inside one that is not imported
-        return list(getattr(locations, "_path", []))

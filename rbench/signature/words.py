@@ -78,6 +78,7 @@ def describe(annotation: Any) -> str:
 def _bounds(metadata: Iterable[Any]) -> list[str]:
     low: tuple[str, Any] | None = None
     high: tuple[str, Any] | None = None
+    shortest = longest = None
     words: list[str] = []
     flat: list[Any] = []
     for item in metadata:  # pydantic's Field keeps its bounds in a list of its own
@@ -93,11 +94,14 @@ def _bounds(metadata: Iterable[Any]) -> list[str]:
             case at.Lt(lt=value):
                 high = ("below", value)
             case at.MinLen(min_length=value):
-                words.append(f"(at least {value})")
+                shortest = value
             case at.MaxLen(max_length=value):
-                words.append(f"(at most {value})")
+                longest = value
             case at.MultipleOf(multiple_of=value):
                 words.append(f"(a multiple of {value})")
+    if shortest is not None or longest is not None:
+        least = "at most" if shortest is None else f"{shortest} to" if longest is not None else f"{shortest} or more"
+        words.append(f"({least}{'' if longest is None else f' {longest}'} long)")
     if low and high and (low[0], high[0]) == ("at least", "at most"):
         return [f"from {low[1]} to {high[1]}", *words]
     limits = " and ".join(f"{word} {value}" for word, value in filter(None, (low, high)))
@@ -116,7 +120,9 @@ def wrong_value(value: Any, annotation: Any, expected: str) -> str:
             return f"{text} Write {'true' if lower in ('yes', 'on', 'y') else 'false'}."
         if re.fullmatch(r"[-+]?[\d.]+", value) and {int, float} & set(_leaves(annotation)):
             return (
-                f"{text} Remove the quotes." if not value.startswith("0") else f"{text} Write it without leading zeros."
+                f"{text} Remove the quotes."
+                if not re.match(r"[-+]?0\d", value)
+                else f"{text} Write it without leading zeros."
             )
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and int in _leaves(annotation):
         return f"{text} Write {int(value)}."

@@ -20,8 +20,11 @@ class Part:
     """One resolved component of a cell.
 
     Attributes:
-        name: the registry name as written, e.g. `jpeg` or `torchattacks:MIFGSM`.
-        params: every parameter with its value, defaults filled in; JSON values only.
+        name: the registry name, e.g. `jpeg` or `torchattacks:MIFGSM`.
+        params: every parameter with its value, defaults filled in; JSON values only. Of a path, here and in `name`, only the last
+            part is kept: what counts is the content, which `files` has, and the same work elsewhere has the same id.
+        given_name: the name with the path as given, to construct the component.
+        given_params: the parameters with the paths as given.
         label: what tables show; not part of the cell's id.
         version: `distribution version+source hash` of the component.
         files: sha256 of every file the component reads, by file name.
@@ -29,12 +32,14 @@ class Part:
 
     name: str
     params: dict[str, Any]
+    given_name: str
+    given_params: dict[str, Any]
     label: str
     version: str
     files: dict[str, str]
 
     def document(self) -> dict[str, Any]:
-        """What decides the outcome: everything but the label."""
+        """What decides the outcome: everything but the label and the places of files."""
         return {"name": self.name, "params": self.params, "version": self.version, "files": self.files}
 
 

@@ -87,6 +87,18 @@ class Node:
             done += 1
         return place, path[:done]
 
+    def at(self, path: FieldPath) -> "Node":
+        """The node at a path that exists."""
+        node = self
+        for part in path:
+            node = node.items[part] if isinstance(part, int) else node.entries[part]  # type: ignore[index]
+        return node
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it is neither list nor map."""
+        return self.items is None and self.entries is None
+
     def plain(self) -> Any:
         """The value without places."""
         if self.entries is not None:
@@ -120,7 +132,7 @@ def read_text(path: Path) -> str:
 
 def _decode(data: bytes, source: str) -> str:
     def fail(offset: int, found: str) -> InputError:
-        before = data[:offset].decode("utf-8", errors="replace")
+        before = data[:offset].decode("utf-8-sig", errors="replace")
         place = _at(source, before, len(before))
         return InputError(f"{place}: {found} at byte offset {offset}. Save the file as UTF-8 text.")
 
@@ -156,27 +168,35 @@ def parse(text: str, source: str) -> Node:
     try:
         return _Composer(text, source).document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark, opened = error.problem_mark, error.context_mark
+        if mark is None or (opened is not None and text.count("\n") < mark.line):
+            mark = opened or mark  # the text ended inside something: say where that began
         place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
         context = f" {error.context}" if error.context else ""
-        raise InputError(f"{place}: not YAML: {error.problem or 'unreadable'}{context}.{_advice(error)}") from None
+        found = f"not YAML: {error.problem or 'unreadable'}{context}."
+        raise InputError(f"{place}: {found}{_advice(error, text, place)}") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{Place(source, 1, 1)}: not YAML: {' '.join(str(error).split())}.") from None
 
 
-def _advice(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or ""
-    if "\\t" in problem or "\t" in problem or "tab" in problem:
-        return " Indent with spaces."
-    if "mapping values are not allowed" in problem:
+def _advice(error: yaml.MarkedYAMLError, text: str, place: Place) -> str:
+    line = "".join(text.split("\n")[place.line - 1 : place.line])
+    if line[place.column - 1 : place.column] == "\t":
+        return " Indent with spaces, not tabs."
+    if "mapping values are not allowed" in (error.problem or ""):
         return " Quote text that holds a colon and a space."
     return ""
 
 
 def dotted(path: FieldPath) -> str:
-    """A field path as messages write it: `purifiers[1].quality`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    """A field path as messages write it: `purifiers[1].quality`; odd keys made short and printable."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in path)
     return text.removeprefix(".")
+
+
+def _shown(key: str) -> str:
+    short = key if len(key) <= 60 else f"{key[:57]}..."
+    return short if short.isprintable() else repr(short)
 
 
 class _Composer:

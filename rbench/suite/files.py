@@ -16,7 +16,7 @@ def digests(paths: Iterable[Path]) -> dict[str, str]:
     Raises:
         InputError: a file is missing or cannot be read.
     """
-    unique = sorted({path.resolve() for path in paths})
+    unique = sorted({path.resolve(): path for path in paths}.values(), key=lambda path: (path.name, str(path)))
     if len(unique) > _LISTED:
         text = "".join(f"{digest(path)}  {path.name}\n" for path in unique)
         return {f"{len(unique)} files": hashlib.sha256(text.encode()).hexdigest()}

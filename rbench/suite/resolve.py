@@ -78,16 +78,20 @@ def _path_of_missing(part: BoundPart) -> FieldPath:
 
 def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
     component = bound.component
-    params = {key: to_json(value, key) for key, value in bound.arguments.items() if key != bound.in_name}
+    arguments = {key: value for key, value in bound.arguments.items() if key != bound.in_name}
+    given = {key: to_json(value, key) for key, value in arguments.items()}
+    params = {key: value.name if isinstance(value, Path) else given[key] for key, value in arguments.items()}
+    item = bound.arguments.get(bound.in_name or "")
+    public = f"{component.name}:{item.name}" if isinstance(item, Path) else name
     version = f"{component.distribution} {component.version}+{component.source_version}"
-    return Part(name, params, label, version, files)
+    return Part(public, params, name, given, label, version, files)
 
 
 def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
     """The suite with every default written out; loads again and plans the same cells."""
 
     def entry(part: BoundPart, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        params = _part(part.name, part.label, part.bound, {}).params
+        params = _part(part.name, part.label, part.bound, {}).given_params
         label = {} if part.path == ("dataset",) else {"as": part.label}
         # A label made of a name with a slash cannot be written as `as`, and need not be: it is the default.
         label = {} if part.label == part.name else label
@@ -118,7 +122,9 @@ def _eps(text: str) -> Any:
 
 def dump(document: Mapping[str, Any]) -> str:
     """YAML text that `load_suite` reads back to the same values."""
-    return yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(
+        dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
 
 
 class _Dumper(yaml.SafeDumper):
@@ -132,6 +138,8 @@ class _Dumper(yaml.SafeDumper):
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         if kind is not yaml.ScalarNode:
             return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        if not implicit[0]:  # quoted
+            return "tag:yaml.org,2002:str"
         try:
             meaning = resolve_scalar(value)
         except ValueError:

@@ -83,7 +83,7 @@ def _component(component: Component, common: dict[str, Any]) -> dict[str, Any]:
         "title": component.name,
         "description": component.summary,
         "type": "object",
-        "properties": {"name": name, **common, **{p.name: p.json_schema() for p in plain}},
+        "properties": {**{p.name: p.json_schema() for p in plain}, "name": name, **common},
         "required": ["name", *(p.name for p in plain if _must_be_given(p, source))],
         "additionalProperties": signature.open,
     }

@@ -202,5 +202,7 @@ class SuiteSpec(Model):
 def locate(document: Node, path: FieldPath, detail: str, *, key: bool = False) -> str:
     """The one line of an error about a field of a document."""
     place, existing = document.find(path, key=key)
-    named = existing if path[-1:] in (("name",), (0,)) else path  # a bare name stands for {name: ...}
+    rest = path[len(existing) :]
+    bare = rest == (0,) or (rest == ("name",) and document.at(existing).is_scalar)
+    named = existing if bare else path  # `jpeg` stands for {name: jpeg}, and one radius for a list of it
     return f"{place}: {dotted(named)}: {detail}" if named else f"{place}: {detail}"

@@ -58,14 +58,18 @@ def test_shards_of_a_folder_are_read_in_the_order_of_their_names(tmp_path):
         write(tmp_path / f"{shard}.parquet", [encoded(photo(seed=3 * shard + i)) for i in range(3)], [shard] * 3)
     data = parquet(tmp_path)
     assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert np.array_equal(data.read(np.array([4]))[0].transpose(1, 2, 0), photo(seed=4).astype(np.float32) / np.float32(255))
+    assert np.array_equal(
+        data.read(np.array([4]))[0].transpose(1, 2, 0), photo(seed=4).astype(np.float32) / np.float32(255)
+    )
     assert [path.name for path in parquet_files(tmp_path)] == ["0.parquet", "1.parquet"]
 
 
 def test_columns_of_other_names_are_found_if_there_is_only_one_candidate(tmp_path):
     path = write(tmp_path / "a.parquet", [encoded(photo())], image="img", label="fine", struct=False)
     assert parquet(path).shape == (3, 20, 30)
-    with pytest.raises(InputError, match=r"no column 'pic' \(found: img \(binary\), fine \(int64\)\); name it with image"):
+    with pytest.raises(
+        InputError, match=r"no column 'pic' \(found: img \(binary\), fine \(int64\)\); name it with image"
+    ):
         parquet(path, image="pic")
     with pytest.raises(InputError, match="column 'fine' is int64, expected encoded pictures"):
         parquet(path, image="fine")

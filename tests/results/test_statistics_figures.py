@@ -4,6 +4,9 @@ from math import comb
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from rbench.results.statistics import accuracy, mcnemar, paired_bootstrap, two_level_bootstrap, wilson
 
@@ -17,6 +20,22 @@ def test_wilson_agrees_with_newcombe_1998_table_1(successes, n, low, high):
     assert found.value == successes / n
     assert found.low == pytest.approx(low, abs=5e-5)
     assert found.high == pytest.approx(high, abs=5e-5)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_and_mcnemar_are_those_of_scipy(counts):
+    successes, n = counts
+    theirs = binomtest(successes, n)
+    interval = theirs.proportion_ci(0.95, method="wilson")
+    assert wilson(successes, n)[1:3] == pytest.approx((interval.low, interval.high), abs=1e-12)
+    disagree = np.arange(n) < successes
+    assert mcnemar(disagree, ~disagree).p_value == pytest.approx(theirs.pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(1, 0), (-1, 5), (6, 5)])
+def test_what_is_no_proportion_is_refused(successes, n):
+    with pytest.raises(ValueError, match="no proportion"):
+        wilson(successes, n)
 
 
 def test_wilson_is_symmetric_and_holds_at_the_ends():
