@@ -1,0 +1,5 @@
+"""`python -m rbench`."""
+
+from rbench.cli.main import main
+
+main()

@@ -1,0 +1,123 @@
+"""Flags that need several cells are raised above their thresholds and not below."""
+
+import numpy as np
+import pytest
+from made_runs import Made
+
+from rbench.results.frames import read_runs
+from rbench.results.table import table
+
+N = 1000
+EVERY = np.ones(N, bool)
+
+
+def standing(fooled, start=0):
+    """All but `fooled` samples from `start` on are right."""
+    right = EVERY.copy()
+    right[start : start + fooled] = False
+    return right
+
+
+def flags(root):
+    (doubts,) = table(read_runs([root])).doubts
+    return {flag.name: flag for flag in doubts}
+
+
+@pytest.mark.parametrize(("fooled", "raised"), [(0, False), (2, False), (3, True), (50, True)])
+@pytest.mark.parametrize("name", ["square", "torchattacks:Square", "torchattacks:Pixle"])
+def test_a_black_box_attack_wins_above_a_fifth_of_a_point(tmp_path, name, fooled, raised):
+    made = Made(tmp_path)
+    made.done("pgd", clean=EVERY, robust=standing(400))
+    made.done("box", clean=EVERY, robust=standing(fooled, 400), cell_changes={"name": name})
+    found = flags(tmp_path)
+    assert ("black-box-wins" in found) == raised
+    if raised:
+        assert found["black-box-wins"].value == pytest.approx(fooled / N)
+        assert "box" in found["black-box-wins"].detail
+
+
+def test_a_black_box_attack_wins_nothing_against_blind_ones(tmp_path):
+    made = Made(tmp_path)
+    made.done("blind", clean=EVERY, robust=standing(0), record_changes={"gradient": "blind"})
+    made.done("square", clean=EVERY, robust=standing(500))
+    assert "black-box-wins" not in flags(tmp_path)
+
+
+@pytest.mark.parametrize(("fooled", "raised"), [(10, False), (11, True)])
+def test_a_transfer_attack_wins_above_one_percent(tmp_path, fooled, raised):
+    made = Made(tmp_path)
+    made.done("pgd", clean=EVERY, robust=standing(400))
+    made.done("transfer", clean=EVERY, robust=standing(fooled, 400), record_changes={"gradient": "blind"})
+    assert ("transfer-wins" in flags(tmp_path)) == raised
+
+
+@pytest.mark.parametrize(("fooled", "raised"), [(10, False), (11, True)])
+def test_noise_wins_above_one_percent_whether_an_attack_or_the_calibration(tmp_path, fooled, raised):
+    attacked, calibrated = Made(tmp_path / "a"), Made(tmp_path / "b")
+    attacked.done("pgd", clean=EVERY, robust=standing(400))
+    attacked.done("noise", clean=EVERY, robust=standing(fooled, 400))
+    calibrated.done("pgd", clean=EVERY, robust=standing(400), noise=standing(fooled, 400))
+    assert ("noise-wins" in flags(tmp_path / "a")) == raised
+    assert ("noise-wins" in flags(tmp_path / "b")) == raised
+
+
+def test_noise_wins_nothing_on_samples_that_were_wrong_before(tmp_path):
+    Made(tmp_path).done("pgd", clean=standing(300), robust=EVERY, noise=standing(300))
+    assert "noise-wins" not in flags(tmp_path)
+
+
+def test_one_step_wins_over_many_along_the_same_path_only(tmp_path):
+    made = Made(tmp_path)
+    made.done("fgsm", clean=EVERY, robust=standing(401))
+    made.done("pgd", clean=EVERY, robust=standing(400), record_changes={"gradient": "bpda"})
+    assert "one-step-wins" not in flags(tmp_path)
+    made.done("pgd-exact", clean=EVERY, robust=standing(400), cell_changes={"name": "pgd"})
+    assert flags(tmp_path)["one-step-wins"].value == pytest.approx(0.001)
+    made.done("pgd-longer", clean=EVERY, robust=standing(450), cell_changes={"name": "pgd"})
+    assert "one-step-wins" not in flags(tmp_path)
+
+
+def test_the_luck_of_a_random_defence_raises_no_flag(tmp_path):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        made = Made(tmp_path / str(seed))
+        clean = rng.random((300, 8)) < 0.7
+        for attack in ("fgsm", "pgd", "square", "transfer", "noise"):
+            drawn = {kind: rng.random((300, 8)) < 0.7 for kind in ("robust", "select", "noise", "clean_select")}
+            made.done(attack, clean=clean, record_changes={"stochastic": True}, **drawn)
+        assert not flags(made.root)
+
+
+def test_a_random_defence_that_falls_to_a_black_box_attack_is_flagged(tmp_path):
+    rng = np.random.default_rng(0)
+    made = Made(tmp_path)
+    for attack, p in {"pgd": 0.9, "square": 0.5}.items():
+        drawn = {kind: rng.random((300, 8)) < p for kind in ("robust", "select")}
+        made.done(attack, clean=rng.random((300, 8)) < 0.9, record_changes={"stochastic": True}, **drawn)
+    assert flags(tmp_path)["black-box-wins"].value == pytest.approx(0.4, abs=0.03)
+
+
+@pytest.mark.parametrize(("n", "raised"), [(99, True), (100, False)])
+def test_fewer_than_a_hundred_samples_are_few(tmp_path, n, raised):
+    Made(tmp_path).done("pgd", clean=EVERY[:n], robust=EVERY[:n])
+    assert ("few-samples" in flags(tmp_path)) == raised
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "raised"),
+    [
+        (standing(400), standing(400), False),  # equal: nothing to tell apart
+        (standing(400), standing(405), True),  # 5 disagreements, all one way: p = 2 / 2**5 = 0.0625
+        (standing(400), standing(406), False),  # 6: p = 2 / 2**6 = 0.031
+        (standing(30), standing(29, start=30), True),  # 30 against 29
+    ],
+    ids=["equal", "five", "six", "thirty against twenty-nine"],
+)
+def test_neighbours_that_mcnemar_cannot_tell_apart_are_flagged_both(tmp_path, first, second, raised):
+    made = Made(tmp_path)
+    made.done("pgd", clean=EVERY, robust=first, cell_changes={"purifier": "a"})
+    made.done("pgd", clean=EVERY, robust=second, cell_changes={"purifier": "b"})
+    expected = ["few-samples"] if raised else []
+    doubts = table(read_runs([tmp_path])).doubts
+    assert [[flag.name for flag in row] for row in doubts] == [expected, expected]
+    assert all(flag.value > 0.05 and "cannot be told from" in flag.detail for row in doubts for flag in row)

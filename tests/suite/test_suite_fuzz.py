@@ -1,0 +1,156 @@
+"""Any mutation of a valid suite is accepted or answered with one line that names a place; never another exception."""
+
+import copy
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fake_plugins import SUITE, Plugins
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rbench.errors import InputError
+from rbench.suite.load import load_suite
+from rbench.suite.plan import plan
+
+FULL = yaml.safe_load(SUITE) | {
+    "backbones": ["net:small", {"name": "net:large", "as": "L", "width": 3}],
+    "attacks": [
+        {"name": "walk", "steps": 10, "step_size": 0.5, "restarts": 2, "path": [1, 2], "gradient": "exact"},
+        {"name": "walk", "as": "w", "eot": 2, "purifiers": ["identity"]},
+        {"name": "drawn", "eot_iter": 3},
+    ],
+    "store": {"images": "all"},
+}
+WORDS = ["name", "as", "eps", "norm", "steps", "identity", "walk", "8/255", "1/0", "no", "1e-3", "x:y", ":", "~", "{}"]
+EXTREME: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    10**9,
+    2**63,
+    10**40,
+    0.0,
+    -0.0,
+    1e308,
+    1e-320,
+    float("inf"),
+    float("nan"),
+]
+VALUES = st.recursive(
+    st.sampled_from(EXTREME) | st.sampled_from(WORDS) | st.text(max_size=8) | st.integers() | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+PLACE = re.compile(r"^(s\.yaml:\d+:\d+|--set [^\n]*): ")
+quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def check(plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Loads and plans bytes; fails on anything but success or one placed line."""
+    plugins.add_parts()
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.chdir(folder)
+
+        def checked(data: bytes, *overrides: str) -> None:
+            Path("s.yaml").write_bytes(data)
+            answer = ""
+            try:
+                first = plan(load_suite("s.yaml", overrides))
+            except InputError as error:
+                answer = str(error)
+            if answer:
+                assert PLACE.match(answer), answer
+                assert "\n" not in answer
+                return
+            Path("s.yaml").write_text(first.resolved, encoding="utf-8")
+            again = plan(load_suite("s.yaml"))
+            assert [cell.id for cell in again.cells] == [cell.id for cell in first.cells]
+            assert again.resolved == first.resolved
+
+        yield checked
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(p for key, item in inside for p in paths(item, (*path, key)))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Any:
+    """A valid suite with one to three things dropped, renamed, retyped, doubled or made extreme."""
+    document: Any = copy.deepcopy(FULL)
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(paths(document)))
+        if not path:
+            continue
+        holder = document
+        for key in path[:-1]:
+            holder = holder[key]
+        match draw(st.sampled_from(["drop", "rename", "replace", "double", "extreme"])):
+            case "drop":
+                del holder[path[-1]]
+            case "rename" if isinstance(holder, dict):
+                holder[draw(st.sampled_from(WORDS) | st.text(max_size=6))] = holder.pop(path[-1])
+            case "double" if isinstance(holder, list):
+                holder.append(copy.deepcopy(holder[path[-1]]))
+            case "extreme":
+                holder[path[-1]] = draw(st.sampled_from(EXTREME))
+            case _:
+                holder[path[-1]] = draw(VALUES)
+    return document
+
+
+@given(document=mutated())
+@quick
+def test_a_mutated_suite_is_planned_or_answered_with_a_place(check, document):
+    text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+    check(text.encode("utf-8", errors="surrogatepass"))
+
+
+@given(cut=st.integers(0, len(SUITE)), position=st.integers(0, len(SUITE) - 1), byte=st.integers(0, 255))
+@quick
+def test_a_damaged_file_is_planned_or_answered_with_a_place(check, cut, position, byte):
+    data = bytearray(SUITE.encode())
+    data[position] = byte
+    check(bytes(data))
+    check(SUITE.encode()[:cut])
+
+
+@given(st.binary(max_size=60))
+@quick
+def test_any_bytes_are_answered_with_a_place(check, data):
+    check(data)
+
+
+@given(
+    text=st.text(
+        st.characters(codec="utf-8", exclude_categories=["Cc"]) | st.sampled_from("{}[]:,&*!|>-'\"#%@?\n\t "),
+        max_size=40,
+    )
+)
+@quick
+def test_any_text_is_answered_with_a_place(check, text):
+    check(text.encode())
+
+
+@given(
+    path=st.sampled_from(
+        ["attacks[0].steps", "threat.eps", "purifiers", "dataset", "attacks[walk]", "a.b", "[0]", "suite"]
+    )
+    | st.text("abs[].0=", max_size=12),
+    value=st.text(max_size=12) | VALUES.map(lambda v: yaml.safe_dump(v, default_flow_style=True, width=10**6).strip()),
+)
+@quick
+def test_any_override_is_planned_or_answered_with_a_place(check, path, value):
+    check(SUITE.encode(), f"{path}={value}".replace("\n", " "))

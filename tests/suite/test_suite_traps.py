@@ -1,0 +1,217 @@
+"""What YAML does behind one's back, and files that are no suites."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fake_plugins import SUITE
+
+from rbench.errors import InputError
+from rbench.suite.document import MAX_BYTES, parse
+from rbench.suite.load import load_suite
+
+
+def value(text: str):
+    return parse(f"x: {text}", "f").plain()["x"]
+
+
+def refused(path: str, *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        load_suite(path, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("8/255", "8/255"),
+        ("1e-3", 0.001),
+        ("1E5", 1e5),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-3", -3),
+        ("+3", 3),
+        ("0", 0),
+        ("010", "010"),
+        ("0x1F", "0x1F"),
+        ("0b11", "0b11"),
+        ("1_000", "1_000"),
+        ("1:30", "1:30"),
+        ("00.5", 0.5),
+        ("no", "no"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("OFF", "OFF"),
+        ("y", "y"),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("2024-01-01", "2024-01-01"),
+        ("=", "="),
+        ("'true'", "true"),
+        ('"75"', "75"),
+        (".inf", float("inf")),
+        ("inf", "inf"),
+        ("[1, [2]]", [1, [2]]),
+        ("{a: {b: 1}}", {"a": {"b": 1}}),
+        ("|\n  two\n  lines", "two\nlines"),
+        ("'emoji \U0001f600'", "emoji \U0001f600"),
+    ],
+)
+def test_a_scalar_means_what_it_looks_like(text, meaning):
+    found = value(text)
+    assert found == meaning
+    assert type(found) is type(meaning)
+
+
+def test_keys_are_text_whatever_they_look_like():
+    assert parse("{no: 1, 1: 2, null: 3, true: 4}", "f").plain() == {"no": 1, "1": 2, "null": 3, "true": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\nb: 2\na: 3", "f:3:1: a: duplicate key; the first is on line 1. Remove one of them."),
+        ("a: [{b: 1, b: 2}]", "f:1:12: a[0].b: duplicate key; the first is on line 1. Remove one of them."),
+        ("a: &x 1\nb: *x", "f:2:4: b: found the alias *x; a suite has none. Write the value again."),
+        ("&a [*a]", "f:1:5: [0]: found the alias *a; a suite has none. Write the value again."),
+        ("a: {<<: *b}", "f:1:9: a.<<: found the alias *b; a suite has none. Write the value again."),
+        (
+            "a: !!python/object/apply:os.system [id]",
+            "f:1:4: a: found the tag 'tag:yaml.org,2002:python/object/apply:os.system'; a suite has none. Remove it.",
+        ),
+        ("a: !!int 3", "f:1:4: a: found the tag 'tag:yaml.org,2002:int'; a suite has none. Remove it."),
+        ("a: !own 3", "f:1:4: a: found the tag '!own'; a suite has none. Remove it."),
+        ("!!str a: 3", "f:1:1: found the tag 'tag:yaml.org,2002:str'; a suite has none. Remove it."),
+        ("? [a]\n: 3", "f:1:3: found a list, map or alias as a key. Keys are words."),
+        ("a: 1\n---\nb: 2", "f:2:1: a second document. Keep one suite in a file."),
+        ("a: 123456789012345678901", "f:1:4: a: found a number of 21 digits. Write a shorter one."),
+    ],
+)
+def test_what_a_suite_does_not_have_is_refused(text, words):
+    with pytest.raises(InputError) as caught:
+        parse(text, "f")
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("a:\n\tb: 1", "f:2:1", "Indent with spaces, not tabs."),
+        ("a: [1, 2", "f:1:4", "not YAML"),
+        ("a: b: c", "f:1:5", "Quote text that holds a colon and a space."),
+        ("a: 'x", "f:1:", "not YAML"),
+        ("a: @x", "f:1:4", "not YAML"),
+        ("a: {b", "f:1:4", "not YAML"),
+        ("- a\nb: 1", "f:2:1", "not YAML"),
+        ("a: %x", "f:1:4", "not YAML"),
+        ("%YAML 9.0\n---\na: 1", "f:1", "not YAML"),
+    ],
+)
+def test_a_syntax_error_has_a_line_and_column(text, place, words):
+    with pytest.raises(InputError) as caught:
+        parse(text, "f")
+    assert str(caught.value).startswith(place)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "s.yaml:1:1: found an empty file, expected a map with suite, dataset, threat, backbones, attacks."),
+        (b"# only a comment\n", "s.yaml:1:1: found an empty file"),
+        (b"- a\n", "s.yaml:1:1: found the list ['a'], expected a map with suite"),
+        (b"text", "s.yaml:1:1: found the text 'text', expected a map"),
+        (b"suite: a\nb: \xff\n", "s.yaml:2:4: byte 0xff is not UTF-8 at byte offset 12. Save the file as UTF-8 text."),
+        (b"suite: a\n\x00", "s.yaml:2:1: NUL byte at byte offset 9. Save the file as UTF-8 text."),
+        (b"\xef\xbb\xbfa: \xff", "s.yaml:1:4: byte 0xff is not UTF-8 at byte offset 6."),
+        (b"\xef\xbb\xbfa: \x07", "s.yaml:1:4: control character U+0007 at byte offset 6."),
+        ("suite: é\x01".encode(), "s.yaml:1:9: control character U+0001 at byte offset 9."),
+        (SUITE.encode("utf-16"), "is not UTF-8 at byte offset 0"),
+        (b"\x89PNG\r\n\x1a\n", "s.yaml:1:1: byte 0x89 is not UTF-8 at byte offset 0."),
+    ],
+)
+def test_bytes_that_are_no_suite_are_refused_with_their_offset(write, data, words):
+    assert words in refused(write(data))
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(write):
+    plain = load_suite(write())
+    assert load_suite(write(b"\xef\xbb\xbf" + SUITE.replace("\n", "\r\n").encode())) == plain
+
+
+def test_missing_files_folders_and_devices_are_refused(write, tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    assert refused("nope.yaml") == "nope.yaml: no such file."
+    assert refused("folder") == "folder: is a directory. Name a suite file."
+    assert "is no regular file" in refused("pipe")
+    assert "is no regular file" in refused("/dev/zero")
+    assert refused("loop").startswith("loop: ")
+    assert refused("a\0b").startswith("a")
+    assert refused("x" * 5000).startswith("xxx")
+
+
+BOMBS = {
+    "aliases": "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n",
+    "deep flow": "a: " + "[" * 10_000,
+    "deep map": "a: " + "{a: " * 10_000,
+    "deep block": "".join(" " * i + "a:\n" for i in range(1200)),
+    "deep lists": "- " * 10_000 + "x",
+    "many values": "a: [" + "1," * 400_000 + "]",
+    "long key": "a" * 900_000 + ": 1",
+    "long scalar": "suite: " + "a" * 900_000,
+    "many keys": "".join(f"k{i}: 1\n" for i in range(60_000)),
+    "question marks": "? " * 10_000,
+    "anchors": "&a " * 100_000,
+    "quotes": "a: " + "'" * 900_001,
+}
+
+
+# The peak of a process that was forked counts its parent's memory in getrusage, not in VmHWM.
+MEASURED = """
+import re, sys, time
+from pathlib import Path
+from rbench.errors import InputError
+from rbench.suite.load import load_suite
+start = time.process_time()
+try:
+    load_suite(sys.argv[1])
+except InputError as error:
+    print(str(error)[:150])
+seconds = time.process_time() - start
+kilobytes = int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+assert seconds < 0.5, seconds
+assert kilobytes < 200 * 1024, kilobytes
+"""
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_in_half_a_second_and_little_memory(write, name):
+    path = write(BOMBS[name])
+    done = subprocess.run([sys.executable, "-c", MEASURED, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("s.yaml:")
+
+
+def test_a_huge_file_is_refused_unread(write, tmp_path: Path):
+    with (tmp_path / "big.yaml").open("wb") as file:
+        file.truncate(100 << 20)
+    start = time.process_time()
+    assert "104,857,600 bytes is above the limit of 1,048,576" in refused("big.yaml")
+    assert time.process_time() - start < 0.1
+    assert MAX_BYTES == 1 << 20
+
+
+def test_no_code_runs_from_a_suite(write, tmp_path: Path):
+    for tag in ("!!python/object/apply:pathlib.Path.touch", "!!python/name:os.system", "!!python/module:marker"):
+        refused(write(f"suite: {tag} [marker]\n"))
+    assert not (tmp_path / "marker").exists()
