@@ -69,7 +69,9 @@ def record(cell, *, status="done", error=None, sha256="data", stochastic=False, 
         ),
         "backbone": BackbonePart(**parts["backbone"]),
         "purifier": PurifierPart(**parts["purifier"], stochastic=stochastic),
-        "attack": AttackPart(name=cell["attack"]["name"], label=cell["labels"]["attack"], gradient=gradient if done else None),
+        "attack": AttackPart(
+            name=cell["attack"]["name"], label=cell["labels"]["attack"], gradient=gradient if done else None
+        ),
         "protocol": Protocol(
             draws=cell["protocol"]["draws"] if stochastic else 1, decide=cell["protocol"]["decide"], seed=0
         ),

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SUFFIXES = (".safetensors", ".pt", ".pth")
+_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 def _is_file(weights: str) -> bool:
-    return Path(weights).suffix in SUFFIXES
+    return Path(weights).suffix in _SUFFIXES
 
 
 def files(name: str, *, weights: str, **_: object) -> list[Path]:  # noqa: ARG001
@@ -68,7 +68,7 @@ def _named(name: str, weights: str) -> Any:
     if weights not in known:
         raise InputError(
             f"torchvision:{name}: weights: unknown name '{weights}'; known: {', '.join(known)}, "
-            f"or a file ending in {', '.join(SUFFIXES)}"
+            f"or a file ending in {', '.join(_SUFFIXES)}"
         )
     return known[weights]
 

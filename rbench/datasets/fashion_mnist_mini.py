@@ -7,7 +7,7 @@ import numpy as np
 from rbench.datasets.npz import from_arrays
 from rbench.datasets.types import Dataset
 
-CLASSES = (
+_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
@@ -25,4 +25,4 @@ def fashion_mnist_mini() -> Dataset:
     """
     with np.load(files()[0], allow_pickle=False) as archive:
         x, y = archive["images"][:, None], archive["labels"].astype(np.int64)
-    return from_arrays(x, y, provenance={"source": "fashion-mnist-mini", "licence": "MIT"}, classes=CLASSES)
+    return from_arrays(x, y, provenance={"source": "fashion-mnist-mini", "licence": "MIT"}, classes=_CLASSES)

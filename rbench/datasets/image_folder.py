@@ -10,7 +10,7 @@ from rbench.datasets.pictures import Channels, Geometry, Side, stack
 from rbench.datasets.types import Dataset, Ids, Images
 from rbench.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 
 
 def _classes(path: Path) -> list[Path]:
@@ -24,12 +24,7 @@ def _visible(path: Path) -> bool:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and _visible(p) and p.is_file())
-
-
-def files(path: Path, **_: object) -> list[Path]:
-    """The files whose bytes decide the outcome."""
-    return [picture for folder in _classes(path) for picture in _pictures(folder)]
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and _visible(p) and p.is_file())
 
 
 def image_folder(

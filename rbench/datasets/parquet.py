@@ -16,7 +16,7 @@ from rbench.datasets.pictures import Channels, Geometry, Side, stack
 from rbench.datasets.types import Dataset, Ids, Images, Labels, check_labels
 from rbench.errors import InputError
 
-GROUPS_KEPT = 8
+_GROUPS_KEPT = 8
 """Row groups held in memory: a shuffled read of a file of a few groups then costs each of them once."""
 
 
@@ -64,7 +64,7 @@ def parquet(
     starts = np.cumsum([0] + [file.metadata.row_group(group).num_rows for file, group in groups])
     geometry = Geometry(size, crop, channels)
 
-    @lru_cache(maxsize=GROUPS_KEPT)
+    @lru_cache(maxsize=_GROUPS_KEPT)
     def column(group: int) -> pa.ChunkedArray:
         file, number = groups[group]
         with reading(path, "a parquet file"):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rbench.datasets.files import reading, require
+from rbench.datasets.files import reading
 from rbench.datasets.pictures import Channels, Geometry, Side, stack
 from rbench.datasets.types import Dataset, Ids, Images
 from rbench.errors import InputError, MissingError
@@ -14,11 +14,11 @@ Name = Literal["CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST", "Imagenet
 Split = Literal["test", "train"]
 Variant = Literal["full", "320px", "160px"]
 
-FOLDERS = {"full": "imagenette2", "320px": "imagenette2-320", "160px": "imagenette2-160"}
+_FOLDERS = {"full": "imagenette2", "320px": "imagenette2-320", "160px": "imagenette2-160"}
 
 
 def _raw_files(name: Name, root: Path, split: Split, variant: Variant) -> list[Path]:
-    """Where torchvision keeps the files of one split."""
+    """Where torchvision keeps one split: its files, or the folder of its pictures."""
     if name in ("MNIST", "FashionMNIST"):
         prefix = "t10k" if split == "test" else "train"
         return [root / name / "raw" / f"{prefix}-{part}-ubyte" for part in ("images-idx3", "labels-idx1")]
@@ -29,7 +29,7 @@ def _raw_files(name: Name, root: Path, split: Split, variant: Variant) -> list[P
         return [root / "cifar-100-python" / split, root / "cifar-100-python" / "meta"]
     if name == "SVHN":
         return [root / f"{split}_32x32.mat"]
-    return sorted((root / FOLDERS[variant] / _imagenette_split(split)).glob("*/*.jpeg")) or [root / FOLDERS[variant]]
+    return [root / _FOLDERS[variant] / _imagenette_split(split)]
 
 
 def _imagenette_split(split: Split) -> str:
@@ -59,12 +59,12 @@ def files(
 ) -> list[Path]:
     """The files whose bytes decide the outcome; fetched first if they are missing and `download` says so."""
     found = _raw_files(name, root, split, variant)
-    missing = [path for path in found if not path.is_file()]
+    missing = [path for path in found if not path.exists()]
     if not missing:
         return found
     if not download:
         raise InputError(
-            f"{missing[0]}: no such file; {name} is not under root {root}. Put it there, or say download: true"
+            f"{missing[0]}: not there; {name} is not under root {root}. Put it there, or say download: true"
         )
     try:
         _open(name, root, split, variant, download=True)
@@ -73,7 +73,7 @@ def files(
         raise MissingError(
             f"{name} could not be downloaded to {root} ({cause}); without network, copy the files there"
         ) from error
-    return [require(path, f"files of {name}") for path in _raw_files(name, root, split, variant)]
+    return found
 
 
 def torchvision(

@@ -79,6 +79,7 @@ class DefendedModel(nn.Module):
         self.name = name
         self.meter = Meter()
         self.accepts_noise = "noise" in inspect.signature(purifier.forward).parameters
+        self.eval()
         self.surrogate = getattr(purifier, "surrogate", None)
 
     def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:

@@ -11,6 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from rbench.purifiers.jpeg_surrogate import jpeg_surrogate
+
 BLOCK, LONGEST = 8, 65_500
 """Pixels: side of a coded block, and the longest side that libjpeg takes."""
 
@@ -19,7 +21,7 @@ class Jpeg(nn.Module):
     """Real JPEG coding (Dziugaite et al. 2016, arXiv 1608.00853; Guo et al. 2018, arXiv 1711.00117).
 
     Every image is rounded to 8 bits, coded by libjpeg (colour as YCbCr with 4:2:0 chroma, grey as luminance alone)
-    and decoded. No gradient passes; attackers go around it with BPDA, whose stand-in is the identity.
+    and decoded. No gradient passes; attackers go around it with BPDA, for which there is a differentiable stand-in.
 
     Args:
         quality: libjpeg's scale; 75 is what Guo et al. use.
@@ -39,6 +41,10 @@ class Jpeg(nn.Module):
         pixels = (x.detach() * 255).round().clamp(0, 255).to("cpu", torch.uint8)
         decoded = self._grey(pixels) if x.shape[1] == 1 else self._colour(pixels)
         return decoded.to(x.device, x.dtype) / 255
+
+    def surrogate(self, x: Tensor) -> Tensor:
+        """What an attacker differentiates instead."""
+        return jpeg_surrogate(x, self.quality)
 
     def _grey(self, pixels: Tensor) -> Tensor:
         """All images as one tall picture, 15 times as fast as one by one and exactly equal.

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from rbench.backbones.torchvision import files as torchvision_files
 from rbench.backbones.torchvision import torchvision
 from rbench.errors import InputError, MissingError
 
-SHARED = Path(rbench.__file__).parents[2] / "shared" / "data" / "cifar10-test.parquet"
+CIFAR10 = Path(os.environ.get("RBENCH_CIFAR10_PARQUET", "cifar10-test.parquet"))
 
 
 def saved(path, architecture="fashion-cnn", classes=None, **changes):
@@ -58,11 +59,11 @@ def test_our_resnet_computes_what_autoattacks_example_computes():
         assert torch.allclose(autoattack("cifar10-resnet18")(x), theirs(x), atol=1e-5)
 
 
-@pytest.mark.skipif(not SHARED.is_file(), reason="needs a local copy of the CIFAR-10 test images")
+@pytest.mark.skipif(not CIFAR10.is_file(), reason="set RBENCH_CIFAR10_PARQUET to the CIFAR-10 test images")
 def test_the_network_of_autoattack_knows_cifar10():
     from rbench.datasets.parquet import parquet
 
-    data = parquet(SHARED)
+    data = parquet(CIFAR10)
     ids = np.random.default_rng(0).permutation(len(data))[:200]
     with torch.no_grad():
         logits = autoattack("cifar10-resnet18")(torch.from_numpy(data.read(ids)))

@@ -46,7 +46,15 @@ def textures(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, nn.Modu
 def test_the_null_defence_is_reported_as_right_as_it_is_and_no_attack_has_an_effect(right, gradient):
     x, y = null_problem(400)
     found = rbench.evaluate(
-        NullBackbone(), x, y, purifier=NullDefence(right=right), attack="pgd", steps=10, eot=4, gradient=gradient, eps="16/255"
+        NullBackbone(),
+        x,
+        y,
+        purifier=NullDefence(right=right),
+        attack="pgd",
+        steps=10,
+        eot=4,
+        gradient=gradient,
+        eps="16/255",
     )
     for figure in (found.robust_accuracy, found.standard_accuracy, found.noise_accuracy):
         assert figure.low <= right <= figure.high
@@ -68,7 +76,9 @@ def test_a_gradient_shatterer_looks_robust_under_exact_gradients_and_falls_to_bp
     purified = Shatterer()(x)
     y = net(purified).argmax(1)
     results = {
-        gradient: rbench.evaluate(net, x, y, purifier=Shatterer(), attack="pgd", steps=30, eps="24/255", gradient=gradient)
+        gradient: rbench.evaluate(
+            net, x, y, purifier=Shatterer(), attack="pgd", steps=30, eps="24/255", gradient=gradient
+        )
         for gradient in ("exact", "bpda", "blind", "auto")
     }
     assert results["exact"].robust_accuracy.value > results["bpda"].robust_accuracy.value + 0.3

@@ -13,6 +13,7 @@ from rbench.purifiers.gaussian_blur import GaussianBlur
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.purifiers.jpeg import Jpeg
+from rbench.purifiers.jpeg_surrogate import CHROMINANCE, LUMINANCE, steps
 from rbench.purifiers.median import Median
 from rbench.purifiers.random_resize_pad import RandomResizePad
 
@@ -124,6 +125,34 @@ def test_jpeg_is_the_coding_that_pillow_does(channels, quality):
 def test_jpeg_codes_more_grey_images_than_one_picture_can_hold():
     x = images((10, 1, 900, 4)).repeat(8, 1, 1, 1)
     assert torch.equal(Jpeg()(x)[-10:], Jpeg()(x[:10]))
+
+
+@pytest.mark.parametrize("quality", [1, 10, 50, 75, 96, 100])
+def test_the_surrogate_quantises_with_libjpegs_tables(quality):
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
+    tables = Image.open(buffer).quantization
+    for number, table in enumerate((LUMINANCE, CHROMINANCE)):
+        assert sorted(entry for row in steps(table, quality) for entry in row) == sorted(tables[number])
+        assert steps(table, quality)[0][:2] == list(tables[number])[:2]
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 28, 28), (4, 3, 31, 37), (2, 3, 1, 1)])
+@pytest.mark.parametrize("quality", [10, 50, 90])
+def test_the_surrogate_is_near_the_real_coding_and_has_a_gradient(shape, quality):
+    x, jpeg = images(shape).requires_grad_(), Jpeg(quality=quality)
+    surrogate = jpeg.surrogate(x)
+    assert surrogate.shape == x.shape
+    assert float((surrogate - jpeg(x)).detach().abs().mean()) < 0.02
+    assert torch.autograd.grad(surrogate.square().sum(), x)[0].any()
+
+
+def test_the_surrogate_ignores_what_the_coder_removes():
+    x = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
+    checkers = torch.ones(8, 8)
+    checkers[::2, ::2] = checkers[1::2, 1::2] = -1
+    gradient = torch.autograd.grad((Jpeg(quality=10).surrogate(x) * checkers).sum(), x)[0]
+    assert float(gradient.abs().max()) < 1e-3
 
 
 def test_jpeg_refuses_channels_that_it_cannot_code():
