@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
-from rbench.engine.evaluation import Protocol, Setup, describe, evaluate_chunk, join, set_up
+from rbench.engine.evaluation import Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
 from rbench.engine.outcome import Outcome, conclude
 from rbench.errors import InputError
 from rbench.purifiers.identity import Identity
@@ -123,6 +123,7 @@ def evaluate(
     size = made.batch_size if isinstance(made, ExternalAttack) else len(images)
     spans = [slice(start, start + size) for start in range(0, len(images), size)]
     whole = join([evaluate_chunk(setup, x[span], y[span], ids[span]) for span in spans])
+    refuse_changed(setup)
     return _evaluation(setup, conclude(setup, whole), whole.arrays["images"])
 
 

@@ -15,8 +15,7 @@ import torch
 from rbench.attacks.types import ExternalAttack
 from rbench.engine.audit import SAMPLES
 from rbench.engine.components import Components, order, read_batch
-from rbench.engine.defended import state_hash
-from rbench.engine.evaluation import Evaluated, Protocol, Setup, describe, evaluate_chunk, join, set_up
+from rbench.engine.evaluation import Evaluated, Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
 from rbench.engine.outcome import Outcome, conclude
 from rbench.engine.resume import cell_document
 from rbench.errors import CellFailed, RbenchError
@@ -108,7 +107,6 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
     dataset, attack = components.dataset(cell.dataset), components.attack(cell.attack)
     ids = order(dataset, cell.slice)
     model = components.defended(cell.backbone, cell.purifier)
-    before = state_hash(model)
     first = read_batch(dataset, ids[:SAMPLES], components.device)
     setup = set_up(model, attack, protocol_of(cell, work.batch_size), first, components.source(attack))
     size = attack.batch_size if isinstance(attack, ExternalAttack) else CHUNK_BATCHES * work.batch_size
@@ -120,11 +118,10 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
         evaluated = _chunk(setup, work, dataset, ids[start:stop])
         work.folder.write_chunk(cell.id, start, stop, evaluated.arrays, evaluated.counts)
         parts[start, stop] = evaluated
-    if state_hash(model) != before:
-        raise CellFailed("the parameters or buffers of the defended model changed during the attack")
+    refuse_changed(setup)
     whole = join([parts[span] for span in sorted(parts)])
     outcome = conclude(setup, whole)
-    record = _record(cell, setup, whole, outcome, data_hash=_data_hash(dataset, ids), weights=before, started=started)
+    record = _record(cell, setup, whole, outcome, data_hash=_data_hash(dataset, ids), started=started)
     return record, outcome, _kept(whole, outcome, work.images)
 
 
@@ -189,7 +186,7 @@ def _parts(cell: Cell) -> dict[str, Any]:
 
 
 def _record(
-    cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, data_hash: str, weights: str, started: float
+    cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, data_hash: str, started: float
 ) -> Record:
     parts = _parts(cell)
     changes = {"samples": len(whole.arrays["sample"]), "sha256": data_hash, "classes": setup.audit.classes}
@@ -212,7 +209,7 @@ def _record(
                 **_versions(),
                 "device": str(next(setup.model.parameters(), torch.empty(0)).device),
                 "threads": torch.get_num_threads(),
-                "weights_sha256": weights,
+                "weights_sha256": setup.weights,
                 "images_sha256": outcome.images_hash,
                 "last_run_seconds": round(time.monotonic() - started, 3),
             },

@@ -12,7 +12,7 @@ from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack
 from rbench.engine.answer import Threat
 from rbench.engine.audit import Audit, audit
 from rbench.engine.ball import EXTERNAL_TOLERANCE, to_eight_bits, uniform_in_ball
-from rbench.engine.defended import DefendedModel, global_generators
+from rbench.engine.defended import DefendedModel, global_generators, state_hash
 from rbench.engine.driver import Driver, Proposals, loss_for
 from rbench.engine.judge import Judge
 from rbench.engine.noise import Noise
@@ -51,7 +51,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything a chunk needs, after the audit."""
+    """Everything a chunk needs, after the audit; `weights` is the hash of all parameters and buffers before it."""
 
     model: DefendedModel
     attack: Attack
@@ -61,6 +61,7 @@ class Setup:
     oracle: Oracle
     judge: Judge
     noise: Noise
+    weights: str
 
     @property
     def random(self) -> bool:
@@ -89,6 +90,7 @@ def set_up(
         CellFailed: the defended model cannot be judged.
     """
     refuse_mismatch(attack, protocol)
+    weights = state_hash(model)
     noise = Noise(protocol.seed)
     seen = audit(model, *sample, noise)
     path: GradientPath
@@ -104,7 +106,13 @@ def set_up(
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     if isinstance(attack, IterativeAttack):
         attack = loss_for(attack, seen.classes)
-    return Setup(model, attack, protocol, seen, path, oracle, judge, noise)
+    return Setup(model, attack, protocol, seen, path, oracle, judge, noise, weights)
+
+
+def refuse_changed(setup: Setup) -> None:
+    """Raises CellFailed if a parameter, a buffer or a mode is not as it was before the audit."""
+    if state_hash(setup.model) != setup.weights:
+        raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 
 
 def refuse_mismatch(attack: Attack, protocol: Protocol) -> None:

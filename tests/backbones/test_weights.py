@@ -61,6 +61,18 @@ def test_what_is_no_checkpoint_is_called_by_its_name(tmp_path, suffix, content, 
     refused(path, message)
 
 
+def test_a_safetensors_header_that_starts_like_html_is_no_html(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    text = (
+        json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, separators=(",", ":"))
+        .ljust(60)
+        .encode()
+    )
+    path.write_bytes(struct.pack("<Q", 60) + text + bytes(4))
+    assert len(text) == 60
+    assert read(path)["a"].tolist() == [0.0]
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     refused(tmp_path / "missing.pt", "no such file")
     refused(tmp_path, "a folder")
