@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack
+from rbench.engine.audit import refuse_labels
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
@@ -120,6 +121,7 @@ def evaluate(
     ids = torch.arange(len(images), device=place)
     x, y = images.to(place), labels.to(place)
     setup = set_up(model, made, protocol, (x, y, ids), source)
+    refuse_labels(y, ids, setup.audit.classes)
     size = made.batch_size if isinstance(made, ExternalAttack) else len(images)
     spans = [slice(start, start + size) for start in range(0, len(images), size)]
     whole = join([evaluate_chunk(setup, x[span], y[span], ids[span]) for span in spans])

@@ -1,6 +1,7 @@
 """Every attack of the torchattacks library, over the oracle."""
 
 import inspect
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
@@ -22,6 +23,12 @@ OWNED = frozenset({"model", "eps", "max_epsilon", "norm", "n_classes", "seed", "
 """Set by rbench: the threat, the class count (from the logits) and the seed."""
 
 _L2 = frozenset({"PGDL2", "PGDRSL2"})
+_RGB = frozenset({"TIFGSM", "PIFGSM", "PIFGSMPP"})
+"""Their smoothing kernels are made for three channels."""
+
+_DLR = {"APGD": 3, "APGDT": 4, "AutoAttack": 4}
+"""Classes that their DLR losses need."""
+
 _WRAPPERS = {"LGV": "it fine-tunes the model", "MultiAttack": "it takes a list of attacks; list them in the suite"}
 
 
@@ -82,10 +89,66 @@ def torchattacks(
     ) -> "Tensor":
         owned = {"eps": eps, "max_epsilon": eps, "norm": norm, "n_classes": classes, "seed": seed, "verbose": False}
         given = {key: value for key, value in owned.items() if key in accepted}
-        found: Tensor = attack(module, **given, **params)(x, y)
+        grey = name in _RGB and _needs_view(name, x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the library's own, of no use to whoever runs it
+            made = attack(_as_rgb(module) if grey else module, **given, **params)
+            _fit_classes(made, classes)
+            found: Tensor = made(x.expand(-1, 3, -1, -1) if grey else x, y)
+        found = _grey(found) if grey else found
         return found if _bounded(accepted) else _inside(found, x, norm, eps)
 
-    return ExternalAttack(perturb, batch_size, norms, averages_draws=params.get("eot_iter", 1) > 1)
+    def notes(classes: int) -> dict[str, str]:
+        if name not in _DLR or classes >= _DLR[name]:
+            return {}
+        return {"loss": f"margin instead of dlr where it was asked for ({classes} classes)"}
+
+    return ExternalAttack(perturb, batch_size, norms, averages_draws=params.get("eot_iter", 1) > 1, notes=notes)
+
+
+def _fit_classes(made: Any, classes: int) -> None:
+    """EVALUATION rule 1.10: DLR needs three classes, targeted DLR four; and JSMA aims at class (y + 1) % 10."""
+    from rbench.engine.losses import margin
+
+    if type(made).__name__ == "JSMA" and classes < 10:
+        made.set_mode_targeted_by_function(lambda images, labels: (labels + 1) % classes)
+    for member in (made, *getattr(getattr(made, "_autoattack", None), "attacks", ())):
+        if type(member).__name__ == "APGDT" and classes < 4:
+            member.dlr_loss_targeted = _margin_to_target
+        if type(member).__name__ == "APGD" and classes < 3:
+            member.dlr_loss = margin
+
+
+def _margin_to_target(logits: "Tensor", y: "Tensor", target: "Tensor") -> "Tensor":
+    return logits.gather(1, target[:, None])[:, 0] - logits.gather(1, y[:, None])[:, 0]
+
+
+def _needs_view(name: str, x: "Tensor") -> bool:
+    channels = x.shape[1]
+    if channels not in (1, 3):
+        raise InputError(f"torchattacks:{name} works on grey or RGB images (got {channels} channels)")
+    return channels == 1
+
+
+def _as_rgb(module: "nn.Module") -> "nn.Module":
+    """A grey module for attacks that know three channels only: it sees their mean."""
+    from torch import nn
+
+    class Grey(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module
+
+        def forward(self, x: "Tensor") -> "Tensor":
+            logits: Tensor = self.inner(_grey(x))
+            return logits
+
+    return Grey().eval()
+
+
+def _grey(x: "Tensor") -> "Tensor":
+    """The mean of the channels; in float64, so that it never leaves the range of the three by rounding."""
+    return x.double().mean(1, keepdim=True).to(x.dtype)
 
 
 def _bounded(accepted: Any) -> bool:

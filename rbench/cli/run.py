@@ -50,13 +50,12 @@ def command(
         raise InputError(f"--out: {root}: found a file, expected a folder.")
     with open_run(whole, root) as folder:
         todo = pending(chosen.cells, folder, redo)
-        records: list[Record] = []
         if todo:
             # Imported here: torch takes seconds, and a finished suite has no use for it.
             from rbench.engine.runner import run
 
             with shown(todo) as on_progress:
-                records = run(
+                run(
                     todo,
                     folder,
                     images=spec.store.images,
@@ -67,8 +66,13 @@ def command(
                 )
         else:
             typer.echo(f"nothing to do: all {len(chosen.cells)} cells are in {root}", err=True)
+        failed = [
+            cell for cell in chosen.cells if (record := folder.read_record(cell.id)) and record.status == "failed"
+        ]
+    if failed:
+        typer.echo(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again", err=True)
     report([root], as_json=as_json)
-    if any(record.status == "failed" for record in records):
+    if failed:
         raise typer.Exit(1)
 
 
@@ -79,6 +83,8 @@ def shown(cells: "Sequence[Cell]") -> "Iterator[Callable[[Progress], None]]":
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
+    from rbench.reports.plain import visible
+
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
@@ -86,12 +92,12 @@ def shown(cells: "Sequence[Cell]") -> "Iterator[Callable[[Progress], None]]":
         task = bars.add_task("loading", total=None)
 
         def on_progress(step: "Progress") -> None:
-            bars.update(
-                task, description=short(f"{step.position}/{step.cells} {step.cell.title}", 30), total=step.total
-            )
+            title = f"{step.position}/{step.cells} {short(step.cell.title, 24)}"
+            bars.update(task, description=title, total=step.total)
             bars.advance(task, step.samples)
             if step.record is not None:
-                console.print(ended(step.record, step.position, len(cells)), markup=False, soft_wrap=True)
+                line = visible(ended(step.record, step.position, len(cells)))
+                console.print(line, markup=False, soft_wrap=not console.is_terminal)
 
         yield on_progress
 

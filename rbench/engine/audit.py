@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rbench.engine.defended import DefendedModel, state_hash
 from rbench.engine.losses import cross_entropy
 from rbench.engine.noise import Noise
-from rbench.errors import CellFailed
+from rbench.errors import CellFailed, InputError
 
 SAMPLES = 16
 REPEATS = 5
@@ -66,7 +66,8 @@ def audit(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise)
     """Measures a defended model on up to 16 samples.
 
     Raises:
-        CellFailed: the purifier changes its input or remembers earlier calls, logits are not finite, or a label is no class.
+        CellFailed: the purifier changes its input or remembers earlier calls, or logits are not finite.
+        InputError: a label is no class.
     """
     x, y, ids = x[:SAMPLES], y[:SAMPLES], ids[:SAMPLES]
     before = x.clone()
@@ -86,8 +87,7 @@ def audit(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise)
     spread = max(_differ(a, b) for a in repeats for b in repeats)
     if reproducible:
         _refuse_memory(model, x, ids, noise)
-    if int(y.max()) >= first.shape[1]:
-        raise CellFailed(f"label {int(y.max())} is no class of a backbone with {first.shape[1]} logits")
+    refuse_labels(y, ids, first.shape[1])
     zero, broken_share, reaches = _gradient(model, x, y, ids, noise)
     return Audit(
         classes=first.shape[1],
@@ -101,6 +101,17 @@ def audit(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise)
         zero_gradient_share=zero,
         non_finite_gradient_share=broken_share,
     )
+
+
+def refuse_labels(y: Tensor, ids: Tensor, classes: int) -> None:
+    """Raises InputError if a label is none of the classes of the logits."""
+    wrong = torch.nonzero(y >= classes)[:, 0]
+    if len(wrong):
+        sample, label = int(ids[wrong[0]]), int(y[wrong[0]])
+        raise InputError(
+            f"labels: sample {sample} has label {label}, but the backbone has {classes} classes; "
+            f"labels go from 0 to {classes - 1}"
+        )
 
 
 def _logits(model: DefendedModel, x: Tensor, ids: Tensor, noise: Noise, *, draw: int) -> Tensor:

@@ -12,6 +12,9 @@ from rbench.engine.terms import Norm
 EXTERNAL_TOLERANCE = 1.2e-7
 """What third-party attacks may overshoot by: one float32 ulp at 1."""
 
+LEVEL_ROUNDING = 2e-5
+"""What float32 makes of a whole number of 255 levels, in levels, with a reserve; with the result's own rounding below that tolerance."""
+
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
     """Views `values` [B] so that it broadcasts against `like` [B, ...]."""
@@ -57,7 +60,9 @@ def project(points: Tensor, origin: Tensor, eps: Tensor, norm: Norm) -> Tensor:
     if norm == "L2":
         delta = points.double() - centre
         length = per_sample(delta.flatten(1).norm(dim=1), origin).clamp(min=1e-300)
-        shrunk = centre + delta * (radius / length).clamp(max=1) * (1 - 1e-12)
+        # Adding the perturbation to the image rounds every pixel by up to 2^-54, which is not small beside a small radius.
+        safe = (radius * (1 - 1e-12) - 2.0**-53 * origin[0].numel() ** 0.5).clamp(min=0)
+        shrunk = centre + delta * (safe / length).clamp(max=1)
         return cast_inward(shrunk.clamp(0, 1), origin)
     raise ValueError(f"no projection onto the {norm} ball")
 
@@ -86,7 +91,9 @@ def uniform_in_ball(origin: Tensor, eps: Tensor, norm: Norm, normals: Tensor, un
         return project(origin.double() + directions * per_sample(share, origin) * radius, origin, eps, norm)
     # Barthe et al. 2005: exponentials over their sum plus one more exponential are uniform in the L1 ball.
     magnitudes = -torch.log1p(-uniforms.double())
-    one_more = -torch.log1p(-torch.special.ndtr(normals.double()).flatten(1)[:, 0].clamp(max=1 - 1e-16))
+    # It comes from the size of a normal draw, which tells nothing of the sign that the first pixel takes from it.
+    size = torch.special.erf(normals.double().flatten(1)[:, 0].abs() / 2**0.5)
+    one_more = -torch.log1p(-size.clamp(max=1 - 1e-16))
     total = magnitudes.flatten(1).sum(1) + one_more
     delta = normals.double().sign() * magnitudes / per_sample(total, origin) * radius
     return cast_inward((origin.double() + delta * (1 - 1e-12)).clamp(0, 1), origin)
@@ -96,12 +103,13 @@ def to_eight_bits(points: Tensor, origin: Tensor, eps: float, norm: Norm) -> Ten
     """The 8-bit image nearest to the adversarial one that is still in the ball.
 
     Linf rounds each pixel and moves it to the nearest level inside the ball; L2 and L1 round toward the clean image. Where no level
-    lies in the ball (the clean image is no 8-bit image and eps is below half a level) the pixel stays as it is.
+    lies in the ball (the clean image is no 8-bit image and eps is below half a level) the pixel stays as it is. A level counts as
+    inside up to the float32 rounding of the clean image, else eps = 8/255 would leave every other 8-bit pixel 7 levels.
     """
     centre, moved = origin.double() * 255, points.double() * 255
     if norm == "Linf":
-        lowest = torch.ceil((centre - eps * 255).clamp(min=0) - 1e-9)
-        highest = torch.floor((centre + eps * 255).clamp(max=255) + 1e-9)
+        lowest = torch.ceil((centre - eps * 255).clamp(min=0) - LEVEL_ROUNDING)
+        highest = torch.floor((centre + eps * 255).clamp(max=255) + LEVEL_ROUNDING)
         levels = torch.minimum(torch.maximum(moved.round(), lowest), highest)
         levels = torch.where(lowest > highest, moved, levels)
     else:

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -84,6 +84,7 @@ def run_cell(cell: Cell, work: Work) -> Record:
     else:
         work.folder.finish(record, outcome.samples, images)
         return record
+    work.components.forget_models()  # whatever broke may have changed them: the next cell gets fresh ones
     work.folder.finish(record)
     return record
 
@@ -109,16 +110,13 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
     model = components.defended(cell.backbone, cell.purifier)
     first = read_batch(dataset, ids[:SAMPLES], components.device)
     setup = set_up(model, attack, protocol_of(cell, work.batch_size), first, components.source(attack))
+    dataset.require_classes(setup.audit.classes)
     size = attack.batch_size if isinstance(attack, ExternalAttack) else CHUNK_BATCHES * work.batch_size
     parts = _finished(work, cell, ids)
-    for start in range(0, len(ids), size):
-        stop = min(start + size, len(ids))
-        if any(a <= start and stop <= b for a, b in parts):
-            continue
+    for start, stop in _gaps(parts, len(ids), size):
         evaluated = _chunk(setup, work, dataset, ids[start:stop])
         work.folder.write_chunk(cell.id, start, stop, evaluated.arrays, evaluated.counts)
         parts[start, stop] = evaluated
-    refuse_changed(setup)
     whole = join([parts[span] for span in sorted(parts)])
     outcome = conclude(setup, whole)
     record = _record(cell, setup, whole, outcome, data_hash=_data_hash(dataset, ids), started=started)
@@ -128,6 +126,7 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
 def _chunk(setup: Setup, work: Work, dataset: Any, ids: np.ndarray) -> Evaluated:
     spent, clock = setup.model.meter.totals(), time.monotonic()
     evaluated = evaluate_chunk(setup, *read_batch(dataset, ids, work.components.device), work.on_done)
+    refuse_changed(setup)  # before the chunk is kept: a later run would not attack these samples, and so not notice
     cost = {name: count - spent[name] for name, count in setup.model.meter.totals().items()}
     return Evaluated(evaluated.arrays, {**evaluated.counts, **cost, "seconds": time.monotonic() - clock})
 
@@ -146,6 +145,15 @@ def _finished(work: Work, cell: Cell, ids: np.ndarray) -> dict[tuple[int, int], 
             end = chunk.stop
             work.on_done(chunk.stop - chunk.start)
     return found
+
+
+def _gaps(parts: Iterable[tuple[int, int]], count: int, size: int) -> Iterator[tuple[int, int]]:
+    """What is left between finished chunks, which may be of another batch size, in pieces of at most `size`."""
+    position = 0
+    for start, stop in [*sorted(parts), (count, count)]:
+        for first in range(position, start, size):
+            yield first, min(first + size, start)
+        position = stop
 
 
 def _data_hash(dataset: Any, ids: np.ndarray) -> str:
@@ -185,9 +193,7 @@ def _parts(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _record(
-    cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, data_hash: str, started: float
-) -> Record:
+def _record(cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, data_hash: str, started: float) -> Record:
     parts = _parts(cell)
     changes = {"samples": len(whole.arrays["sample"]), "sha256": data_hash, "classes": setup.audit.classes}
     names = ("forwards", "backwards", "purifier_passes", "queries")

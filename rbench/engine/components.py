@@ -50,6 +50,10 @@ class Components:
         identity = self._module("purifier", "identity", {})
         return DefendedModel(identity, self._module("backbone", attack.source, {}), name="identity")
 
+    def forget_models(self) -> None:
+        """Makes purifiers and backbones anew when they are next asked for."""
+        self._made = {key: made for key, made in self._made.items() if not isinstance(made, nn.Module)}
+
     def _backbone(self, part: Part) -> nn.Module:
         return self._module("backbone", part.given_name, part.given_params)
 

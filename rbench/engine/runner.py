@@ -71,7 +71,7 @@ def run(
     for cell in cells:
         refuse_mismatch(components.attack(cell.attack), protocol_of(cell, batch_size))
     total = sum(len(order(components.dataset(cell.dataset), cell.slice)) for cell in cells)
-    records = []
+    records: list[Record] = []
     with interruptible():
         for position, cell in enumerate(cells, start=1):
             step = Progress(cell, position, len(cells), total)
@@ -82,15 +82,34 @@ def run(
 
 
 def _one(cell: Cell, work: Work) -> Record:
+    before = _written(cell, work.folder)
     try:
         return run_cell(cell, work)
-    except Interrupted as stop:
-        work.folder.finish(blank(cell, "cancelled", str(stop), ()))
+    except Stopped as stop:
+        if _written(cell, work.folder) == before:  # else the signal came when the cell had just ended
+            work.folder.finish(blank(cell, "cancelled", str(stop), ()))
         raise
+
+
+def _written(cell: Cell, folder: RunFolder) -> int | None:
+    path = folder.record_path(cell.id)
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def _reporter(on_progress: Callable[[Progress], None], step: Progress) -> Callable[[int], None]:
     return lambda samples: on_progress(replace(step, samples=samples))
+
+
+class Stopped(BaseException):
+    """A signal came. No `Exception`, so that no model or attack can take it for an error of its own and go on.
+
+    Args:
+        number: the signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}; run again to go on")
+        self.exit_code = 128 + number
 
 
 @contextmanager
@@ -105,11 +124,13 @@ def interruptible() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise Interrupted(f"interrupted by {signal.Signals(number).name}; run again to go on", 128 + number)
+        raise Stopped(number)
 
     old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except Stopped as stopped:
+        raise Interrupted(str(stopped), stopped.exit_code) from None
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

@@ -1,0 +1,180 @@
+"""What `rbench run` shows: on a terminal, to a program, and where the terminal is poor."""
+
+import csv
+import fcntl
+import json
+import os
+import struct
+import subprocess
+import sys
+import termios
+
+import pytest
+from small_runs import command, environment, rbench
+
+SUITE = """\
+suite: shown
+dataset: {name: fashion-mnist-mini, samples: 8}
+threat: {norm: Linf, eps: 0.05}
+backbones: [bundled:fashion-cnn]
+purifiers: [identity, {name: random-resize-pad, as: a-purifier-with-a-very-long-label}]
+attacks:
+  - {name: pgd, steps: 2, as: an-attack-with-a-long-label}
+  - noise
+"""
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    path = tmp_path_factory.mktemp("suite") / "shown.yaml"
+    path.write_text(SUITE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(suite, tmp_path_factory):
+    root = tmp_path_factory.mktemp("finished") / "run"
+    assert rbench("run", suite, "--out", root) == 0
+    return root
+
+
+def on_terminal(arguments, columns=80, **changes):
+    """Runs the command on a terminal of its own; its exit code and everything it wrote there."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    variables = environment(COLUMNS=None, TERM="xterm", NO_COLOR=None, **changes)
+    process = subprocess.Popen(command(*arguments), env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    written = bytearray()
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other side has gone
+            break
+        if not part:
+            break
+        written += part
+    os.close(ours)
+    return process.wait(), written.decode()
+
+
+def shown_lines(text):
+    """The lines without the codes for colour and cursor."""
+    plain, rest = [], iter(text)
+    for character in rest:
+        if character == "\x1b":
+            for code in rest:
+                if code.isalpha():
+                    break
+        else:
+            plain.append(character)
+    return "".join(plain).replace("\r", "\n").split("\n")
+
+
+def test_on_a_terminal_progress_and_leaderboard_keep_to_its_80_columns(suite, tmp_path):
+    code, text = on_terminal(["run", suite, "--out", tmp_path / "run"])
+    lines = shown_lines(text)
+    assert code == 0, text
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("1/4 ...") and " 8/32 " in line and " left " in line for line in lines), "no bar"
+    assert sum(line.startswith("[") and "/4] " in line for line in lines) == 4
+    assert any(line.startswith("fashion-mnist-mini (8 samples)") for line in lines)
+
+
+def test_json_is_alone_on_stdout_and_progress_on_stderr(suite, tmp_path, capfd):
+    assert rbench("run", suite, "--out", tmp_path / "run", "--json", "--only", "*/identity/*") == 0
+    out, err = capfd.readouterr()
+    document = json.loads(out)
+    assert {row["purifier"] for row in document["rows"]} == {"identity", "a-purifier-with-a-very-long-label"}
+    assert [line.split()[0] for line in err.splitlines()] == ["[1/2]", "[2/2]"]
+    assert all(" of 8 in " in line for line in err.splitlines())
+
+
+def test_off_a_terminal_a_cell_is_one_line_and_nothing_is_drawn(suite, tmp_path, capfd):
+    assert rbench("run", suite, "--out", tmp_path / "run", "--only", "*/a-purifier*/an-attack*") == 0
+    out, err = capfd.readouterr()
+    assert len(err.splitlines()) == 1
+    assert err.startswith(
+        "[1/1] bundled:fashion-cnn/a-purifier-with-a-very-long-label/an-attack-with-a-long-label: robust "
+    )
+    assert "\x1b" not in out + err
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_leaderboard_is_written_as_it_is_shown(suite, finished, capfd):
+    assert rbench("run", suite, "--out", finished, "--json") == 0
+    out, err = capfd.readouterr()
+    shown = {row["purifier"]: row["robust_accuracy"] for row in json.loads(out)["rows"]}
+    with (finished / "leaderboard.csv").open(newline="") as file:
+        kept = {row["purifier"]: float(row["robust_accuracy"]) for row in csv.DictReader(file)}
+    assert shown == pytest.approx(kept)
+    assert err == f"nothing to do: all 4 cells are in {finished}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "words"),
+    [
+        (SUITE.replace("eps: 0.05", "eps: 8"), [], "threat.eps: 8 is outside (0, 1]"),
+        (SUITE.replace("noise", "nosie"), [], "noise"),
+        ("suite: [", [], "shown.yaml:2:1: not YAML"),
+        (SUITE, ["--only", "zzz"], "--only zzz: matches none of 4 cells"),
+        (SUITE, ["--device", "tpu"], "tpu"),
+        (SUITE, ["--out", "shown.yaml"], "found a file, expected a folder"),
+        (SUITE, ["--set", "attacks[0].steps=no"], "steps"),
+    ],
+)
+def test_a_wrong_run_is_one_line_and_2(tmp_path, monkeypatch, capfd, text, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shown.yaml").write_text(text)
+    assert rbench("run", "shown.yaml", *arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_option_that_is_none_exits_with_2(suite, capfd):
+    for arguments in (["--redo", "some"], ["--batch-size", "0"], ["--limit", "0"], ["--wrokers", "2"]):
+        assert rbench("run", suite, *arguments) == 2
+        assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_exits_with_3(suite, tmp_path, capfd):
+    (tmp_path / "file").touch()
+    assert rbench("run", suite, "--out", tmp_path / "file" / "run") == 3
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "cannot be written" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_help_names_every_option_and_fits_the_screen(capsys):
+    assert rbench("run", "--help") == 0
+    out = capsys.readouterr().out
+    for option in ("--out", "--only", "--limit", "--redo", "--device", "--batch-size", "--set", "--json"):
+        assert option in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_poor_terminal_without_a_home_is_fine(suite, tmp_path):
+    poor = {"HOME": None, "COLUMNS": "20", "TERM": "dumb", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    text = suite.read_text().replace("a-purifier-with-a-very-long-label", "café")
+    (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        command("run", "s.yaml", "--only", "*/caf*/noise"),
+        cwd=tmp_path,
+        env=environment(**poor),
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"caf" in done.stdout
+    assert (done.stdout + done.stderr).isascii()
+    assert (tmp_path / "results" / "shown" / "leaderboard.md").read_text(encoding="utf-8").count("café") >= 1
+
+
+def test_a_reader_that_goes_away_does_no_harm(suite, finished):
+    line = f"{sys.executable} -m rbench run {suite} --out {finished} | head -1"
+    piped = subprocess.run(line, shell=True, env=environment(), capture_output=True, text=True)
+    assert piped.stdout.startswith("fashion-mnist-mini (8 samples)")
+    assert "Traceback" not in piped.stderr

@@ -1,0 +1,124 @@
+"""Small suites on the bundled data and backbone, and ways to run them: in this process, or in one that can be killed."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rbench.cli.main import main
+from rbench.results.record import Record, read_record
+from rbench.results.store import RunFolder
+
+SUITE = """\
+suite: small
+dataset: {name: fashion-mnist-mini, samples: 24}
+threat: {norm: Linf, eps: 0.05}
+backbones: [bundled:fashion-cnn]
+purifiers:
+  - identity
+  - {name: gaussian-noise, sigma: 0.1}
+attacks:
+  - {name: pgd, steps: 10, purifiers: [identity]}
+  - {name: autoattack, version: custom, attacks: [apgd-ce], batch_size: 8, purifiers: [identity]}
+  - {name: pgd, steps: 8, eot: 3, as: pgd+eot, purifiers: [gaussian-noise]}
+protocol: {draws: 4}
+"""
+"""Three cells: our attack, a reference one that draws per batch, and EOT on a random defence."""
+
+PARTS = 15
+"""Chunks of the suite at `--batch-size 2`: six of four samples for each of our cells, three of eight for the reference's."""
+
+OURS = ("--only", "*/pgd*")
+"""Leaves out the reference attack, which is slow."""
+
+
+def rbench(*arguments: str | Path) -> int:
+    """The command in this process; the exit code."""
+    with pytest.raises(SystemExit) as done:
+        main([str(argument) for argument in arguments])
+    return int(done.value.code or 0)
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    """That of this process with one thread, and changes; None takes a variable out."""
+    changed = {**os.environ, "OMP_NUM_THREADS": "1", **changes}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The command line of another process."""
+    return [sys.executable, "-m", "rbench", *map(str, arguments)]
+
+
+@contextmanager
+def running(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """The command in another process, killed at the end if it still runs."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command(*arguments), env=environment(), **pipes)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
+    """Waits until something is true while a process runs."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.005)
+
+
+def chunks(root: Path) -> list[str]:
+    """The kept chunks, as `cell/start-stop`."""
+    return sorted(f"{path.parent.name}/{path.stem}" for path in root.glob("chunks/*/*.safetensors"))
+
+
+def unfinished(root: Path) -> list[str]:
+    """The kept chunks of cells that have no record yet."""
+    return [name for name in chunks(root) if not (root / "records" / f"{name.partition('/')[0]}.json").exists()]
+
+
+def records(root: Path) -> dict[str, Record]:
+    """Records by the label of their attack and purifier."""
+    found = [read_record(path) for path in RunFolder(root).record_paths()]
+    return {f"{record.purifier.label}/{record.attack.label}": record for record in found}
+
+
+def outcome(root: Path) -> dict[str, tuple[object, ...]]:
+    """What must not depend on kills: per cell its state, hashes, figures, flags and costs, but no times."""
+    return {
+        record.id: (
+            record.status,
+            record.result_hash,
+            record.provenance.get("images_sha256"),
+            record.summary,
+            record.flags,
+            record.cost.model_copy(update={"seconds": 0.0}),
+            _sha256(root / "samples" / f"{record.id}.parquet"),
+            _sha256(root / "images" / f"{record.id}.safetensors"),
+        )
+        for record in records(root).values()
+    }
+
+
+def _sha256(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def content(root: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def litter(root: Path) -> list[str]:
+    """Files that a finished run must not leave."""
+    return [name for name in content(root) if name.startswith("chunks/") or name.endswith((".tmp", ".lock"))]

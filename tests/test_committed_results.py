@@ -1,0 +1,46 @@
+"""The committed results are what their records say, and the README shows them."""
+
+from pathlib import Path
+
+import pytest
+
+from rbench.reports.markdown import markdown
+from rbench.results.frames import read_runs
+from rbench.results.store import RunFolder
+from rbench.results.table import table
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/suite.yaml"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_a_committed_leaderboard_follows_from_its_records(folder):
+    made = table(read_runs([folder]))
+    assert not made.broken
+    assert (folder / "leaderboard.md").read_text() == markdown(made)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_every_planned_cell_is_committed_and_done(folder):
+    run = RunFolder(folder)
+    planned = {cell["id"] for cell in run.read_cells() or ()}
+    assert planned == {path.stem for path in run.record_paths()}
+    for path in run.record_paths():
+        record = run.read_record(path.stem)
+        assert record.status == "done"
+        run.read_samples(record)
+
+
+def test_the_readme_shows_the_committed_quickstart_table():
+    shown = (ROOT / "README.md").read_text().split("<!-- quickstart -->")[1].split("<!-- /quickstart -->")[0]
+    lines = (ROOT / "results/quickstart/leaderboard.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert shown.strip().splitlines() == rows
+
+
+def test_blind_attackers_overrate_jpeg_and_bit_depth_in_the_committed_quickstart():
+    frame = table(read_runs([ROOT / "results/quickstart"])).frame.set_index("purifier")
+    for purifier in ("jpeg", "bit-depth"):
+        row = frame.loc[purifier]
+        assert row["blind_robust_accuracy"] > row["robust_high"]
+        assert row["blind_robust_accuracy"] > row["robust_accuracy"] + 0.2
