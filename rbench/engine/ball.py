@@ -104,7 +104,7 @@ def to_eight_bits(points: Tensor, origin: Tensor, eps: float, norm: Norm) -> Ten
 
     Linf rounds each pixel and moves it to the nearest level inside the ball; L2 and L1 round toward the clean image. Where no level
     lies in the ball (the clean image is no 8-bit image and eps is below half a level) the pixel stays as it is. A level counts as
-    inside up to the float32 rounding of the clean image, else eps = 8/255 would leave every other 8-bit pixel 7 levels.
+    inside up to the float32 rounding of the clean image (k / 255 is always rounded up), else eps = 8/255 would be 7 levels down.
     """
     centre, moved = origin.double() * 255, points.double() * 255
     if norm == "Linf":

@@ -147,6 +147,15 @@ def test_every_member_alone_finds_the_weak_samples_of_few_classes(member, classe
     assert found.robust_accuracy.value == 0
 
 
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("member", ["apgd-t", "fab-t"])
+def test_a_survivor_of_few_classes_meets_as_many_targets_as_there_are_and_not_one_more(member, classes):
+    model = small(classes)
+    x = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
+    attack = autoattack(version="custom", attacks=[member])
+    assert rbench.evaluate(model, x, model(x).argmax(1), attack=attack, eps=1e-5).robust_accuracy.value == 1
+
+
 def test_ten_classes_are_the_reference_and_leave_no_note(bundled):
     model, x, y = bundled
     attack = autoattack(version="custom", attacks=["apgd-ce"])

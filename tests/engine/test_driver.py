@@ -97,11 +97,11 @@ def test_the_model_is_shown_a_sample_as_often_as_the_driver_says():
 
 
 def test_only_survivors_are_restarted_and_a_later_restart_can_succeed():
-    steps = (3, 8, 20)
+    steps = (3, 5, 8, 20)
     found, _ = run(climbing(5, restarts=3, head_starts=(0.0, 0.04, 0.06)), falling_at(*steps))
-    # The second sample needs 8 steps: 5 do not reach, 5 after a head start of 4 do, at the fourth of them.
-    assert found.queries.tolist() == [4, 6 + 5, 6 + 6 + 6]
-    assert (Threshold()(found.x).argmax(1) == 1).tolist() == [True, True, False]
+    # The second falls with its last step. The third needs 8 steps: 5 do not reach, 5 after a head start of 4 do, at the fourth of them.
+    assert found.queries.tolist() == [4, 6, 6 + 5, 6 + 6 + 6]
+    assert (Threshold()(found.x).argmax(1) == 1).tolist() == [True, True, True, False]
 
 
 def test_survivors_cost_one_gradient_a_step_and_one_forward_at_the_end():

@@ -11,6 +11,7 @@ from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
+from rbench.purifiers.random_resize_pad import RandomResizePad
 
 B, SHAPE, CLASSES = 5, (1, 3, 4), 4
 
@@ -216,7 +217,7 @@ def test_costs_are_counted_in_images(path, eot, problem):
 
 
 @pytest.mark.parametrize("path", ["exact", "bpda", "blind"])
-@pytest.mark.parametrize("purifier", [Doubling(), StepsOfASquare()])
+@pytest.mark.parametrize("purifier", [Doubling(), StepsOfASquare(), RandomResizePad(smallest=0.5)])
 def test_a_sample_alone_gets_the_answer_it_gets_among_others(purifier, path, problem):
     x, y, ids, calls = problem
     asked = oracle(purifier, path, eot=2)
