@@ -1,6 +1,6 @@
 """Train `bundled:fashion-cnn` on the full Fashion-MNIST training set and write it with its provenance.
 
-    python recipes/fashion_cnn.py --data /usr/share/datasets/fashion-mnist    # four idx .gz files
+    python recipes/fashion_cnn.py --data DIR    # the four idx .gz files, e.g. of the Debian package dataset-fashion-mnist
     python recipes/fashion_cnn.py    # torchvision downloads them
 
 Standard training, nothing adversarial: the network is the victim that purifiers stand in front of. Epochs and

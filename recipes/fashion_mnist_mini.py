@@ -1,6 +1,6 @@
 """Cut the bundled dataset `fashion-mnist-mini` out of the Fashion-MNIST test set.
 
-    python recipes/fashion_mnist_mini.py --data /usr/share/datasets/fashion-mnist    # four idx .gz files
+    python recipes/fashion_mnist_mini.py --data DIR    # the four idx .gz files, e.g. of the Debian package dataset-fashion-mnist
     python recipes/fashion_mnist_mini.py    # torchvision downloads them
 
 The rule: the first 100 test images of each class, kept in the order of the test set. Nothing is chosen by
