@@ -1,6 +1,5 @@
 """One cell from its first chunk to its record; whatever goes wrong becomes a state of the record."""
 
-import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -119,7 +118,8 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
         parts[start, stop] = evaluated
     whole = join([parts[span] for span in sorted(parts)])
     outcome = conclude(setup, whole)
-    record = _record(cell, setup, whole, outcome, data_hash=_data_hash(dataset, ids), started=started)
+    data_hash = components.data_hash(cell.dataset, ids)
+    record = _record(cell, setup, whole, outcome, data_hash=data_hash, started=started)
     return record, outcome, _kept(whole, outcome, work.images)
 
 
@@ -154,15 +154,6 @@ def _gaps(parts: Iterable[tuple[int, int]], count: int, size: int) -> Iterator[t
         for first in range(position, start, size):
             yield first, min(first + size, start)
         position = stop
-
-
-def _data_hash(dataset: Any, ids: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for start in range(0, len(ids), 256):
-        part = ids[start : start + 256]
-        digest.update(np.ascontiguousarray(dataset.read(part), dtype=np.float32).tobytes())
-        digest.update(dataset.labels[part].astype(np.int64).tobytes())
-    return digest.hexdigest()
 
 
 def _kept(whole: Evaluated, outcome: Outcome, images: str) -> tuple[np.ndarray, np.ndarray] | None:

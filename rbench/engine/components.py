@@ -1,5 +1,6 @@
 """The components of a run, each made once."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,11 +28,19 @@ class Components:
 
     device: torch.device
     _made: dict[str, Any] = field(default_factory=dict)
+    _hashes: dict[str, str] = field(default_factory=dict)
 
     def dataset(self, part: Part) -> Dataset:
         """The data set."""
         found: Dataset = self._once("dataset", part.given_name, part.given_params)
         return found
+
+    def data_hash(self, part: Part, ids: np.ndarray) -> str:
+        """sha256 of the images and labels of some samples; all cells of a slice share one reading."""
+        key = json.dumps([part.document(), ids.tolist()], sort_keys=True)
+        if key not in self._hashes:
+            self._hashes[key] = _data_hash(self.dataset(part), ids)
+        return self._hashes[key]
 
     def attack(self, part: Part) -> Attack:
         """The attack."""
@@ -40,8 +49,11 @@ class Components:
 
     def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
         """The purifier in front of the backbone, on the device."""
-        modules = self._module("purifier", purifier.given_name, purifier.given_params), self._backbone(backbone)
-        return DefendedModel(*modules, name=purifier.label)
+        return DefendedModel(
+            self._module("purifier", purifier.given_name, purifier.given_params),
+            self._module("backbone", backbone.given_name, backbone.given_params),
+            name=purifier.label,
+        )
 
     def source(self, attack: Attack) -> DefendedModel | None:
         """The bare backbone that a transfer attack crafts on; None for every other attack."""
@@ -53,9 +65,6 @@ class Components:
     def forget_models(self) -> None:
         """Makes purifiers and backbones anew when they are next asked for."""
         self._made = {key: made for key, made in self._made.items() if not isinstance(made, nn.Module)}
-
-    def _backbone(self, part: Part) -> nn.Module:
-        return self._module("backbone", part.given_name, part.given_params)
 
     def _module(self, kind: str, name: str, params: dict[str, Any]) -> nn.Module:
         module: nn.Module = self._once(kind, name, params)
@@ -89,6 +98,15 @@ def read_batch(dataset: Dataset, ids: np.ndarray, device: torch.device) -> tuple
     images = torch.from_numpy(np.ascontiguousarray(dataset.read(ids), dtype=np.float32))
     labels = torch.from_numpy(dataset.labels[ids].astype(np.int64))
     return images.to(device), labels.to(device), torch.from_numpy(ids).to(device)
+
+
+def _data_hash(dataset: Dataset, ids: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(ids), 256):
+        part = ids[start : start + 256]
+        digest.update(np.ascontiguousarray(dataset.read(part), dtype=np.float32).tobytes())
+        digest.update(dataset.labels[part].astype(np.int64).tobytes())
+    return digest.hexdigest()
 
 
 def preload(cells: Sequence[Cell], components: Components) -> None:

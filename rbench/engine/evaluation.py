@@ -90,6 +90,8 @@ def set_up(
         CellFailed: the defended model cannot be judged.
     """
     refuse_mismatch(attack, protocol)
+    if source is not None:
+        source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
     noise = Noise(protocol.seed)
     seen = audit(model, *sample, noise)
