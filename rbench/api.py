@@ -1,5 +1,6 @@
 """The public functions: load a component, evaluate plain modules, read results."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -11,13 +12,13 @@ from torch import Tensor, nn
 
 from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack
 from rbench.engine.audit import refuse_labels
+from rbench.engine.components import make
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
 from rbench.engine.outcome import Outcome, conclude
 from rbench.errors import InputError
 from rbench.purifiers.identity import Identity
-from rbench.registry import load
 from rbench.results.read import read
 from rbench.results.record import Figure, Flag
 from rbench.signature import fraction
@@ -58,6 +59,25 @@ class Evaluation:
     def flag_names(self) -> frozenset[str]:
         """The names of the flags."""
         return frozenset(flag.name for flag in self.flags)
+
+
+def load(kind: str, name: str, params: Mapping[str, Any] | None = None, /, **more: Any) -> Any:
+    """A component, ready to use: `rbench.load("purifier", "jpeg", quality=50)`.
+
+    Purifiers and backbones are torch modules, backbones frozen. `head` gives a backbone another last layer, `classes` chooses some of a
+    data set.
+
+    Args:
+        kind: `purifier`, `backbone`, `dataset` or `attack`.
+        name: registry name, with the item after a colon for a source.
+        params: its parameters as a map, e.g. those of a stored cell.
+        **more: its parameters by keyword.
+
+    Raises:
+        InputError: it is unknown or broken, or refuses its parameters.
+        MissingError: it needs a module or file that is not there.
+    """
+    return make(kind, name, {**(params or {}), **more})
 
 
 def evaluate(
@@ -113,11 +133,11 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
     )
-    made: Attack = load("attack", attack, params) if isinstance(attack, str) else attack
+    made: Attack = make("attack", attack, params) if isinstance(attack, str) else attack
     model = DefendedModel((purifier or Identity()).to(place), backbone.to(place))
     source = None
     if isinstance(made, IterativeAttack) and made.source is not None:
-        source = DefendedModel(Identity(), load("backbone", made.source).to(place), name="identity")
+        source = DefendedModel(Identity(), make("backbone", made.source).to(place), name="identity")
     ids = torch.arange(len(images), device=place)
     x, y = images.to(place), labels.to(place)
     setup = set_up(model, made, protocol, (x, y, ids), source)

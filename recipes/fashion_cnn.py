@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from idx import download_fashion_mnist, read_split, sha256_of
+from idx import download_fashion_mnist, sha256_of
 from safetensors.torch import save
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
 from rbench.backbones.architectures.fashion_cnn import FashionCnn
+from rbench.datasets.idx import read_split
 
 SEED, BATCH, PEAK_RATE, MOMENTUM, WEIGHT_DECAY = 0, 128, 0.1, 0.9, 5e-4
 EPOCHS, SHIFT = 20, 1

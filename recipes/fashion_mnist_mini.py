@@ -14,7 +14,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from idx import download_fashion_mnist, read_split, sha256_of
+from idx import download_fashion_mnist, sha256_of
+
+from rbench.datasets.idx import read_split
 
 A_CLASS = 100
 ASSETS = Path(__file__).parents[1] / "rbench" / "assets"

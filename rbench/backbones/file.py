@@ -23,7 +23,7 @@ def file(
 
     Args:
         path: a .safetensors file (preferred), or a .pt file of tensors alone.
-        architecture: `fashion-cnn`, `cifar-resnet18`, or `torchvision:` and a model's name; never code.
+        architecture: `fashion-cnn`, `cifar-resnet18`, `efficientnet-lite0`, or `torchvision:` and a model's name; never code.
         classes: number of logits; read from the weights if not given.
         mean: per channel, on the [0, 1] pixel scale, if the weights want normalised images; with std.
         std: per channel, on the [0, 1] pixel scale, if the weights want normalised images; with mean.

@@ -17,7 +17,7 @@ Reader = Callable[[Ids], Images]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images in a fixed order; the id of a sample is its place in that order.
+    """Labelled images in a fixed order; the id of a sample is its place in that order, also where only some are chosen.
 
     Labels are checked here, images whenever they are read, so a wrong dataset stops with one line whichever
     component, ours or a plug-in's, made it.
@@ -27,12 +27,16 @@ class Dataset:
         read: ids to float32 images [B, C, H, W] in [0, 1], all of one shape.
         classes: a name per class number, or nothing where names are not known.
         provenance: what a record says about the origin; `source` is what errors call the dataset.
+        chosen: ids of the samples that belong to it, ascending; all of them if None.
+        logits: how many a model must have, if more than the labels have would be another task.
     """
 
     labels: Labels
     read: Reader
     classes: tuple[str, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
+    chosen: Ids | None = None
+    logits: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", check_labels(self.labels, self.source))
@@ -42,7 +46,12 @@ class Dataset:
             self.require_classes(len(self.classes))
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.ids)
+
+    @cached_property
+    def ids(self) -> Ids:
+        """The id of every sample, ascending."""
+        return np.arange(len(self.labels)) if self.chosen is None else self.chosen
 
     @property
     def source(self) -> str:
@@ -52,13 +61,18 @@ class Dataset:
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W), that of the first image; every other one must have it too."""
-        first = self._raw(np.zeros(1, np.int64))
-        check_images(first, [0], self.source)
+        first = self._raw(self.ids[:1])
+        check_images(first, self.ids[:1].tolist(), self.source)
         return (int(first.shape[1]), int(first.shape[2]), int(first.shape[3]))
 
     def require_classes(self, count: int) -> None:
         """Refuses labels that a model with `count` logits cannot answer."""
-        wrong = np.flatnonzero(self.labels >= count)
+        if self.logits is not None and count != self.logits:
+            raise InputError(
+                f"{self.source}: {self.logits} classes were chosen and renumbered from 0, but the backbone has {count} "
+                "logits; give it a head for these classes"
+            )
+        wrong = self.ids[self.labels[self.ids] >= count]
         if len(wrong):
             raise InputError(
                 f"{self.source}: labels: sample {wrong[0]} has label {self.labels[wrong[0]]}, but there are "

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from rbench.attacks.types import Attack, IterativeAttack
+from rbench.backbones.head import load_backbone
+from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
 from rbench.engine.defended import DefendedModel
 from rbench.errors import InputError
-from rbench.registry import load
+from rbench.registry import load, registry
 from rbench.suite.cell import Cell, Part, Slice
 
 
@@ -75,8 +77,24 @@ class Components:
     def _once(self, kind: str, name: str, params: dict[str, Any]) -> Any:
         key = json.dumps([kind, name, params], sort_keys=True)
         if key not in self._made:
-            self._made[key] = load(kind, name, params)
+            self._made[key] = make(kind, name, params)
         return self._made[key]
+
+
+def make(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
+    """A component by its registry name; a backbone with its `head`, a data set of its `classes`.
+
+    Args:
+        kind: `purifier`, `backbone`, ...
+        name: its name, with the item after a colon for a source.
+        params: its parameters, and those two.
+
+    Raises:
+        InputError: it is unknown or broken, or refuses its parameters.
+        MissingError: it needs a module or file that is not there.
+    """
+    special = {"backbone": load_backbone, "dataset": load_dataset}.get(registry(kind).kind)
+    return load(kind, name, params) if special is None else special(name, params)
 
 
 def order(dataset: Dataset, chosen: Slice) -> np.ndarray:
@@ -85,12 +103,12 @@ def order(dataset: Dataset, chosen: Slice) -> np.ndarray:
     Raises:
         InputError: the data set has fewer samples.
     """
-    count = len(dataset.labels)
+    count = len(dataset)
     wanted = count if chosen.samples is None else chosen.samples
     if wanted > count:
         raise InputError(f"dataset.samples: {wanted} asked for, but the data set has {count}")
-    ids = np.arange(count) if chosen.shuffle is False else np.random.default_rng(chosen.shuffle).permutation(count)
-    return np.sort(ids[:wanted]).astype(np.int64)
+    places = np.arange(count) if chosen.shuffle is False else np.random.default_rng(chosen.shuffle).permutation(count)
+    return np.sort(dataset.ids[places[:wanted]]).astype(np.int64)
 
 
 def read_batch(dataset: Dataset, ids: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

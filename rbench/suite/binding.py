@@ -1,14 +1,15 @@
 """A suite's components, found in the registries and checked, before any file is hashed or module imported."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from rbench.bundled_files import weights_file
 from rbench.errors import InputError, RbenchError
 from rbench.registry import Bound, bind
 from rbench.signature import ParameterError, nearest
 from rbench.suite.document import FieldPath
-from rbench.suite.spec import AttackSpec, PartSpec, PurifierSpec, SuiteSpec
+from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec
 
 _BASELINE = "identity"
 
@@ -22,17 +23,26 @@ class BoundPart:
         label: what tables call it.
         path: where the suite has it; a baseline that was added has the path of its list.
         bound: the component with its arguments.
+        spec: what the suite says, beside the parameters too.
     """
 
     name: str
     label: str
     path: FieldPath
     bound: Bound
+    spec: PartSpec
+
+
+@dataclass(frozen=True)
+class BoundBackbone(BoundPart):
+    """A backbone and the purifiers that it is put behind."""
+
+    spec: BackboneSpec
 
 
 @dataclass(frozen=True)
 class BoundAttack(BoundPart):
-    """An attack with what the suite says of it beside its parameters."""
+    """An attack, its gradient path and the purifiers that it is for."""
 
     spec: AttackSpec
 
@@ -42,7 +52,7 @@ class BoundSuite:
     """All components of a suite, `identity` included."""
 
     dataset: BoundPart
-    backbones: tuple[BoundPart, ...]
+    backbones: tuple[BoundBackbone, ...]
     purifiers: tuple[BoundPart, ...]
     attacks: tuple[BoundAttack, ...]
 
@@ -59,27 +69,35 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
         purifiers.insert(0, (PurifierSpec(name=_BASELINE, params={}), ("purifiers",)))
     backbones = [(b, ("backbones", i)) for i, b in enumerate(spec.backbones)]
     attacks = [(a, ("attacks", i)) for i, a in enumerate(spec.attacks)]
-    labels = _labels(spec, purifiers)
-    return BoundSuite(
-        dataset=_bound(spec, "dataset", spec.dataset, ("dataset",), spec.dataset.label or spec.dataset.name),
+    found = _all_bound(spec, "purifier", purifiers)
+    labels = [purifier.label for purifier in found]
+    suite = BoundSuite(
+        dataset=_bound(spec, "dataset", spec.dataset, ("dataset",)),
         backbones=tuple(
-            _bound(spec, "backbone", part, path, label)
-            for (part, path), label in zip(backbones, _labels(spec, backbones), strict=True)
+            _backbone(spec, backbone, part, labels)
+            for backbone, part in zip(_all_bound(spec, "backbone", backbones), spec.backbones, strict=True)
         ),
-        purifiers=tuple(
-            _bound(spec, "purifier", part, path, label) for (part, path), label in zip(purifiers, labels, strict=True)
-        ),
+        purifiers=tuple(found),
         attacks=tuple(
-            _attack(spec, part, path, label, labels)
-            for (part, path), label in zip(attacks, _labels(spec, attacks), strict=True)
+            _attack(spec, attack, part, labels)
+            for attack, part in zip(_all_bound(spec, "attack", attacks), spec.attacks, strict=True)
         ),
     )
+    _refuse_idle(spec, suite)
+    return suite
 
 
-def _bound(spec: SuiteSpec, kind: str, part: PartSpec, path: FieldPath, label: str) -> BoundPart:
+def _all_bound(spec: SuiteSpec, kind: str, parts: Sequence[tuple[PartSpec, FieldPath]]) -> list[BoundPart]:
+    """The components of a list. Labels come last, since a mistyped key explains one that is there twice."""
+    found = [_bound(spec, kind, part, path) for part, path in parts]
+    return [replace(part, label=label) for part, label in zip(found, _labels(spec, parts), strict=True)]
+
+
+def _bound(spec: SuiteSpec, kind: str, part: PartSpec, path: FieldPath) -> BoundPart:
+    label = part.label or part.default_label
     own = {"as", *type(part).model_fields} - {"label", "params", "name"}
     try:
-        return BoundPart(part.name, label, path, bind(kind, part.name, part.params, sorted(own)))
+        return BoundPart(part.name, label, path, bind(kind, part.name, part.params, sorted(own)), part)
     except ParameterError as error:
         detail = spec.wrong((*path, error.parameter), error.detail, key=error.unknown)
         raise InputError(detail) from None
@@ -87,9 +105,18 @@ def _bound(spec: SuiteSpec, kind: str, part: PartSpec, path: FieldPath, label: s
         raise type(error)(spec.wrong((*path, "name"), str(error))) from error
 
 
-def _attack(spec: SuiteSpec, part: AttackSpec, path: FieldPath, label: str, purifiers: Sequence[str]) -> BoundAttack:
-    found = _bound(spec, "attack", part, path, label)
-    facts = found.bound.component.facts()
+def _backbone(spec: SuiteSpec, found: BoundPart, part: BackboneSpec, purifiers: Sequence[str]) -> BoundBackbone:
+    if part.head is not None:
+        try:
+            weights_file(part.head)
+        except InputError as error:
+            raise InputError(spec.wrong((*found.path, "head"), str(error))) from None
+    _require_labels(spec, found.path, part.purifiers, purifiers)
+    return BoundBackbone(found.name, found.label, found.path, found.bound, part)
+
+
+def _attack(spec: SuiteSpec, found: BoundPart, part: AttackSpec, purifiers: Sequence[str]) -> BoundAttack:
+    facts, path = found.bound.component.facts(), found.path
     norms = facts.get("norms")
     if isinstance(norms, tuple | list) and spec.threat.norm not in norms:
         able = " and ".join(map(str, norms))
@@ -101,14 +128,37 @@ def _attack(spec: SuiteSpec, part: AttackSpec, path: FieldPath, label: str, puri
         advice = f"Use its own {own[0]}." if own else "Leave it out."
         detail = f"{part.name!r} draws for a whole batch and takes no eot. {advice}"
         raise InputError(spec.wrong((*path, "eot"), detail))
-    for i, wanted in enumerate(part.purifiers or ()):
-        if wanted not in purifiers:
-            close = nearest(wanted, purifiers)
-            advice = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(purifiers)}."
-            raise InputError(spec.wrong((*path, "purifiers", i), f"no purifier has the label {wanted!r}. {advice}"))
-    if part.purifiers is not None and not part.purifiers:
-        raise InputError(spec.wrong((*path, "purifiers"), "found an empty list. Leave it out to attack all."))
+    _require_labels(spec, path, part.purifiers, purifiers)
     return BoundAttack(found.name, found.label, found.path, found.bound, part)
+
+
+def _require_labels(spec: SuiteSpec, path: FieldPath, wanted: Sequence[str] | None, purifiers: Sequence[str]) -> None:
+    """Refuses `purifiers` of a backbone or an attack that name none of the suite's."""
+    for i, label in enumerate(wanted or ()):
+        if label not in purifiers:
+            close = nearest(label, purifiers)
+            advice = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(purifiers)}."
+            raise InputError(spec.wrong((*path, "purifiers", i), f"no purifier has the label {label!r}. {advice}"))
+    if wanted is not None and not wanted:
+        raise InputError(spec.wrong((*path, "purifiers"), "found an empty list. Leave it out to attack all."))
+
+
+def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
+    """Refuses a backbone that no attack meets, and an attack that meets no backbone: their author meant something else."""
+
+    def meet(one: BoundBackbone | BoundAttack, other: BoundBackbone | BoundAttack) -> bool:
+        ours, theirs = one.spec.purifiers, other.spec.purifiers
+        return ours is None or theirs is None or not set(ours).isdisjoint(theirs)
+
+    for parts, others, kind in (
+        (suite.backbones, suite.attacks, "attack"),
+        (suite.attacks, suite.backbones, "backbone"),
+    ):
+        for part in parts:
+            if not any(meet(part, other) for other in others):
+                raise InputError(
+                    spec.wrong((*part.path, "purifiers"), f"no {kind} of the suite has one of them. Add one.")
+                )
 
 
 def _labels(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
@@ -120,7 +170,7 @@ def _labels(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str
     chosen: list[str] = []
     seen: dict[str, FieldPath] = {}
     for part, path in parts:
-        label = part.label or part.name
+        label = part.label or part.default_label
         gradient = getattr(part, "gradient", "auto")
         if label.lower() in seen and part.label is None and gradient != "auto":
             label = f"{label}-{gradient}"

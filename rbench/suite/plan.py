@@ -93,12 +93,14 @@ def _unique(spec: SuiteSpec, suite: BoundSuite) -> Iterator[Cell]:
 def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[FieldPath, ...]]]:
     dataset = part_of(spec, suite.dataset)
     piece = Slice(spec.dataset.samples, spec.dataset.shuffle)
-    backbones = [(part_of(spec, bound), bound.path) for bound in suite.backbones]
+    backbones = [(part_of(spec, bound), bound) for bound in suite.backbones]
     purifiers = [(part_of(spec, bound), bound.path) for bound in suite.purifiers]
     attacks = [(part_of(spec, bound), bound) for bound in suite.attacks]
     judged = spec.protocol
-    for backbone, backbone_path in backbones:
+    for backbone, behind in backbones:
         for purifier, purifier_path in purifiers:
+            if behind.spec.purifiers is not None and purifier.label not in behind.spec.purifiers:
+                continue
             for i, eps in enumerate(spec.threat.eps):
                 for attack, bound in attacks:
                     said = bound.spec
@@ -108,7 +110,7 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
                         dataset, piece, backbone, purifier, spec.threat.norm, eps, attack,
                         said.gradient, said.eot, judged.draws, judged.decide, judged.seed,
                     )  # fmt: skip
-                    yield cell, (backbone_path, purifier_path, ("threat", "eps", i), bound.path)
+                    yield cell, (behind.path, purifier_path, ("threat", "eps", i), bound.path)
 
 
 def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:

@@ -1,11 +1,13 @@
 """Checked components to resolved parts (defaults filled in, files hashed), and a plan back to a suite file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rbench.bundled_files import weights_file
 from rbench.errors import InputError
 from rbench.registry import Bound, bind
 from rbench.signature import ParameterError, to_json
@@ -63,17 +65,21 @@ def part_of(spec: SuiteSpec, part: BoundPart) -> Part:
     Raises:
         InputError: a file is missing or cannot be read; with the place in the suite file.
     """
+    added = part.spec.added
+    heads = [weights_file(added["head"])] if "head" in added else []
     try:
-        return _part(part.name, part.label, part.bound, digests(part.bound.files()))
+        found = _part(part.name, part.label, part.bound, digests([*part.bound.files(), *heads]))
     except InputError as error:
-        raise InputError(spec.wrong(_path_of_missing(part), str(error))) from error
+        raise InputError(spec.wrong(_path_of_missing(part, heads), str(error))) from error
+    public = {**added, "head": heads[0].name} if heads else added
+    return replace(found, params={**found.params, **public}, given_params={**found.given_params, **added})
 
 
-def _path_of_missing(part: BoundPart) -> FieldPath:
+def _path_of_missing(part: BoundPart, heads: Sequence[Path]) -> FieldPath:
     for name, value in part.bound.arguments.items():
         if isinstance(value, Path) and not value.exists() and name != part.bound.in_name:
             return (*part.path, name)
-    return (*part.path, "name")
+    return (*part.path, "name" if all(head.exists() for head in heads) else "head")
 
 
 def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
@@ -92,14 +98,11 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
 
     def entry(part: BoundPart, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
         params = _part(part.name, part.label, part.bound, {}).given_params
-        label = {} if part.path == ("dataset",) else {"as": part.label}
         # A label made of a name with a slash cannot be written as `as`, and need not be: it is the default.
-        label = {} if part.label == part.name else label
-        return {"name": part.name, **label, **(own or {}), **params}
+        label = {} if part.label == part.spec.default_label else {"as": part.label}
+        return {"name": part.name, **label, **part.spec.added, **(own or {}), **params}
 
     dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle}
-    if spec.dataset.label:
-        dataset["as"] = spec.dataset.label  # type: ignore[assignment]
     attacks = [
         entry(a, {"gradient": a.spec.gradient, "eot": a.spec.eot, "purifiers": a.spec.purifiers}) for a in suite.attacks
     ]
@@ -107,7 +110,7 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
         "suite": spec.suite,
         "dataset": entry(suite.dataset, dataset),
         "threat": {"norm": spec.threat.norm, "eps": [_eps(eps.text) for eps in spec.threat.eps]},
-        "backbones": [entry(b) for b in suite.backbones],
+        "backbones": [entry(b, {"purifiers": b.spec.purifiers} if b.spec.purifiers else {}) for b in suite.backbones],
         "purifiers": [entry(p) for p in suite.purifiers],
         "attacks": attacks,
         "protocol": spec.protocol.model_dump(),

@@ -1,5 +1,7 @@
 """What a user writes: the suite as frozen pydantic models."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -15,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from rbench.bundled_files import weights_name
 from rbench.signature import fraction, kind_of
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm
 from rbench.suite.document import FieldPath, Node, dotted
@@ -23,6 +26,8 @@ MAX_SEED = 2**32 - 1
 MAX_DRAWS = 10_000
 MAX_EOT = 10_000
 MAX_SAMPLES = 1_000_000_000
+MAX_CLASSES = 1_000_000
+_SHOWN = 6
 
 
 def _label(text: str) -> str:
@@ -61,9 +66,27 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def distinct_classes(classes: list[int]) -> list[int]:
+    """The classes chosen of a data set.
+
+    Raises:
+        ValueError: fewer than two, or one of them twice.
+    """
+    if len(classes) < 2:
+        raise ValueError(f"found {kind_of(classes)}; a classifier needs at least 2 classes. Leave it out for all.")
+    if twice := [one for one, count in Counter(classes).items() if count > 1]:
+        raise ValueError(f"class {twice[0]} is there twice. Name each once.")
+    return classes
+
+
 Label = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_label)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Radius = Annotated[Eps, BeforeValidator(_eps)]
+Classes = Annotated[
+    list[Annotated[int, Field(ge=0, le=MAX_CLASSES)]],
+    AfterValidator(distinct_classes),
+    Field(json_schema_extra={"minItems": 2, "uniqueItems": True}),
+]
 
 
 class Model(BaseModel):
@@ -102,9 +125,38 @@ class PartSpec(Model):
             "params": {key: item for key, item in value.items() if key not in own},
         }
 
+    @property
+    def default_label(self) -> str:
+        """What tables call it if the suite does not say."""
+        return self.name
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """What the suite gives beside the component's parameters that makes it another one, by key; nothing if it gives none."""
+        return {}
+
 
 class BackboneSpec(PartSpec):
     """The frozen classifier behind the purifier."""
+
+    head: Name | None = Field(
+        None,
+        description="A linear classifier in place of the last linear layer: a safetensors file, or `bundled:NAME`.",
+    )
+    purifiers: list[str] | None = Field(
+        None, description="Labels of the only purifiers to put before it; all if null. A head may be trained for one."
+    )
+
+    @property
+    def default_label(self) -> str:
+        """The name, with that of the head if there is one."""
+        # A comma or slash would be read by --only.
+        return self.name if self.head is None else f"{self.name}+{re.sub('[,/]', '-', weights_name(self.head))}"
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """The head."""
+        return {} if self.head is None else {"head": self.head}
 
 
 class PurifierSpec(PartSpec):
@@ -121,6 +173,22 @@ class DatasetSpec(PartSpec):
         0,
         description="Seed of the permutation that picks the samples; false takes the first ones as stored.",
     )
+    classes: Classes | None = Field(
+        None, description="Only these classes, renumbered from 0 in this order; all if null."
+    )
+
+    @property
+    def default_label(self) -> str:
+        """The name, with the classes if some were chosen: two of ten are another task."""
+        if self.classes is None:
+            return self.name
+        shown = ", ".join(map(str, self.classes))
+        return f"{self.name} ({f'classes {shown}' if len(self.classes) <= _SHOWN else f'{len(self.classes)} classes'})"
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """The classes."""
+        return {} if self.classes is None else {"classes": self.classes}
 
 
 class AttackSpec(PartSpec):

@@ -18,7 +18,12 @@ from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 
 FULL = yaml.safe_load(SUITE) | {
-    "backbones": ["net:small", {"name": "net:large", "as": "L", "width": 3}],
+    "dataset": {"name": "tiny", "samples": 8, "classes": [1, 0]},
+    "backbones": [
+        "net:small",
+        {"name": "net:large", "as": "L", "width": 3},
+        {"name": "net:small", "head": "bundled:fashion-cnn", "purifiers": ["smooth"]},
+    ],
     "attacks": [
         {"name": "walk", "steps": 10, "step_size": 0.5, "restarts": 2, "path": [1, 2], "gradient": "exact"},
         {"name": "walk", "as": "w", "eot": 2, "purifiers": ["identity"]},

@@ -7,7 +7,7 @@ from rbench.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-OWN = ("fashion-cnn", "cifar-resnet18")
+OWN = ("fashion-cnn", "cifar-resnet18", "efficientnet-lite0")
 PREFIX = "torchvision:"
 
 
@@ -15,7 +15,7 @@ def build(name: str, classes: int | None = None) -> "nn.Module":
     """A network with fresh weights, on the CPU, without touching the global random generator.
 
     Args:
-        name: `fashion-cnn`, `cifar-resnet18`, or `torchvision:` with a classification model of torchvision.
+        name: `fashion-cnn`, `cifar-resnet18`, `efficientnet-lite0`, or `torchvision:` with a classification model of torchvision.
         classes: number of logits; the architecture's own if not given.
     """
     import torch
@@ -30,6 +30,10 @@ def build(name: str, classes: int | None = None) -> "nn.Module":
             from rbench.backbones.architectures.cifar_resnet18 import CifarResNet18
 
             return CifarResNet18(**options)
+        if name == "efficientnet-lite0":
+            from rbench.backbones.architectures.efficientnet_lite0 import EfficientNetLite0
+
+            return EfficientNetLite0(**options)
         if name.startswith(PREFIX):
             return _torchvision(name.removeprefix(PREFIX), classes)
     raise InputError(f"architecture: unknown name '{name}'; known: {', '.join(OWN)}, {PREFIX}NAME")

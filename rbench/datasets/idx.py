@@ -1,0 +1,101 @@
+"""The idx files of the MNIST family. Imports NumPy only to load them: plans ask for the files alone."""
+
+import gzip
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rbench.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rbench.datasets.types import Dataset
+
+Split = Literal["train", "test"]
+NAMES: dict[Split, tuple[str, str]] = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+_ORIGIN = "Fashion-MNIST is apt-get install dataset-fashion-mnist (then /usr/share/datasets/fashion-mnist)"
+_BYTES = 8
+"""The type code of unsigned bytes in the third byte of a magic; the family has no other."""
+
+
+def files(path: Path, *, split: Split = "test") -> list[Path]:
+    """The files whose bytes decide the outcome: images and labels of the split."""
+    return [_file(path, name) for name in NAMES[split]]
+
+
+def idx(path: Path, *, split: Split = "test") -> "Dataset":
+    """MNIST, Fashion-MNIST and their kin: a folder of idx files, gzipped or not; grey images, 28x28 in the family.
+
+    The format is that of LeCun, Cortes and Burges (1998). Files do not name their classes, so neither does this.
+
+    Args:
+        path: the folder of `train-images-idx3-ubyte.gz`, `t10k-labels-idx1-ubyte.gz` and so on.
+        split: which part; the files of `test` start with `t10k`.
+    """
+    import numpy as np
+
+    from rbench.datasets.npz import from_arrays
+
+    x, y = read_split(path, split)
+    return from_arrays(x[:, None], y.astype(np.int64), provenance={"source": str(path), "split": split})
+
+
+def read_split(path: Path, split: Split) -> "tuple[NDArray[np.uint8], NDArray[np.uint8]]":
+    """Images [N, H, W] and labels [N] as bytes.
+
+    Args:
+        path: the folder of the idx files.
+        split: which part.
+
+    Raises:
+        InputError: a file is missing, broken or something else, or images and labels do not pair up.
+    """
+    images, labels = files(path, split=split)
+    x, y = read_idx(images, 3), read_idx(labels, 1)
+    if len(x) != len(y):
+        raise InputError(f"{images}: {len(x)} images but {len(y)} labels in {labels.name}; take both from one source")
+    return x, y
+
+
+def read_idx(path: Path, rank: int) -> "NDArray[np.uint8]":
+    """The array of one idx file of bytes: a magic whose last byte is the rank, big-endian lengths, then the data.
+
+    Args:
+        path: the file; gzipped if it is called `.gz`.
+        rank: number of axes.
+
+    Raises:
+        InputError: it cannot be read, or its magic or length is wrong.
+    """
+    import numpy as np
+
+    from rbench.datasets.files import reading
+
+    with reading(path, "a gzipped idx file" if path.suffix == ".gz" else "an idx file"):
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    magic = bytes((0, 0, _BYTES, rank))
+    if content[:4] != magic:
+        raise InputError(
+            f"{path}: starts with 0x{content[:4].hex() or '-'}, an idx file of {rank} axes of bytes with 0x{magic.hex()}; "
+            "is it of another kind?"
+        )
+    start = 4 + 4 * rank
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
+    found, wanted = len(content) - start, math.prod(shape)
+    if found != wanted:
+        raise InputError(f"{path}: {max(found, 0)} bytes for the shape {tuple(shape)} of {wanted}; download it again")
+    with reading(path, "an idx file"):  # NumPy has limits of its own for axes without data
+        return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+
+
+def _file(folder: Path, name: str) -> Path:
+    for path in (folder / f"{name}.gz", folder / name):
+        if path.is_file():
+            return path
+    found = "no such file" if folder.is_dir() else "no such folder"
+    raise InputError(f"{folder / name}.gz: {found}; give the folder of the idx files. {_ORIGIN}")

@@ -1,0 +1,66 @@
+"""Some classes of a data set: `classes: [3, 5]` makes two of ten, so that CIFAR-2 needs no source of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rbench.datasets.types import Dataset, Ids, Images
+from rbench.errors import InputError
+from rbench.registry import load
+from rbench.suite.spec import distinct_classes
+
+
+def load_dataset(name: str, params: Mapping[str, Any] | None = None) -> Dataset:
+    """A data set by its registry name.
+
+    Args:
+        name: with the item after a colon for a source.
+        params: its parameters, and `classes` if only these are wanted.
+
+    Raises:
+        InputError: it is unknown, refuses its parameters, or has none of a class.
+        MissingError: it needs a module or file that is not there.
+    """
+    given = dict(params or {})
+    classes = given.pop("classes", None)
+    dataset: Dataset = load("dataset", name, given)
+    return dataset if classes is None else of_classes(dataset, classes)
+
+
+def of_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
+    """The samples of some classes, renumbered from 0 in the order given.
+
+    Ids stay those of the whole data set, so a stored row leads back to its image, and noise, which is keyed by the id, is that of the same
+    image in the whole set. Samples of other classes cannot be read; their label is the first number that is no class.
+
+    Args:
+        dataset: the whole.
+        classes: its class numbers, at least two, each once.
+
+    Raises:
+        InputError: a number is there twice, has no samples, or there are fewer than two.
+    """
+    try:
+        wanted = distinct_classes(list(classes))
+    except ValueError as error:
+        raise InputError(f"dataset.classes: {error}") from None
+    labels = np.full(len(dataset.labels), len(wanted), np.int64)
+    for number, old in enumerate(wanted):
+        here = dataset.ids[dataset.labels[dataset.ids] == old]
+        if not len(here):
+            highest = int(dataset.labels[dataset.ids].max())
+            raise InputError(
+                f"dataset.classes: no sample of {dataset.source} has label {old}; its labels go from 0 to {highest}"
+            )
+        labels[here] = number
+
+    def read(ids: Ids) -> Images:
+        other = ids[labels[ids] == len(wanted)]
+        if len(other):
+            raise InputError(f"{dataset.source}: sample {other[0]} is of none of the chosen classes {wanted}")
+        return dataset.read(ids)
+
+    names = tuple(dataset.classes[old] for old in wanted) if dataset.classes else ()
+    provenance = {**dataset.provenance, "classes": ", ".join(map(str, wanted))}
+    return Dataset(labels, read, names, provenance, np.flatnonzero(labels < len(wanted)), len(wanted))
