@@ -14,7 +14,7 @@ from rbench.errors import InputError, MissingError, RbenchError
 from rbench.signature import ParameterError, Signature, nearest, show, static
 from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
 
-KINDS = ("purifier", "backbone", "dataset", "attack", "reporter", "executor")
+KINDS = ("purifier", "backbone", "dataset", "attack", "network", "objective", "reporter", "executor")
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rbench.backbones.weights import read
+from rbench.backbones.weights import header, read
 from rbench.bundled_files import weights_file
 from rbench.errors import InputError
 from rbench.registry import load
 
+LAYER = "layer"
+"""Key of a head's header that names the linear layer whose input it takes; the last one if it is not there."""
+
+
+class _ReachedError(Exception):
+    """The features are there; the rest of the backbone is not needed."""
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.features = features
+
 
 class Features(nn.Module):
-    """A backbone up to the input of its last linear layer.
+    """A backbone up to the input of one of its linear layers.
 
     Args:
-        network: a backbone whose last linear layer passes its input on.
+        network: a backbone that answers with that input, or raises it as `_ReachedError`.
         width: of that input.
-        layer: name of the layer, for the message if the output is something else.
+        layer: name of the layer, for the message if it is something else.
     """
 
     def __init__(self, network: nn.Module, width: int, layer: str) -> None:
@@ -32,13 +43,20 @@ class Features(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features [B, width] of pixels [B, C, H, W] in [0, 1]."""
-        features: Tensor = self.network(x)
+        try:
+            features: Tensor = self.network(x)
+        except _ReachedError as reached:
+            features = reached.features
         if features.dim() != 2 or features.shape[1] != self.width:
             raise InputError(
-                f"backbone: {self.layer} is its last linear layer but not what answers (found {tuple(features.shape)} "
-                f"behind it, not {self.width} features); it takes no head"
+                f"backbone: {self.layer} is not what answers or not reached (found {tuple(features.shape)}, not {self.width} "
+                "features an image); it takes no head there"
             )
         return features
+
+
+def _reached(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:  # noqa: ARG001 - the shape of a hook
+    raise _ReachedError(inputs[0])
 
 
 def load_backbone(name: str, params: Mapping[str, Any] | None = None) -> nn.Module:
@@ -69,18 +87,19 @@ def with_head(backbone: nn.Module, path: str | Path) -> nn.Module:
 
     Args:
         backbone: [0, 1] pixels to logits; left as it is.
-        path: a safetensors file of `weight` [classes, features] and `bias` [classes], or `bundled:NAME`.
+        path: a safetensors file of `weight` [classes, features] and `bias` [classes], or `bundled:NAME`. Its header may name the `layer`
+            whose input it takes.
 
     Raises:
         InputError: the file is no head, or is for another number of features.
     """
     file = weights_file(path)
     weight, bias = _read(file)
-    features = features_of(backbone)
+    features = features_of(backbone, header(file).get(LAYER))
     if weight.shape[1] != features.width:
         raise InputError(
-            f"{file}: a head for {weight.shape[1]} features, but {features.layer}, the last linear layer of the backbone, "
-            f"takes {features.width}; train it on this backbone"
+            f"{file}: a head for {weight.shape[1]} features, but {features.layer} of the backbone takes {features.width}; "
+            "train it on this backbone"
         )
     like = next(features.parameters(), bias)
     head = nn.Linear(features.width, len(bias), device="meta")  # elsewhere it would draw from the global generator
@@ -89,25 +108,32 @@ def with_head(backbone: nn.Module, path: str | Path) -> nn.Module:
     return whole.eval().requires_grad_(requires_grad=False)
 
 
-def features_of(backbone: nn.Module) -> Features:
-    """A copy of a backbone that ends before its last linear layer; frozen, in eval mode, differentiable in the images.
-
-    The last layer is that of the order in which the backbone registers its layers. Where another one answers, the first images are refused.
+def features_of(backbone: nn.Module, layer: str | None = None) -> Features:
+    """A copy of a backbone that ends before a linear layer; frozen, in eval mode, differentiable in the images.
 
     Args:
         backbone: [0, 1] pixels to logits; left as it is.
+        layer: name of the linear layer; if None, the last in the order in which the backbone registers its layers, which must be the one
+            that answers.
 
     Raises:
-        InputError: it has no linear layer.
+        InputError: it has no linear layer, or none of this name.
     """
-    linear = [(name, part) for name, part in backbone.named_modules() if name and isinstance(part, nn.Linear)]
+    linear = [name for name, part in backbone.named_modules() if name and isinstance(part, nn.Linear)]
     if not linear:
         raise InputError(f"backbone: {type(backbone).__name__} has no linear layer, so it takes no head")
-    name, last = linear[-1]
+    if layer is not None and layer not in linear:
+        known = ", ".join(linear[-5:])
+        raise InputError(f"layer: the backbone has no linear layer {layer!r}; the last ones are {known}")
     network = copy.deepcopy(backbone)
-    parent, _, own = name.rpartition(".")
-    setattr(network.get_submodule(parent), own, nn.Identity())
-    return Features(network, last.in_features, name).eval().requires_grad_(requires_grad=False)
+    name = layer or linear[-1]
+    cut: nn.Linear = network.get_submodule(name)  # type: ignore[assignment]
+    if layer is None:
+        parent, _, own = name.rpartition(".")
+        setattr(network.get_submodule(parent), own, nn.Identity())  # so that a layer behind it is noticed
+    else:
+        cut.register_forward_pre_hook(_reached)
+    return Features(network, cut.in_features, name).eval().requires_grad_(requires_grad=False)
 
 
 def _read(file: Path) -> tuple[Tensor, Tensor]:

@@ -53,6 +53,16 @@ def read(path: Path) -> "dict[str, Tensor]":
     return state
 
 
+def header(path: Path) -> dict[str, str]:
+    """The texts of the header of a safetensors file that `read` could read; of another file there are none."""
+    if path.suffix != ".safetensors":
+        return {}
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        return dict(file.metadata() or {})
+
+
 def _start(path: Path) -> bytes:
     """The first bytes, if they can be those of a checkpoint."""
     if not path.is_file():

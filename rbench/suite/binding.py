@@ -9,6 +9,7 @@ from rbench.errors import InputError, RbenchError
 from rbench.registry import Bound, bind
 from rbench.signature import ParameterError, nearest
 from rbench.suite.document import FieldPath
+from rbench.suite.model import FileModel
 from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec
 
 _BASELINE = "identity"
@@ -72,7 +73,7 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
     found = _all_bound(spec, "purifier", purifiers)
     labels = [purifier.label for purifier in found]
     suite = BoundSuite(
-        dataset=_bound(spec, "dataset", spec.dataset, ("dataset",)),
+        dataset=bound_part(spec, "dataset", spec.dataset, ("dataset",)),
         backbones=tuple(
             _backbone(spec, backbone, part, labels)
             for backbone, part in zip(_all_bound(spec, "backbone", backbones), spec.backbones, strict=True)
@@ -89,11 +90,23 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
 
 def _all_bound(spec: SuiteSpec, kind: str, parts: Sequence[tuple[PartSpec, FieldPath]]) -> list[BoundPart]:
     """The components of a list. Labels come last, since a mistyped key explains one that is there twice."""
-    found = [_bound(spec, kind, part, path) for part, path in parts]
+    found = [bound_part(spec, kind, part, path) for part, path in parts]
     return [replace(part, label=label) for part, label in zip(found, _labels(spec, parts), strict=True)]
 
 
-def _bound(spec: SuiteSpec, kind: str, part: PartSpec, path: FieldPath) -> BoundPart:
+def bound_part(spec: FileModel, kind: str, part: PartSpec, path: FieldPath) -> BoundPart:
+    """One component that a file names, checked; imports and hashes nothing.
+
+    Args:
+        spec: the file, for messages.
+        kind: `purifier`, `backbone`, ...
+        part: what the file says of it.
+        path: where.
+
+    Raises:
+        InputError: one line with the place in the file.
+        MissingError: it needs a module that is not installed to say what it takes.
+    """
     label = part.label or part.default_label
     own = {"as", *type(part).model_fields} - {"label", "params", "name"}
     try:
@@ -128,6 +141,10 @@ def _attack(spec: SuiteSpec, found: BoundPart, part: AttackSpec, purifiers: Sequ
         advice = f"Use its own {own[0]}." if own else "Leave it out."
         detail = f"{part.name!r} draws for a whole batch and takes no eot. {advice}"
         raise InputError(spec.wrong((*path, "eot"), detail))
+    paths = facts.get("gradients")
+    if isinstance(paths, tuple | list) and part.gradient not in paths:
+        able = " or ".join(map(str, paths))
+        raise InputError(spec.wrong((*path, "gradient"), f"{part.name!r} takes {able} (got {part.gradient!r})."))
     _require_labels(spec, path, part.purifiers, purifiers)
     return BoundAttack(found.name, found.label, found.path, found.bound, part)
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from rbench.errors import InputError
+from rbench.registry import registry
 from rbench.signature import nearest
 from rbench.suite.binding import BoundSuite, bind_suite
 from rbench.suite.cell import Cell, Slice
@@ -54,11 +55,12 @@ def plan(spec: SuiteSpec, *, only: str | None = None, limit: int | None = None) 
 def gradient_passes(cell: Cell) -> int | None:
     """Backward passes that a cell may take at most, as far as its parameters tell; None if they do not.
 
-    Known for attacks with a parameter `steps` and suites with a number of samples.
+    Known for attacks with a parameter `steps` and suites with a number of samples; but for a ladder `steps` is that of each rung.
     """
     params = cell.attack.params
     steps, samples = params.get("steps"), cell.slice.samples
-    if not isinstance(steps, int) or samples is None:
+    ladder = registry("attack").get(cell.attack.given_name).facts().get("ladder", False)
+    if ladder or not isinstance(steps, int) or samples is None:
         return None
     restarts = params.get("restarts", 1)
     return steps * (restarts if isinstance(restarts, int) else 1) * cell.eot * samples

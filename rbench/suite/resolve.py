@@ -15,6 +15,7 @@ from rbench.suite.binding import BoundPart, BoundSuite
 from rbench.suite.cell import Part
 from rbench.suite.document import FieldPath, resolve_scalar
 from rbench.suite.files import digest, digests
+from rbench.suite.model import FileModel
 from rbench.suite.spec import SuiteSpec
 
 
@@ -59,11 +60,11 @@ def _files(bound: Bound) -> list[Path]:
     return found
 
 
-def part_of(spec: SuiteSpec, part: BoundPart) -> Part:
-    """One component of a suite, its files hashed.
+def part_of(spec: FileModel, part: BoundPart) -> Part:
+    """One component of a file, its files hashed.
 
     Raises:
-        InputError: a file is missing or cannot be read; with the place in the suite file.
+        InputError: a file is missing or cannot be read; with the place in the file.
     """
     added = part.spec.added
     heads = [weights_file(added["head"])] if "head" in added else []

@@ -4,23 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from rbench.bundled_files import weights_name
 from rbench.signature import fraction, kind_of
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm
-from rbench.suite.document import FieldPath, Node, dotted
+from rbench.suite.model import FileModel, Model
 
 MAX_SEED = 2**32 - 1
 MAX_DRAWS = 10_000
@@ -49,6 +40,12 @@ def _fraction(value: Any) -> Fraction:
         except ValueError:
             raise ValueError(f"found {value}, expected a finite number. Write 8/255.") from None
     raise ValueError(f"found {kind_of(value)}, expected a number or a fraction. Write 8/255.")
+
+
+def number(value: Any) -> Any:
+    """The float of a fraction written as text; anything else as it is."""
+    exact = fraction(value) if isinstance(value, str) else None
+    return value if exact is None else float(exact)
 
 
 def _eps(value: Any, info: ValidationInfo) -> Eps:
@@ -87,19 +84,6 @@ Classes = Annotated[
     AfterValidator(distinct_classes),
     Field(json_schema_extra={"minItems": 2, "uniqueItems": True}),
 ]
-
-
-class Model(BaseModel):
-    """A frozen model without unknown keys and without guesses between types."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        arbitrary_types_allowed=True,
-        populate_by_name=True,
-    )
 
 
 class PartSpec(Model):
@@ -227,8 +211,10 @@ class StoreSpec(Model):
     )
 
 
-class SuiteSpec(Model):
+class SuiteSpec(FileModel):
     """A suite: every backbone behind every purifier under every attack."""
+
+    noun: ClassVar[str] = "suite"
 
     suite: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)] = Field(
         description="Name of the suite and of its folder of results: small letters, digits, `.`, `_`, `-`."
@@ -240,37 +226,3 @@ class SuiteSpec(Model):
     attacks: Annotated[list[AttackSpec], Field(min_length=1)]
     protocol: ProtocolSpec = Field(default_factory=lambda: ProtocolSpec())
     store: StoreSpec = Field(default_factory=lambda: StoreSpec())
-
-    _document: Node | None = PrivateAttr(None)
-
-    def remember(self, document: Node) -> None:
-        """Keeps where each value stands, for messages about it later on."""
-        self._document = document
-
-    def wrong(self, path: FieldPath, detail: str, *, key: bool = False) -> str:
-        """The one line of an error: place (if read from a file), field path, what was found, what to do.
-
-        Args:
-            path: of the field.
-            detail: what was found and what to do.
-            key: whether its key is wrong, not its value.
-        """
-        if self._document is None:
-            return f"{dotted(path)}: {detail}"
-        return locate(self._document, path, detail, key=key)
-
-    def line(self, path: FieldPath) -> str:
-        """`line 12` of a field, or its path if the suite was not read from a file."""
-        if self._document is None:
-            return dotted(path)
-        place = self._document.find(path)[0]
-        return f"line {place.line}" if place.line else str(place)
-
-
-def locate(document: Node, path: FieldPath, detail: str, *, key: bool = False) -> str:
-    """The one line of an error about a field of a document."""
-    place, existing = document.find(path, key=key)
-    rest = path[len(existing) :]
-    bare = rest == (0,) or (rest == ("name",) and document.at(existing).is_scalar)
-    named = existing if bare else path  # `jpeg` stands for {name: jpeg}, and one radius for a list of it
-    return f"{place}: {dotted(named)}: {detail}" if named else f"{place}: {detail}"

@@ -123,7 +123,10 @@ def test_a_backbone_is_loaded_with_a_head_wherever_backbones_are_loaded(head):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"weight": torch.zeros(3, 63), "bias": torch.zeros(3)}, r"a head for 63 features, but head\.3, .* takes 64"),
+        (
+            {"weight": torch.zeros(3, 63), "bias": torch.zeros(3)},
+            r"a head for 63 features, but head\.3 of the backbone takes 64",
+        ),
         ({"weight": torch.zeros(3, 64)}, r"no head; found weight \(3, 64\), expected weight \(classes, features\)"),
         ({"weight": torch.zeros(3, 64), "bias": torch.zeros(2)}, r"no head; found bias \(2,\), weight \(3, 64\)"),
         ({"weight": torch.zeros(64), "bias": torch.zeros(64)}, "no head"),
@@ -162,5 +165,29 @@ def test_a_plug_in_that_gives_no_module_takes_no_head(plugins, head):
 
 
 def test_a_last_layer_that_does_not_answer_is_noticed():
-    with pytest.raises(InputError, match=r"hidden is its last linear layer but not what answers \(found \(3, 5\)"):
+    with pytest.raises(InputError, match=r"hidden is not what answers or not reached \(found \(3, 5\)"):
         features_of(Late(28 * 28))(images())
+
+
+def test_a_head_takes_the_input_of_the_layer_that_its_header_names(tmp_path):
+    backbone, x = bundled("fashion-cnn"), images()
+    draw = torch.Generator().manual_seed(2)
+    weight, bias = torch.randn(4, 32 * 7 * 7, generator=draw), torch.randn(4, generator=draw)
+    path = tmp_path / "conv.safetensors"
+    save_file({"weight": weight, "bias": bias}, path, metadata={"layer": "head.1"})
+    convolutions = backbone.features((x - 0.2860) / 0.3530).flatten(1)
+    assert torch.equal(features_of(backbone, "head.1")(x), convolutions)
+    assert torch.allclose(with_head(backbone, path)(x), convolutions @ weight.T + bias, atol=1e-5)
+
+
+def test_features_of_a_named_layer_pass_gradients_and_leave_the_backbone_as_it_is():
+    backbone, x = bundled("fashion-cnn"), images().requires_grad_()
+    before = backbone(x.detach())
+    features_of(backbone, "head.1")(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+    assert torch.equal(backbone(x.detach()), before)
+
+
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(InputError, match=r"no linear layer 'features'; the last ones are head\.1, head\.3"):
+        features_of(bundled("fashion-cnn"), "features")

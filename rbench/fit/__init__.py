@@ -1,0 +1,1 @@
+"""Training of purifiers, heads and reference backbones from declarative recipes."""

@@ -1,0 +1,72 @@
+"""Where a killed training goes on: all that the rest of it depends on, in one file that is there whole or not at all."""
+
+import io
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rbench.errors import InputError
+from rbench.results.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state between two steps.
+
+    Attributes:
+        fingerprint: of recipe, data and code; a checkpoint of others is not gone on from.
+        step: steps done.
+        network: the state dict of what is trained.
+        optimiser: the state dict of AdamW.
+        sums: the terms of the current epoch, added up so far.
+        curve: the epochs done.
+        seconds: spent so far.
+    """
+
+    fingerprint: str
+    step: int
+    network: dict[str, Any]
+    optimiser: dict[str, Any]
+    sums: dict[str, float]
+    curve: list[dict[str, Any]]
+    seconds: float
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Puts it in the place of the last one."""
+    buffer = io.BytesIO()
+    torch.save(asdict(checkpoint), buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
+    """The last one, if there is one.
+
+    Raises:
+        InputError: the file is broken, or of another training.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        TypeError,
+        KeyError,
+        ValueError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ) as error:
+        cause = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not a checkpoint of rbench fit ({cause}). Remove it to start again") from error
+    if found.fingerprint != fingerprint:
+        raise InputError(
+            f"{path}: was left by another recipe, other data or another version. Remove it to start again, or give another --out"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Networks that purifiers are trained from, by entry point (`rbench.networks`)."""

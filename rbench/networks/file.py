@@ -1,0 +1,84 @@
+"""Trained networks as files: the weights, and in the header which network and objective they are of."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rbench.errors import InputError
+from rbench.registry import load
+from rbench.results.files import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_KEY = "purifier"
+"""One key, since safetensors writes several in any order and equal weights should be equal files."""
+_TYPES = {"network": str, "params": dict, "objective": str}
+
+
+def write_network(path: Path, network: "nn.Module", *, name: str, params: Mapping[str, Any], objective: str) -> None:
+    """Writes the weights of a network so that `read_network` needs nothing else.
+
+    Args:
+        path: of the safetensors file.
+        network: what was trained.
+        name: of the network, in the registry.
+        params: its parameters.
+        objective: name of the objective it was trained for, in the registry.
+    """
+    from safetensors.torch import save
+
+    content = {"network": name, "params": dict(params), "objective": objective}
+    tensors: dict[str, Tensor] = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    write_bytes(path, save(tensors, metadata={_KEY: json.dumps(content, sort_keys=True)}))
+
+
+def read_network(path: Path, objective: str) -> "nn.Module":
+    """The network of a file, frozen and in eval mode.
+
+    Args:
+        path: a safetensors file that `rbench fit` wrote for a purifier.
+        objective: what it must have been trained for; a purifier's name is a claim.
+
+    Raises:
+        InputError: it is no such file, or was trained for something else.
+    """
+    import torch
+
+    from rbench.backbones.weights import read
+
+    state = read(path)
+    header = _header(path)
+    if header["objective"] != objective:
+        raise InputError(
+            f"{path}: weights trained with the objective '{header['objective']}', not '{objective}'; "
+            "use the purifier of that objective"
+        )
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        network: nn.Module = load("network", header["network"], header["params"])
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        cause = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: the weights do not fit the network of their own header ({cause})") from error
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _header(path: Path) -> dict[str, Any]:
+    from rbench.backbones.weights import header
+
+    text = header(path).get(_KEY)
+    if text is None:
+        raise InputError(f"{path}: no weights of a purifier: its header has no {_KEY!r}. rbench fit writes them")
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    fits = isinstance(found, dict) and {key: type(value) for key, value in found.items()} == _TYPES
+    if not fits:
+        raise InputError(
+            f"{path}: {_KEY!r} of its header: found {text[:60]!r}, expected a JSON map of {', '.join(_TYPES)}"
+        )
+    content: dict[str, Any] = found
+    return content

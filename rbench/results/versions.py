@@ -1,0 +1,17 @@
+"""What made a result: packages, interpreter, platform and time."""
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+
+def versions() -> dict[str, Any]:
+    """Versions by name, the platform, and the time now (UTC, ISO 8601)."""
+    packages = {name: version(name) for name in ("rbench", "torch", "torchvision", "numpy")}
+    return {
+        **packages,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
