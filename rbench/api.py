@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack
+from rbench.attacks.types import Attack, IterativeAttack
 from rbench.engine.audit import refuse_labels
 from rbench.engine.components import make
 from rbench.engine.defended import DefendedModel
@@ -20,7 +20,7 @@ from rbench.engine.outcome import Outcome, conclude
 from rbench.errors import InputError
 from rbench.purifiers.identity import Identity
 from rbench.results.read import read
-from rbench.results.record import Figure, Flag
+from rbench.results.record import Figure, Flag, RungPart
 from rbench.signature import fraction
 from rbench.suite.cell import Decide, GradientChoice, Norm
 
@@ -42,6 +42,7 @@ class Evaluation:
         samples: a row per sample.
         adversarial: [N, C, H, W] float32 proposals, on the CPU.
         result_hash: equal for equal outcomes.
+        rungs: what each rung of a ladder did; empty for every other attack.
     """
 
     standard_accuracy: Figure
@@ -54,6 +55,7 @@ class Evaluation:
     samples: pd.DataFrame
     adversarial: Tensor
     result_hash: str
+    rungs: tuple[RungPart, ...] = ()
 
     @property
     def flag_names(self) -> frozenset[str]:
@@ -142,7 +144,7 @@ def evaluate(
     x, y = images.to(place), labels.to(place)
     setup = set_up(model, made, protocol, (x, y, ids), source)
     refuse_labels(y, ids, setup.audit.classes)
-    size = made.batch_size if isinstance(made, ExternalAttack) else len(images)
+    size = len(images) if isinstance(made, IterativeAttack) else made.batch_size
     spans = [slice(start, start + size) for start in range(0, len(images), size)]
     whole = join([evaluate_chunk(setup, x[span], y[span], ids[span]) for span in spans])
     refuse_changed(setup)
@@ -162,6 +164,7 @@ def _evaluation(setup: Setup, outcome: Outcome, images: np.ndarray) -> Evaluatio
         samples=pd.DataFrame(columns),
         adversarial=torch.from_numpy(images),
         result_hash=outcome.result_hash,
+        rungs=outcome.rungs,
     )
 
 

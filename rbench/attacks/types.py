@@ -1,4 +1,4 @@
-"""The two shapes of an attack: our own (init, update) pairs, and third-party code that draws per batch."""
+"""The shapes of an attack: our own (init, update) pairs, third-party code that draws per batch, and a ladder of both."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from rbench.engine.answer import Answer, Threat
 from rbench.engine.noise import SampleNoise
-from rbench.engine.terms import Loss, Norm
+from rbench.engine.terms import ANY_PATH, GradientChoice, GradientPath, Norm, Objective
 
 Asks = Literal["gradient", "logits"]
 
@@ -26,6 +26,7 @@ class IterativeAttack:
         asks: what it needs of the oracle.
         loss: the loss it maximises.
         source: craft on this backbone instead of the defended model (transfer).
+        gradients: the gradient paths that mean something for it.
     """
 
     init: Callable[[Tensor, Tensor, Threat, SampleNoise], Any]
@@ -34,8 +35,9 @@ class IterativeAttack:
     norms: tuple[Norm, ...]
     restarts: int = 1
     asks: Asks = "gradient"
-    loss: Loss = "ce"
+    loss: Objective = "ce"
     source: str | None = None
+    gradients: tuple[GradientChoice, ...] = ANY_PATH
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,66 @@ class ExternalAttack:
     norms: tuple[Norm, ...]
     averages_draws: bool = False
     notes: Callable[[int], dict[str, str]] = field(default=lambda classes: {})
+    gradients: tuple[GradientChoice, ...] = ANY_PATH
 
 
-Attack = IterativeAttack | ExternalAttack
+@dataclass(frozen=True)
+class Found:
+    """What was detected of a defended model, and what its purifier brings; a ladder is chosen by it.
+
+    Attributes:
+        random: repeated evaluations differ.
+        differentiable: the exact path tells an attacker something.
+        changes: the purifier changes images at all.
+        encodes: the purifier brings `encode`.
+        surrogate: the purifier brings `surrogate`.
+        eot: draws per gradient that the suite asks for.
+    """
+
+    random: bool
+    differentiable: bool
+    changes: bool
+    encodes: bool
+    surrogate: bool
+    eot: int = 1
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One attack of a ladder.
+
+    Attributes:
+        label: its name in the record, once in a ladder.
+        attack: what is run on the samples that still stand.
+        path: its gradient path.
+        eot: draws of a random defence per gradient.
+        stand_in: what `bpda` differentiates: the purifier's own surrogate where it brings one, or the identity all the same.
+        black_box: it asks for no gradient.
+    """
+
+    label: str
+    attack: IterativeAttack | ExternalAttack
+    path: GradientPath
+    eot: int = 1
+    stand_in: Literal["surrogate", "identity"] = "surrogate"
+    black_box: bool = False
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Attacks one after the other, each on what still stands.
+
+    Attributes:
+        rungs: what was found -> the attacks, cheap ones first.
+        batch_size: samples that climb together; part of the cell, since third-party rungs draw per batch.
+        norms: the norms that every rung can work under.
+        gradients: every rung has its own path, so none can be asked for.
+    """
+
+    rungs: Callable[[Found], tuple[Rung, ...]]
+    batch_size: int
+    norms: tuple[Norm, ...]
+    gradients: tuple[GradientChoice, ...] = ("auto",)
+
+
+Attack = IterativeAttack | ExternalAttack | Ladder

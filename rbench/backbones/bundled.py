@@ -3,23 +3,26 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rbench.bundled_files import PREFIX, weights_file
+
 if TYPE_CHECKING:
     from torch import nn
 
-Name = Literal["fashion-cnn"]
+Name = Literal["fashion-cnn", "fashion-cnn-adversarial"]
 
 
 def files(name: Name) -> list[Path]:
     """The files whose bytes decide the outcome."""
-    return [Path(__file__).parents[1] / "assets" / f"{name}.safetensors"]
+    return [weights_file(f"{PREFIX}{name}")]
 
 
 def bundled(name: Name) -> "nn.Module":
     """A small classifier that comes with rbench, trained by a recipe of the repository.
 
     Args:
-        name: `fashion-cnn`, 117,530 parameters, takes [B, 1, 28, 28]; trained on clean Fashion-MNIST.
+        name: `fashion-cnn`, 117,530 parameters, takes [B, 1, 28, 28]; trained on clean Fashion-MNIST. `fashion-cnn-adversarial` is the
+            same network trained further on PGD-7 examples, Linf 0.1: the reference for what touching the model buys.
     """
     from rbench.backbones import weights
 
-    return weights.load(files(name)[0], name)
+    return weights.load(files(name)[0], "fashion-cnn")

@@ -108,7 +108,9 @@ def ended(record: "Record", position: int, cells: int) -> str:
     if record.summary is None:
         return f"[{position}/{cells}] {title}: {record.status}: {record.error}"
     robust, n = record.summary.robust_accuracy.value, record.dataset.samples
-    return f"[{position}/{cells}] {title}: robust {robust:.1%} of {n} in {record.cost.seconds:.1f} s"
+    fell = ", ".join(f"{rung.label} {rung.fooled}" for rung in record.rungs if rung.fooled)
+    rungs = f" (fell to {fell})" if fell else ""
+    return f"[{position}/{cells}] {title}: robust {robust:.1%} of {n} in {record.cost.seconds:.1f} s{rungs}"
 
 
 def short(text: str, width: int) -> str:

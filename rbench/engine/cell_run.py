@@ -1,17 +1,14 @@
 """One cell from its first chunk to its record; whatever goes wrong becomes a state of the record."""
 
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 
-from rbench.attacks.types import ExternalAttack
+from rbench.attacks.types import IterativeAttack
 from rbench.engine.audit import SAMPLES
 from rbench.engine.components import Components, order, read_batch
 from rbench.engine.evaluation import Evaluated, Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
@@ -21,6 +18,7 @@ from rbench.errors import CellFailed, RbenchError
 from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, PurifierPart, Record, ThreatPart
 from rbench.results.record import Protocol as ProtocolPart
 from rbench.results.store import RunFolder
+from rbench.results.versions import versions
 from rbench.suite.cell import Cell
 
 CHUNK_BATCHES = 2
@@ -97,7 +95,7 @@ def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Reco
             "error": error,
             "failed_samples": samples,
             "protocol": ProtocolPart(draws=cell.draws, decide=cell.decide, seed=cell.seed),
-            "provenance": _versions(),
+            "provenance": versions(),
         }
     )
 
@@ -110,7 +108,7 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
     first = read_batch(dataset, ids[:SAMPLES], components.device)
     setup = set_up(model, attack, protocol_of(cell, work.batch_size), first, components.source(attack))
     dataset.require_classes(setup.audit.classes)
-    size = attack.batch_size if isinstance(attack, ExternalAttack) else CHUNK_BATCHES * work.batch_size
+    size = CHUNK_BATCHES * work.batch_size if isinstance(attack, IterativeAttack) else attack.batch_size
     parts = _finished(work, cell, ids)
     for start, stop in _gaps(parts, len(ids), size):
         evaluated = _chunk(setup, work, dataset, ids[start:stop])
@@ -199,11 +197,12 @@ def _record(cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, dat
             "protocol": ProtocolPart(draws=setup.judge.draws, decide=cell.decide, seed=cell.seed),
             "summary": outcome.summary,
             "cost": Cost(**cost, seconds=round(float(whole.counts["seconds"]), 3)),
+            "rungs": outcome.rungs,
             "flags": outcome.flags,
             "audit": describe(setup),
             "result_hash": outcome.result_hash,
             "provenance": {
-                **_versions(),
+                **versions(),
                 "device": str(next(setup.model.parameters(), torch.empty(0)).device),
                 "threads": torch.get_num_threads(),
                 "weights_sha256": setup.weights,
@@ -212,13 +211,3 @@ def _record(cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, dat
             },
         }
     )
-
-
-def _versions() -> dict[str, Any]:
-    packages = {name: version(name) for name in ("rbench", "torch", "torchvision", "numpy")}
-    return {
-        **packages,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

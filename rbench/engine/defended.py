@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
@@ -110,6 +110,54 @@ class DefendedModel(nn.Module):
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise CellFailed(f"the backbone returned {found}, not logits of shape ({len(images)}, classes)")
         return logits
+
+    @property
+    def encodes(self) -> bool:
+        """Whether the purifier brings `encode(x) -> [B, D]`, its latent code."""
+        return callable(getattr(self.purifier, "encode", None))
+
+    def encode(self, x: Tensor, noise: SampleNoise) -> Tensor:
+        """The purifier's latent code [B, D]; counted as a pass through the purifier."""
+        if len(x) == 1:
+            return self.encode(torch.cat([x, x]), noise.padded())[:1]
+        self.meter.purifier_passes += len(x)
+        encode: Callable[..., object] = self.purifier.encode  # type: ignore[assignment]
+        if "noise" in inspect.signature(encode).parameters:
+            code = encode(x, noise=noise)
+        else:
+            with global_generators(noise.global_seed(), x.device):
+                code = encode(x)
+        if not isinstance(code, Tensor) or code.dim() != 2 or len(code) != len(x):
+            found = tuple(code.shape) if isinstance(code, Tensor) else type(code).__name__
+            raise CellFailed(f"encode of purifier '{self.name}' returned {found}, not a code of shape ({len(x)}, D)")
+        return code
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [B, classes] of (purified) images, and what the last linear layer that the backbone ran was given, [B, D].
+
+        A backbone without a linear layer has its logits for features.
+        """
+        if len(images) == 1:
+            logits, features = self.features(torch.cat([images, images]))
+            return logits[:1], features[:1]
+        given: list[Tensor] = []
+        hooks = [
+            layer.register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
+            for layer in self.backbone.modules()
+            if isinstance(layer, nn.Linear)
+        ]
+        try:
+            logits = self.classify(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return logits, given[-1].reshape(len(images), -1) if given else logits
+
+    def without_surrogate(self) -> "DefendedModel":
+        """The same defended model, with the same meter, for an attacker who takes the identity for the purifier's stand-in."""
+        plain = DefendedModel(self.purifier, self.backbone, name=self.name)
+        plain.surrogate, plain.meter = None, self.meter
+        return plain
 
     def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """Logits [B, classes] of the purified images."""

@@ -37,6 +37,13 @@ class Proposals:
     confirmed: int  # times the judge's select draws agreed on at least one draw
 
 
+def nothing_yet(x: Tensor) -> Proposals:
+    """The clean images [N, C, H, W], before anything was asked about them."""
+    unknown = torch.full((len(x),), torch.nan, device=x.device)
+    none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    return Proposals(x.clone(), unknown, unknown.clone(), none, none.clone(), none.bool(), 0, 0)
+
+
 @dataclass
 class _Slots:
     """The active batch: row b of every tensor belongs to sample `index[b]`."""
@@ -115,21 +122,10 @@ class Driver:
             clean_select: [N] share of right select draws of the clean image; samples at 0 are fooled already and are left alone.
         """
         self.x, self.y, self.ids = x, y, ids
-        count, device = len(x), x.device
-        whole = torch.zeros(count, dtype=torch.int64, device=device)
-        self.out = Proposals(
-            x=x.clone(),
-            loss_first=torch.full((count,), torch.nan, device=device),
-            loss_last=torch.full((count,), torch.nan, device=device),
-            queries=whole.clone(),
-            zero_gradients=whole.clone(),
-            zero_at_start=whole.bool(),
-            seen_fooled=0,
-            confirmed=0,
-        )
-        self.best_share = torch.full((count,), 2.0, device=device)  # above 1: nothing seen yet
+        self.out = nothing_yet(x)
+        self.best_share = torch.full((len(x),), 2.0, device=x.device)  # above 1: nothing seen yet
         waiting = torch.nonzero(clean_select > 0)[:, 0].tolist()
-        self.on_done(count - len(waiting))
+        self.on_done(len(x) - len(waiting))
         queue = deque((index, 0) for index in waiting)
         slots: _Slots | None = None
         while queue or slots is not None:
@@ -190,7 +186,7 @@ class Driver:
         index = slots.index
         y, ids, calls = self.y[index], self.ids[index], self.out.queries[index]
         ask = self.oracle.gradient if gradient else self.oracle.logits
-        answer = ask(slots.state.x, y, ids, calls, self.attack.loss)
+        answer = ask(slots.state.x, y, ids, calls, self.attack.loss, self.x[index])
         first = calls == 0
         self.out.loss_first[index[first]] = answer.loss[first]
         if answer.gradient is not None:

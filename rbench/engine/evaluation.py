@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack
-from rbench.engine.answer import Threat
+from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack, Ladder, Rung
 from rbench.engine.audit import Audit, audit
-from rbench.engine.ball import EXTERNAL_TOLERANCE, to_eight_bits, uniform_in_ball
-from rbench.engine.defended import DefendedModel, global_generators, state_hash
-from rbench.engine.driver import Driver, Proposals, loss_for
+from rbench.engine.ball import to_eight_bits, uniform_in_ball
+from rbench.engine.defended import DefendedModel, state_hash
+from rbench.engine.displacements import LATENT
+from rbench.engine.driver import Proposals, loss_for
 from rbench.engine.judge import Judge
+from rbench.engine.ladder import choose, climb
 from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
+from rbench.engine.propose import Samples, propose
 from rbench.engine.terms import GradientPath, Norm
 from rbench.errors import CellFailed, InputError
 from rbench.suite.cell import Decide, GradientChoice
@@ -51,7 +53,10 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything a chunk needs, after the audit; `weights` is the hash of all parameters and buffers before it."""
+    """Everything a chunk needs, after the audit.
+
+    `weights` is the hash of all parameters and buffers before it; `rungs` are those of a ladder, chosen by what was found.
+    """
 
     model: DefendedModel
     attack: Attack
@@ -62,6 +67,7 @@ class Setup:
     judge: Judge
     noise: Noise
     weights: str
+    rungs: tuple[Rung, ...] = ()
 
     @property
     def random(self) -> bool:
@@ -86,29 +92,34 @@ def set_up(
         source: the model to craft on, for a transfer attack.
 
     Raises:
-        InputError: the attack cannot work under this norm, or has no use for `eot`.
+        InputError: the attack cannot do what the protocol asks, or not with this purifier.
         CellFailed: the defended model cannot be judged.
     """
-    refuse_mismatch(attack, protocol)
+    refuse_mismatch(attack, protocol, model)
     if source is not None:
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
     noise = Noise(protocol.seed)
     seen = audit(model, *sample, noise)
-    path: GradientPath
-    if source is not None:
-        path = "blind"
-    elif protocol.gradient == "auto":
-        path = "exact" if seen.differentiable else "bpda"
-    else:
-        path = protocol.gradient
+    path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen)
     eot = protocol.eot if seen.random and path != "blind" else 1
+    rungs: tuple[Rung, ...] = ()
+    if isinstance(attack, Ladder):
+        rungs = choose(attack, model, seen, sample[0], sample[2], noise, eot)
+        eot = max(rung.eot for rung in rungs)
     draws = protocol.draws if seen.random else 1
     judge = Judge(model, protocol.norm, protocol.eps, draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     if isinstance(attack, IterativeAttack):
         attack = loss_for(attack, seen.classes)
-    return Setup(model, attack, protocol, seen, path, oracle, judge, noise, weights)
+    return Setup(model, attack, protocol, seen, path, oracle, judge, noise, weights, rungs)
+
+
+def _path(attack: Attack, chosen: GradientChoice, seen: Audit) -> GradientPath:
+    if chosen != "auto":
+        return chosen
+    exact_alone = "exact" in attack.gradients and "bpda" not in attack.gradients
+    return "exact" if seen.differentiable or exact_alone else "bpda"
 
 
 def refuse_changed(setup: Setup) -> None:
@@ -117,12 +128,19 @@ def refuse_changed(setup: Setup) -> None:
         raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 
 
-def refuse_mismatch(attack: Attack, protocol: Protocol) -> None:
-    """Raises InputError where an attack cannot do what the protocol asks."""
+def refuse_mismatch(attack: Attack, protocol: Protocol, model: DefendedModel) -> None:
+    """Raises InputError where an attack cannot do what the protocol asks, or not with this purifier."""
     if protocol.norm not in attack.norms:
         raise InputError(f"the attack works under {', '.join(attack.norms)} (got {protocol.norm})")
     if isinstance(attack, ExternalAttack) and protocol.eot > 1:
         raise InputError(f"eot is for rbench's own attacks (got {protocol.eot}); use the attack's own eot_iter")
+    if protocol.gradient not in attack.gradients:
+        raise InputError(f"the attack takes gradient: {' or '.join(attack.gradients)} (got {protocol.gradient})")
+    if isinstance(attack, IterativeAttack) and attack.loss in LATENT and not model.encodes:
+        raise InputError(
+            f"purifier '{model.name}' has no encode(x), whose code this attack moves; keep the attack to purifiers that have one with "
+            "`purifiers: [...]`"
+        )
 
 
 @dataclass(frozen=True)
@@ -154,7 +172,7 @@ def evaluate_chunk(
     clean = judge.predictions(x, x, ids, "score") if setup.random else clean_select
     noisy = judge.predictions(_noisy(setup, x, ids), x, ids, "score")
     share = (clean_select == y[:, None]).float().mean(1)
-    proposals, tolerance = _propose(setup, x, y, ids, share, on_done)
+    proposals, tolerance, rungs = _propose(setup, Samples(x, y, ids, share), on_done)
     if not torch.equal(x, untouched):
         raise CellFailed("the attack or the model changed the clean images in place")
     moved = judge.admit(proposals.x, x, ids, tolerance)
@@ -178,7 +196,7 @@ def evaluate_chunk(
         "zero_at_start": proposals.zero_at_start,
         "images": proposals.x,
     }
-    counts: dict[str, float] = {"proposed": proposals.seen_fooled, "confirmed": proposals.confirmed}
+    counts: dict[str, float] = {"proposed": proposals.seen_fooled, "confirmed": proposals.confirmed, **rungs}
     return Evaluated({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}, counts)
 
 
@@ -190,33 +208,11 @@ def _noisy(setup: Setup, x: Tensor, ids: Tensor) -> Tensor:
 
 
 def _propose(
-    setup: Setup, x: Tensor, y: Tensor, ids: Tensor, clean_share: Tensor, on_done: Callable[[int], None]
-) -> tuple[Proposals, float]:
-    protocol = setup.protocol
-    if isinstance(setup.attack, IterativeAttack):
-        eps = torch.full((len(x),), protocol.eps, dtype=torch.float64, device=x.device)
-        driver = Driver(
-            setup.attack,
-            setup.oracle,
-            setup.judge,
-            Threat(protocol.norm, eps),
-            setup.noise,
-            protocol.batch_size,
-            adaptive=setup.path != "blind",
-            on_done=on_done,
-        )
-        return driver.run(x, y, ids, clean_share), 0.0
-    module = setup.oracle.as_module(x, ids)
-    with global_generators(protocol.seed, x.device):
-        points = setup.attack.perturb(
-            module, x.clone(), y.clone(), protocol.norm, protocol.eps, setup.audit.classes, protocol.seed
-        )
-    on_done(len(x))
-    unknown = torch.full((len(x),), torch.nan, device=x.device)
-    none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    return Proposals(
-        points.detach(), unknown, unknown.clone(), none, none.clone(), none.bool(), 0, 0
-    ), EXTERNAL_TOLERANCE
+    setup: Setup, samples: Samples, on_done: Callable[[int], None]
+) -> tuple[Proposals, float, dict[str, float]]:
+    if isinstance(setup.attack, Ladder):
+        return climb(setup.rungs, setup.judge, samples, setup.audit.classes, on_done)
+    return *propose(setup.attack, setup.oracle, setup.judge, samples, setup.audit.classes, on_done), {}
 
 
 def join(chunks: list[Evaluated]) -> Evaluated:
@@ -231,4 +227,6 @@ def describe(setup: Setup) -> dict[str, Any]:
     found = asdict(setup.audit)
     if isinstance(setup.attack, IterativeAttack):
         return {**found, "loss": setup.attack.loss}
-    return {**found, **setup.attack.notes(setup.audit.classes)}
+    external = [setup.attack, *(rung.attack for rung in setup.rungs)]
+    notes = [attack.notes(setup.audit.classes) for attack in external if isinstance(attack, ExternalAttack)]
+    return {**found, **{name: text for note in notes for name, text in note.items()}}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rbench.engine.terms import Loss
+from rbench.engine.terms import Loss, Objective
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
@@ -30,6 +30,6 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "dlr": dlr, "margin": margin}
 
 
-def usable(loss: Loss, classes: int) -> Loss:
+def usable(loss: Objective, classes: int) -> Objective:
     """The loss itself, or `margin` where there are too few classes for it (DLR needs three)."""
     return "margin" if loss == "dlr" and classes < 3 else loss

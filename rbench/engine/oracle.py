@@ -1,5 +1,7 @@
 """The oracle: the one seam between attacks and defences. It alone knows gradient path, EOT, noise and cost."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,9 +9,10 @@ from torch import Tensor, nn
 
 from rbench.engine.answer import Answer
 from rbench.engine.defended import DefendedModel
+from rbench.engine.displacements import DISPLACEMENTS
 from rbench.engine.losses import LOSSES
 from rbench.engine.noise import Noise, SampleNoise
-from rbench.engine.terms import GradientPath, Loss
+from rbench.engine.terms import Displacement, GradientPath, Objective
 from rbench.errors import CellFailed
 
 
@@ -59,18 +62,25 @@ class Oracle:
         self.eot = eot
         self.noise = noise
 
-    def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:
-        """Logits [B, classes] of one draw, differentiable along the gradient path."""
+    def images(self, x: Tensor, noise: SampleNoise) -> Tensor:
+        """What the backbone is shown of one draw [B, C, H, W], differentiable along the gradient path."""
         if self.path == "blind":
-            return self.model.classify(x)
+            return x
         if self.path == "exact":
-            return self.model.classify(self.model.purify(x, noise))
+            return self.model.purify(x, noise)
         with torch.no_grad():
             purified = self.model.purify(x.detach(), noise)
         stand_in = x if self.model.surrogate is None else self.model.surrogate(x)
-        return self.model.classify(StraightThrough.apply(stand_in, purified))
+        shown: Tensor = StraightThrough.apply(stand_in, purified)
+        return shown
 
-    def logits(self, x: Tensor, y: Tensor, ids: Tensor, calls: Tensor, loss: Loss) -> Answer:
+    def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:
+        """Logits [B, classes] of one draw, differentiable along the gradient path."""
+        return self.model.classify(self.images(x, noise))
+
+    def logits(
+        self, x: Tensor, y: Tensor, ids: Tensor, calls: Tensor, loss: Objective, origin: Tensor | None = None
+    ) -> Answer:
         """Logits and loss without a gradient.
 
         Args:
@@ -79,6 +89,7 @@ class Oracle:
             ids: [B] sample ids.
             calls: [B] number of each sample's query, so that every query meets fresh noise.
             loss: the loss to report.
+            origin: [B, C, H, W] the clean images, from which a displacement is measured; other losses need none.
 
         Raises:
             CellFailed: a logit is not finite.
@@ -87,11 +98,13 @@ class Oracle:
         self.model.meter.queries += len(x)
         with torch.no_grad():
             for draw in range(self.eot):
-                logits = self.forward(x, self._draw(x, ids, draw, calls))
-                total.add(logits, LOSSES[loss](logits, y), None)
+                noise = partial(self._draw, x, ids, draw, calls)
+                total.add(*self._tell(x, y, noise, loss, origin), None)
         return self._checked(total.answer(self.eot), ids)
 
-    def gradient(self, x: Tensor, y: Tensor, ids: Tensor, calls: Tensor, loss: Loss) -> Answer:
+    def gradient(
+        self, x: Tensor, y: Tensor, ids: Tensor, calls: Tensor, loss: Objective, origin: Tensor | None = None
+    ) -> Answer:
         """Logits, loss and the gradient of the loss at `x`; arguments as in `logits`.
 
         A purifier that cuts the graph gives a gradient of zeros: the attacker learns nothing, and the diagnostics say why.
@@ -105,8 +118,7 @@ class Oracle:
         for draw in range(self.eot):
             with torch.enable_grad():
                 point = x.detach().requires_grad_()
-                logits = self.forward(point, self._draw(x, ids, draw, calls))
-                losses = LOSSES[loss](logits, y)
+                logits, losses = self._tell(point, y, partial(self._draw, x, ids, draw, calls), loss, origin)
             gradient = None
             if losses.requires_grad:
                 self.model.meter.backwards += len(x)
@@ -125,6 +137,33 @@ class Oracle:
             ids: [B] their sample ids.
         """
         return OracleModule(self, origin, ids)
+
+    def _tell(
+        self, x: Tensor, y: Tensor, noise: Callable[[], SampleNoise], loss: Objective, origin: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and losses of one draw; `noise` gives that draw, as often as it is asked for."""
+        if loss == "ce" or loss == "dlr" or loss == "margin":
+            logits = self.forward(x, noise())
+            return logits, LOSSES[loss](logits, y)
+        assert origin is not None, f"{loss} is measured from the clean image"
+        with torch.no_grad():
+            reference, _ = self._code(origin, noise, loss)
+        code, logits_of = self._code(x, noise, loss)
+        losses = DISPLACEMENTS[loss](code, reference)
+        with torch.no_grad():
+            return logits_of(), losses
+
+    def _code(
+        self, x: Tensor, noise: Callable[[], SampleNoise], loss: Displacement
+    ) -> tuple[Tensor, Callable[[], Tensor]]:
+        """What a displacement is measured on, and a way to the logits, which the clean image does without."""
+        if loss == "decoder":
+            images = self.images(x, noise())
+            return images, lambda: self.model.classify(images)
+        if loss == "feature":
+            logits, features = self.model.features(self.images(x, noise()))
+            return features, lambda: logits
+        return self.model.encode(x, noise()), lambda: self.forward(x, noise())
 
     def _draw(self, x: Tensor, ids: Tensor, draw: int, calls: Tensor) -> SampleNoise:
         return self.noise.of("defence", ids, x.device, draw=draw, calls=calls)

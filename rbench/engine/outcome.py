@@ -7,9 +7,12 @@ import numpy as np
 import torch
 
 from rbench.attacks.types import ExternalAttack, IterativeAttack
+from rbench.engine.displacements import LATENT
 from rbench.engine.evaluation import Evaluated, Setup
 from rbench.engine.judge import value
-from rbench.results.record import Confirmation, Figure, Flag, Summary
+from rbench.engine.ladder import contributions
+from rbench.results.record import Confirmation, Figure, Flag, RungPart, Summary
+from rbench.results.row_flags import BLACK_BOX_MARGIN
 from rbench.results.statistics import accuracy
 
 SHARE = 0.01
@@ -36,6 +39,7 @@ class Outcome:
         result_hash: sha256 of what was decided about every sample. Costs and times are not in it, nor the pixels of the proposals, which
             float kernels may round otherwise at another batch size.
         images_hash: sha256 of the proposals, bit by bit.
+        rungs: what each rung of a ladder did.
     """
 
     samples: dict[str, np.ndarray]
@@ -43,6 +47,7 @@ class Outcome:
     flags: tuple[Flag, ...]
     result_hash: str
     images_hash: str
+    rungs: tuple[RungPart, ...]
 
 
 def conclude(setup: Setup, evaluated: Evaluated) -> Outcome:
@@ -75,7 +80,9 @@ def conclude(setup: Setup, evaluated: Evaluated) -> Outcome:
         ),
     )
     hashes = array_hash(arrays, HASHED), array_hash(arrays, ("images",))
-    return Outcome(columns, summary, tuple(_flags(setup, columns, arrays)), *hashes)
+    rungs = contributions(setup.rungs, evaluated.counts)
+    flags = (*_flags(setup, columns, arrays), *_black_box_wins(rungs, len(label)))
+    return Outcome(columns, summary, flags, *hashes, rungs)
 
 
 def _value(predictions: np.ndarray, label: np.ndarray, setup: Setup) -> np.ndarray:
@@ -109,7 +116,7 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         found.append(Flag(name="batch-dependent", value=_finite(seen.batch_difference)))
     if seen.not_logits:
         found.append(Flag(name="not-logits", detail=f"outputs are {seen.not_logits}"))
-    if setup.path == "exact" and not seen.reaches_input:
+    if setup.path == "exact" and not seen.reaches_input and not _moves_a_code(setup):
         found.append(Flag(name="no-gradient-path", detail="the graph of the exact path does not reach the input"))
     zero = _zero_share(setup, arrays)
     if zero > SHARE:
@@ -124,6 +131,23 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
     return found
 
 
+def _moves_a_code(setup: Setup) -> bool:
+    """Whether the attack differentiates `encode`, and not what follows it."""
+    return isinstance(setup.attack, IterativeAttack) and setup.attack.loss in LATENT
+
+
+def _black_box_wins(rungs: tuple[RungPart, ...], samples: int) -> list[Flag]:
+    """A black-box rung meets only what the white-box rungs left standing, so what it fools is its win."""
+    won = [rung for rung in rungs if rung.path == "none"]
+    share = sum(rung.fooled for rung in won) / samples
+    if share <= BLACK_BOX_MARGIN:
+        return []
+    labels = ", ".join(rung.label for rung in won)
+    return [
+        Flag(name="black-box-wins", value=share, detail=f"{labels}: {100 * share:.1f} points below the other rungs")
+    ]
+
+
 def _finite(number: float) -> float | None:
     return number if np.isfinite(number) else None
 
@@ -133,12 +157,14 @@ def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
     if isinstance(setup.attack, ExternalAttack):
         return setup.audit.zero_gradient_share if setup.path == "exact" else 0.0
     attacked = arrays["queries"] > 0
-    if setup.attack.asks != "gradient" or not attacked.any():
+    asks = setup.attack.asks if isinstance(setup.attack, IterativeAttack) else "gradient"
+    if asks != "gradient" or not attacked.any():
         return 0.0
     return float(arrays["zero_at_start"][attacked].mean())
 
 
 def _averages(setup: Setup) -> bool:
-    if isinstance(setup.attack, IterativeAttack):
-        return setup.oracle.eot > 1 or setup.attack.asks == "logits"
-    return setup.attack.averages_draws
+    if isinstance(setup.attack, ExternalAttack):
+        return setup.attack.averages_draws
+    asks_logits = isinstance(setup.attack, IterativeAttack) and setup.attack.asks == "logits"
+    return setup.oracle.eot > 1 or asks_logits

@@ -11,7 +11,7 @@ from rbench.engine.cell_run import Work, blank, protocol_of, run_cell
 from rbench.engine.components import Components, order, preload
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import refuse_mismatch
-from rbench.errors import Interrupted
+from rbench.errors import InputError, Interrupted
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
 from rbench.suite.cell import Cell
@@ -69,7 +69,11 @@ def run(
     components = Components(resolve_device(device))
     preload(cells, components)
     for cell in cells:
-        refuse_mismatch(components.attack(cell.attack), protocol_of(cell, batch_size))
+        attack, model = components.attack(cell.attack), components.defended(cell.backbone, cell.purifier)
+        try:
+            refuse_mismatch(attack, protocol_of(cell, batch_size), model)
+        except InputError as error:
+            raise InputError(f"attack '{cell.attack.label}': {error}") from None
     total = sum(len(order(components.dataset(cell.dataset), cell.slice)) for cell in cells)
     records: list[Record] = []
     with interruptible():

@@ -86,6 +86,17 @@ class Cost(_Document):
     queries: Count = Field(default=0, description="Questions asked by the attack, one an image.")
 
 
+class RungPart(_Document):
+    """What one attack of a ladder did."""
+
+    label: str = Field(description="Name of the rung.")
+    path: GradientPath = Field(description="Its gradient path; `none` if it asks for no gradient.")
+    attacked: Count = Field(description="Samples that still stood when it began.")
+    fooled: Count = Field(description="Those that no select draw gets right after it.")
+    backwards: Count = Field(description="Images passed backward through the backbone.")
+    seconds: float = Field(ge=0, description="Wall-clock seconds, from a monotonic clock.")
+
+
 class Flag(_Document):
     """A typed doubt about this cell."""
 
@@ -166,6 +177,9 @@ class Record(_Document):
     protocol: Protocol = Field(description="How a random defence is judged.")
     summary: Summary | None = Field(default=None, description="The figures; null unless the cell is done.")
     cost: Cost = Field(default=Cost(), description="What the cell took.")
+    rungs: tuple[RungPart, ...] = Field(
+        default=(), description="What each rung of a ladder did, in order; empty for every other attack."
+    )
     flags: tuple[Flag, ...] = Field(default=(), description="Doubts about this cell.")
     audit: dict[str, bool | int | float | str | None] = Field(
         default={}, description="What the checks before the attack measured."

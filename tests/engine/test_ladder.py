@@ -1,0 +1,413 @@
+"""The ladder: which rungs it has, who meets them, what is told of them; and defences that fall to it alone."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import nn
+
+import rbench
+from rbench.attacks.adaptive import adaptive
+from rbench.attacks.types import ExternalAttack, Found, IterativeAttack, Ladder, Rung
+from rbench.errors import CellFailed, InputError
+from rbench.purifiers.gaussian_noise import GaussianNoise
+from rbench.purifiers.identity import Identity
+from rbench.purifiers.jpeg import Jpeg
+from rbench.testing.known_answers import NullBackbone, NullDefence, Shatterer, null_problem
+
+STRIDE = 0.01
+
+
+class Climb(NamedTuple):
+    x: torch.Tensor
+
+
+def climbing(steps):
+    """Raises the second pixel by STRIDE a step."""
+
+    def init(x, y, threat, noise):
+        return Climb(x.clone())
+
+    def update(state, answer):
+        return Climb(state.x + torch.tensor([0.0, STRIDE]))
+
+    return IterativeAttack(init, update, steps=steps, norms=("Linf",))
+
+
+def external(lift, met=None):
+    """Third-party code that lifts the second pixel of every image; notes whom it meets by the first pixel."""
+
+    def perturb(module, x, y, norm, eps, classes, seed):
+        if met is not None:
+            met.append([round(v, 4) for v in x[:, 0, 0, 0].tolist()])
+        return x + torch.tensor([0.0, lift])
+
+    return ExternalAttack(perturb, 64, ("Linf",))
+
+
+class Threshold(nn.Module):
+    """Says 1, the wrong class, as soon as the second pixel is above the first."""
+
+    def forward(self, x):
+        lead = x[:, 0, 0, 1] - x[:, 0, 0, 0]
+        return torch.stack([torch.zeros_like(lead), lead], 1)
+
+
+def falling_at(*steps):
+    """Images of class 0 that fall after exactly so many steps of `climbing`; the first pixel tells them apart."""
+    x = torch.zeros(len(steps), 1, 1, 2)
+    for row, step in enumerate(steps):
+        x[row, 0, 0, 0] = 0.5 + row / 1000
+        x[row, 0, 0, 1] = x[row, 0, 0, 0] - (step - 0.5) * STRIDE
+    return x, torch.zeros(len(steps), dtype=torch.int64)
+
+
+def climb(rungs, steps, *, purifier=None, batch_size=64, eps=0.4, **params):
+    ladder = Ladder(rungs if callable(rungs) else lambda found: tuple(rungs), batch_size, ("Linf",))
+    x, y = falling_at(*steps)
+    return rbench.evaluate(Threshold(), x, y, purifier=purifier, attack=ladder, eps=eps, **params)
+
+
+THREE = (Rung("low", climbing(2), "exact"), Rung("middle", climbing(5), "exact"), Rung("high", climbing(9), "exact"))
+STEPS = (1, 2, 3, 5, 6, 9, 10, 30)
+
+
+# --- who meets which rung -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_a_rung_meets_only_what_still_stands(batch_size):
+    found = climb(THREE, STEPS, batch_size=batch_size)
+    assert [(rung.label, rung.attacked, rung.fooled) for rung in found.rungs] == [
+        ("low", 8, 2),
+        ("middle", 6, 2),
+        ("high", 4, 2),
+    ]
+    assert found.samples["robust"].tolist() == [0, 0, 0, 0, 0, 0, 1, 1]
+    # A query of the start and one after every step, of each rung until it fell.
+    assert found.samples["queries"].tolist() == [2, 3, 3 + 4, 3 + 6, 3 + 6 + 7, 3 + 6 + 10, 19, 19]
+
+
+def test_a_rung_with_nobody_left_is_told_as_such_and_costs_nothing():
+    found = climb(THREE, (1, 2))
+    assert [(rung.attacked, rung.fooled, rung.backwards) for rung in found.rungs] == [(2, 2, 4), (0, 0, 0), (0, 0, 0)]
+
+
+def test_a_sample_that_is_wrong_when_clean_is_left_alone():
+    x, y = falling_at(3, 3, 3)
+    y[1] = 1
+    met = []
+    ladder = Ladder(lambda found: (Rung("theirs", external(0.01, met), "exact"),), 8, ("Linf",))
+    found = rbench.evaluate(Threshold(), x, y, attack=ladder, eps=0.02)
+    assert met == [[0.5, 0.502]]
+    assert (found.rungs[0].attacked, found.rungs[0].fooled) == (2, 0)
+
+
+def test_third_party_rungs_meet_the_survivors_of_ours():
+    met = []
+    rungs = (Rung("ours", climbing(5), "exact"), Rung("theirs", external(0.095, met), "exact"), THREE[2])
+    found = climb(rungs, STEPS)
+    assert met == [[0.504, 0.505, 0.506, 0.507]]
+    assert [(rung.attacked, rung.fooled) for rung in found.rungs] == [(8, 4), (4, 2), (2, 0)]
+
+
+def test_what_the_rungs_did_adds_up_to_the_figures_and_the_cost():
+    found = climb(THREE, STEPS)
+    n = len(STEPS)
+    assert sum(rung.fooled for rung in found.rungs) == round(n * (1 - found.robust_accuracy.value))
+    assert sum(rung.backwards for rung in found.rungs) == found.cost["backwards"]
+    assert all(rung.seconds >= 0 for rung in found.rungs)
+    apart = climb(THREE, STEPS, batch_size=3)
+    assert [(r.attacked, r.fooled, r.backwards) for r in apart.rungs] == [
+        (r.attacked, r.fooled, r.backwards) for r in found.rungs
+    ]
+
+
+def test_the_batch_size_of_the_run_changes_nothing():
+    x, y = falling_at(*STEPS)
+    ladder = Ladder(lambda found: THREE, 5, ("Linf",))
+    runs = [rbench.evaluate(Threshold(), x, y, attack=ladder, eps=0.4, batch_size=size) for size in (1, 64)]
+    assert runs[0].result_hash == runs[1].result_hash
+
+
+def test_a_survivor_keeps_the_point_of_our_last_rung_not_the_clean_image_of_third_party_code():
+    rungs = (THREE[0], THREE[2], Rung("theirs", external(0.0), "exact"))
+    found = climb(rungs, (30,))
+    x, _ = falling_at(30)
+    assert float(found.adversarial[0, 0, 0, 1] - x[0, 0, 0, 1]) == pytest.approx(9 * STRIDE, abs=1e-6)
+
+
+def test_a_rung_that_leaves_the_ball_fails_the_cell_and_is_named():
+    with pytest.raises(CellFailed, match="theirs: sample 1: the attack left the ball") as failure:
+        climb((THREE[0], Rung("theirs", external(0.06), "exact")), (1, 9, 9), eps=0.05)
+    assert failure.value.sample_ids == (1, 2)
+
+
+def test_rungs_of_one_attack_start_from_points_of_their_own():
+    starts = []
+
+    def init(x, y, threat, noise):
+        starts.append(noise.uniform(3))
+        return Climb(x.clone())
+
+    attack = replace(climbing(1), init=init)
+    climb((Rung("a", attack, "exact"), Rung("b", attack, "exact")), (9, 9))
+    assert len(starts) == 2
+    assert bool((starts[0] != starts[1]).any())
+
+
+def test_the_first_rung_is_the_attack_itself():
+    x, y = falling_at(3, 5, 9)
+    attack = rbench.load("attack", "pgd", steps=5)
+    alone = rbench.evaluate(Threshold(), x, y, attack=attack, eps=0.02)
+    ladder = Ladder(lambda found: (Rung("pgd", attack, "exact"),), 8, ("Linf",))
+    climbed = rbench.evaluate(Threshold(), x, y, attack=ladder, eps=0.02)
+    assert torch.equal(alone.adversarial, climbed.adversarial)
+    assert alone.result_hash == climbed.result_hash
+    assert alone.rungs == ()
+
+
+# --- what the rungs are chosen by ---------------------------------------------------------------------------------
+
+
+class Coded(Identity):
+    def encode(self, x):
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("purifier", "expected"),
+    [
+        (Identity(), Found(random=False, differentiable=True, changes=False, encodes=False, surrogate=False)),
+        (Coded(), Found(random=False, differentiable=True, changes=False, encodes=True, surrogate=False)),
+        (Jpeg(), Found(random=False, differentiable=False, changes=True, encodes=False, surrogate=True)),
+        (Shatterer(), Found(random=False, differentiable=False, changes=True, encodes=False, surrogate=False)),
+        (
+            GaussianNoise(sigma=0.001),
+            Found(random=True, differentiable=True, changes=True, encodes=False, surrogate=False, eot=4),
+        ),
+    ],
+    ids=["identity", "coded", "jpeg", "shatterer", "noise"],
+)
+def test_a_ladder_is_told_what_was_found(purifier, expected):
+    told = []
+
+    def rungs(found):
+        told.append(found)
+        return (Rung("low", climbing(1), "exact"),)
+
+    climb(rungs, (9, 9), purifier=purifier, eot=4)
+    assert told == [expected]
+
+
+def labels(**found):
+    facts = {"random": False, "differentiable": True, "changes": True, "encodes": False, "surrogate": False}
+    return [rung.label for rung in adaptive().rungs(Found(**{**facts, **found}))]
+
+
+MOVED = ["decoder", "feature", "pgd-ce", "pgd-margin"]
+THIRD = ["apgd", "square"]
+
+
+def test_the_rungs_fit_what_was_found():
+    assert labels() == ["pgd-ce-blind", *MOVED, "pgd-margin-bpda", *THIRD]
+    assert labels(surrogate=True) == labels()
+    assert labels(encodes=True) == ["pgd-ce-blind", "latent", "latent-angle", *MOVED, "pgd-margin-bpda", *THIRD]
+    assert labels(changes=False) == ["feature", "pgd-ce", "pgd-margin", *THIRD]
+    assert labels(differentiable=False) == ["pgd-ce-blind", *MOVED, *THIRD]
+    assert labels(differentiable=False, surrogate=True) == ["pgd-ce-blind", *MOVED, "pgd-margin-identity", *THIRD]
+    assert labels(random=True) == ["pgd-ce-blind", *MOVED, "pgd-margin-bpda"]
+
+
+FACTS = [
+    Found(random=random, differentiable=smooth, changes=changes, encodes=encodes, surrogate=surrogate, eot=eot)
+    for random in (False, True)
+    for smooth in (False, True)
+    for changes in (False, True)
+    for encodes in (False, True)
+    for surrogate in (False, True)
+    for eot in (1, 32)
+]
+
+
+@pytest.mark.parametrize("found", FACTS, ids=str)
+def test_every_ladder_keeps_the_rules_of_its_kind(found):
+    rungs = adaptive(steps=7, restarts=3).rungs(found)
+    assert len({rung.label for rung in rungs}) == len(rungs)
+    for rung in rungs:
+        through = rung.path != "blind"
+        assert rung.eot == (max(10, found.eot) if found.random and through else 1)
+        assert found.differentiable or rung.path != "exact" or rung.label.startswith("latent")
+        assert isinstance(rung.attack, IterativeAttack) or not found.random
+        assert rung.black_box == (rung.label == "square")
+        if isinstance(rung.attack, IterativeAttack):
+            assert rung.attack.steps == 7
+            assert rung.attack.restarts == (3 if "margin" in rung.label else 1)
+            assert rung.path in rung.attack.gradients
+    assert adaptive(batch_size=32).batch_size == 32
+
+
+# --- defences that fall to it alone -------------------------------------------------------------------------------
+
+
+class Rippled(nn.Module):
+    """Mirrors the image under a ripple too small to matter and too steep to differentiate through.
+
+    The slope of the ripple is up to ten times that of the image, so the exact gradient points nowhere; a blind attacker moves the
+    wrong pixels, and so does the identity in its place.
+    """
+
+    stochastic = False
+
+    def forward(self, x):
+        return x.flip(3) + 0.002 * torch.sin(5000 * x.flip(3))
+
+
+class Confessing(Rippled):
+    """The same, with a stand-in that tells."""
+
+    def surrogate(self, x):
+        return x.flip(3)
+
+
+class Encoding(Rippled):
+    """The same, with a code that tells."""
+
+    def encode(self, x):
+        return x[..., :4].mean((1, 2, 3))[:, None]
+
+
+class Half(nn.Module):
+    """Of an 8x8 image the last columns speak for class 1, the first ones against it."""
+
+    def forward(self, x):
+        height = 40 * (x[..., 4:].mean((1, 2, 3)) - 0.5) - 20 * (x[..., :4].mean((1, 2, 3)) - 0.5)
+        return torch.stack([-height, height], 1)
+
+
+@pytest.fixture
+def halves():
+    x = torch.rand(24, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.41
+    return x, torch.zeros(24, dtype=torch.int64)
+
+
+def fooled(found):
+    return {rung.label: rung.fooled for rung in found.rungs}
+
+
+def test_a_defence_that_shatters_gradients_falls_to_the_ladder_and_not_to_exact_pgd(halves):
+    x, y = halves
+    common = {"purifier": Confessing(), "eps": 0.06}
+    plain = rbench.evaluate(Half(), x, y, attack="pgd", steps=50, restarts=2, **common)
+    assert plain.gradient == "exact"
+    assert plain.robust_accuracy.value == 1
+    found = rbench.evaluate(Half(), x, y, attack="adaptive", **common)
+    assert found.robust_accuracy.value == 0
+    assert fooled(found) == {**dict.fromkeys(fooled(found), 0), "pgd-margin-bpda": 24}
+
+
+def test_a_code_that_tells_is_enough_for_half_of_the_samples(halves):
+    """The code is pushed away from the clean one, up or down: half of the time this is where the wrong class lies."""
+    x, y = halves
+    common = {"purifier": Encoding(), "eps": 0.06}
+    assert rbench.evaluate(Half(), x, y, attack="pgd", **common).robust_accuracy.value > 0.9
+    found = rbench.evaluate(Half(), x, y, attack="adaptive", **common)
+    assert 6 <= fooled(found)["latent"] <= 18
+    assert fooled(found)["latent-angle"] == 0
+    assert found.robust_accuracy.value == 0
+
+
+def test_a_quantiser_falls_through_its_stand_in():
+    x = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 0.8 + 0.1
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    y = net(Shatterer()(x)).argmax(1)
+    common = {"purifier": Shatterer(), "eps": "48/255"}
+    assert rbench.evaluate(net, x, y, attack="pgd", gradient="exact", **common).robust_accuracy.value > 0.8
+    found = rbench.evaluate(net, x, y, attack="adaptive", **common)
+    assert found.robust_accuracy.value == 0
+    assert found.gradient == "bpda"
+    assert "zero-gradients" not in found.flag_names
+
+
+def test_the_null_defence_is_as_right_under_the_ladder_as_without():
+    x, y = null_problem(200)
+    found = rbench.evaluate(NullBackbone(), x, y, purifier=NullDefence(), attack="adaptive", steps=2, eps="8/255")
+    assert found.robust_accuracy.low <= 0.9 <= found.robust_accuracy.high
+    assert "no-eot" not in found.flag_names
+    # Ten draws for each of two gradients, and every sample stands on some draw.
+    assert {rung.label: rung.backwards for rung in found.rungs}["pgd-ce"] == 200 * 2 * 10
+
+
+class Misled(Shatterer):
+    """A quantiser whose own stand-in points the wrong way."""
+
+    def surrogate(self, x):
+        return 1 - x
+
+
+@pytest.mark.parametrize("stand_in", ["surrogate", "identity"])
+def test_a_rung_goes_through_the_stand_in_that_it_names(stand_in):
+    """Downhill through the one, uphill through the other; both are paid for on one meter."""
+    x, y = falling_at(8, 8)
+    attack = rbench.load("attack", "pgd", steps=5)
+    ladder = Ladder(lambda found: (Rung("bpda", attack, "bpda", stand_in=stand_in),), 8, ("Linf",))
+    found = rbench.evaluate(Threshold(), x, y, purifier=Misled(), attack=ladder, eps=0.05)
+    lead = (found.adversarial - x)[:, 0, 0]
+    assert bool((lead[:, 1] > lead[:, 0]).all()) == (stand_in == "identity")
+    assert found.rungs[0].backwards == found.cost["backwards"] == 10
+
+
+def test_a_rung_gets_a_loss_that_two_classes_allow():
+    attack = rbench.load("attack", "pgd", steps=2, loss="dlr")
+    assert climb((Rung("dlr", attack, "exact"),), (3,)).rungs[0].attacked == 1
+
+
+# --- what is flagged and refused ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lift", "flagged"), [(0.0, False), (0.095, True)])
+def test_a_win_of_the_black_box_is_flagged(lift, flagged):
+    found = climb((THREE[1], Rung("square", external(lift), "exact", black_box=True)), STEPS)
+    assert ("black-box-wins" in found.flag_names) == flagged
+    assert found.rungs[1].path == "none"
+    if flagged:
+        assert next(flag.value for flag in found.flags if flag.name == "black-box-wins") == 2 / 8
+
+
+class Dead(nn.Module):
+    """No gradient anywhere, and no sample falls."""
+
+    stochastic = False
+
+    def forward(self, x):
+        return x.round().detach()
+
+
+def test_samples_without_a_gradient_on_any_rung_through_the_purifier_are_flagged():
+    x, y = falling_at(*[30] * 8)
+    attack = rbench.load("attack", "pgd", steps=2)
+
+    def rungs(*paths):
+        return Ladder(lambda found: tuple(Rung(path, attack, path) for path in paths), 8, ("Linf",))
+
+    flags = {
+        paths: rbench.evaluate(Threshold(), x, y, purifier=Dead(), attack=rungs(*paths), eps=0.001).flag_names
+        for paths in (("blind", "exact"), ("exact", "bpda"))
+    }
+    assert "zero-gradients" in flags["blind", "exact"]
+    assert "zero-gradients" not in flags["exact", "bpda"]
+
+
+@pytest.mark.parametrize("gradient", ["exact", "bpda", "blind"])
+def test_a_ladder_takes_no_gradient_path(gradient):
+    x, y = falling_at(3)
+    with pytest.raises(InputError, match=f"the attack takes gradient: auto .got {gradient}"):
+        rbench.evaluate(Threshold(), x, y, attack="adaptive", gradient=gradient)
+
+
+def test_the_notes_of_third_party_rungs_are_kept():
+    rungs = (Rung("theirs", replace(external(0.0), notes=lambda classes: {"targets": f"of {classes}"}), "exact"),)
+    assert climb(rungs, (3,)).audit["targets"] == "of 2"
