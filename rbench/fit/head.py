@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult, minimize
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,8 +17,8 @@ from rbench.fit.data import Samples
 from rbench.fit.recipe import HeadTraining
 
 _BATCH = 256
-_FLAT = 1e-6
-"""Largest entry of the gradient at which the minimum is reached."""
+_FLAT = 1e-5
+"""Largest entry of the gradient at which the minimum is reached; below, float32 sums say nothing."""
 _TINY = 1e-3
 """Of the mean spread: features that hardly vary are not blown up."""
 
@@ -27,7 +30,7 @@ class Head:
     Attributes:
         weight: [classes, features] float32.
         bias: [classes] float32.
-        curve: the largest entry of the gradient at every iteration, and the loss at the end.
+        curve: the loss at every iteration.
     """
 
     weight: Tensor
@@ -75,10 +78,10 @@ def fit_head(
     training: HeadTraining,
     on_progress: Callable[[int], None] = lambda iteration: None,
 ) -> Head:
-    """Minimises mean cross-entropy + weight_decay * ||W||^2 over standardised features, in float64.
+    """Minimises mean cross-entropy + weight_decay * ||W||^2 over standardised features.
 
-    L-BFGS with a strong Wolfe line search (Nocedal and Wright 2006, chapter 7) from zero. The standardisation is then put into the weights,
-    so that the head takes features as they are.
+    L-BFGS (Liu and Nocedal 1989) of SciPy from zero. The standardisation is then put into the weights, so that the head takes features as
+    they are.
 
     Args:
         inputs: [N, D] features.
@@ -86,33 +89,28 @@ def fit_head(
         training: the factor, and how long to go on.
         on_progress: told of every iteration.
     """
-    classes = int(labels.max()) + 1
+    classes, width = int(labels.max()) + 1, inputs.shape[1]
     mean, spread = inputs.double().mean(0), inputs.double().std(0)
     spread = spread.clamp(min=max(_TINY * float(spread.mean()), torch.finfo(torch.float32).tiny))
-    x = (inputs.double() - mean) / spread
-    weight = torch.zeros(classes, x.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
+    x = (inputs - mean.float()) / spread.float()
     curve: list[dict[str, Any]] = []
 
-    def closure() -> Tensor:
-        solver.zero_grad()
-        error = functional.cross_entropy(functional.linear(x, weight, bias), labels)
-        value = error + training.weight_decay * weight.square().sum()
-        torch.autograd.backward(value)
-        return value.detach()
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        whole = torch.from_numpy(flat).view(classes, width + 1)
+        point = whole.float().requires_grad_()
+        error = functional.cross_entropy(functional.linear(x, point[:, :width], point[:, width]), labels)
+        (gradient,) = torch.autograd.grad(error, point)
+        gradient, weight = gradient.double(), whole[:, :width]
+        gradient[:, :width] += 2 * training.weight_decay * weight
+        return float(error.detach()) + training.weight_decay * float(weight.square().sum()), gradient.flatten().numpy()
 
-    solver = torch.optim.LBFGS(
-        [weight, bias], max_iter=1, history_size=20, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0
-    )
-    for iteration in range(training.iterations):
-        solver.step(closure)  # type: ignore[no-untyped-call]
-        on_progress(iteration + 1)
-        # The line search ends at the point it takes, so these are the gradients there.
-        slope = max(float(p.grad.abs().max()) for p in (weight, bias) if p.grad is not None)
-        curve.append({"iteration": iteration + 1, "gradient": float(f"{slope:.3g}")})
-        if slope < _FLAT:
-            break
-    curve[-1]["loss"] = round(float(closure()), 8)
-    with torch.no_grad():
-        scaled = weight / spread
-        return Head(scaled.float(), (bias - scaled @ mean).float(), curve)
+    def note(intermediate_result: OptimizeResult) -> None:
+        curve.append({"iteration": len(curve) + 1, "loss": round(float(intermediate_result.fun), 6)})
+        on_progress(len(curve))
+
+    options = {"maxiter": training.iterations, "gtol": _FLAT, "ftol": 1e-9}
+    start = np.zeros(classes * (width + 1))
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", callback=note, options=options)
+    best = torch.from_numpy(found.x).view(classes, width + 1)
+    scaled = best[:, :width] / spread
+    return Head(scaled.float(), (best[:, width] - scaled @ mean).float(), curve)
