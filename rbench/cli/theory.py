@@ -1,34 +1,44 @@
 """`rbench theory`: the seed paper's theorem, measured on the auto-encoders of a suite."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rbench.cli.run import Device
+from rbench.cli.run import Device, short
 from rbench.cli.terms import Json, Limit, Set, Suite
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from rbench.theory.points import Point
+    from rbench.suite.cell import Cell
     from rbench.theory.run import Progress
 
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Folder for the figures. [default: results/SUITE/theory]", show_default=False),
+    typer.Option(
+        metavar="DIR", help="Folder for table and figure. [default: results/SUITE/theory]", show_default=False
+    ),
 ]
 Run = Annotated[
     Path | None,
-    typer.Option("--run", metavar="DIR", help="Run folder of the suite, for its worst-case robust accuracies."),
+    typer.Option(
+        "--run",
+        metavar="DIR",
+        help="Run folder of the suite, for worst-case robust accuracies. [default: what PGD leaves]",
+        show_default=False,
+    ),
 ]
 Steps = Annotated[int, typer.Option(min=1, metavar="N", help="PGD steps on either side.")]
 Restarts = Annotated[int, typer.Option(min=1, metavar="N", help="Independent starts; the worst counts.")]
+Form = Annotated[Literal["infonce", "paper"], typer.Option(help="Form of L_con, for all purifiers.")]
+Tau = Annotated[float, typer.Option(metavar="T", help="Temperature of L_con, for all purifiers.")]
+Batch = Annotated[int, typer.Option(min=2, metavar="B", help="Images that are each other's negatives.")]
 
 
 def command(
@@ -39,6 +49,9 @@ def command(
     limit: Limit = None,
     steps: Steps = 50,
     restarts: Restarts = 2,
+    contrastive: Form = "infonce",
+    tau: Tau = 0.5,
+    batch: Batch = 128,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -50,32 +63,38 @@ def command(
     planned = plan(spec, limit=limit)
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"--out: {out}: found a file, expected a folder.")
+    if not 0 < tau < float("inf"):
+        raise InputError(f"--tau: {tau:g} is no temperature; give one above 0.")
     # Imported here: torch takes seconds, and a wrong suite has no use for it.
+    from rbench.engine.components import Components
     from rbench.engine.devices import resolve_device
-    from rbench.reports.theory import draw, points_csv, theory_markdown
+    from rbench.reports.theory import points_csv, theory_markdown
+    from rbench.reports.theory_figure import draw
     from rbench.results import disk
     from rbench.results.files import write_text, writing
     from rbench.results.versions import versions
     from rbench.theory.correlate import correlations
+    from rbench.theory.judged import robust_accuracies
     from rbench.theory.points import Settings
-    from rbench.theory.run import measure_suite
+    from rbench.theory.run import measure_cells, with_codes
 
+    def note(line: str) -> None:
+        typer.echo(f"note: {line}", err=True)
+
+    settings = Settings(steps=steps, restarts=restarts, contrastive=contrastive, tau=tau, batch=batch)
+    components = Components(resolve_device(device))
+    cells = with_codes(planned.cells, components, note)
+    robust = None if run is None else robust_accuracies(cells, run)
     folder = out or Path("results") / spec.suite / "theory"
     with writing(folder):
         disk.make_folder(folder)
-    settings = Settings(steps=steps, restarts=restarts)
-    place = resolve_device(device)
     with shown() as on_progress:
-        points = measure_suite(
-            planned.cells,
-            settings,
-            folder / "points.jsonl",
-            place,
-            on_progress,
-            lambda line: typer.echo(f"note: {line}", err=True),
-        )
-    if run is not None:
-        points = judged(points, run)
+        points = measure_cells(cells, components, settings, folder / "points.jsonl", on_progress, note)
+    if robust is not None:
+        points = [
+            replace(point, robust_accuracy=value, robust_from="run")
+            for point, value in zip(points, robust, strict=True)
+        ]
     found = correlations(points)
     page = theory_markdown(points, found, settings)
     content = {
@@ -83,6 +102,7 @@ def command(
         "settings": asdict(settings),
         "points": [point.row() for point in points],
         "correlations": [asdict(one) for one in found],
+        "components": provenance(cells),
         "versions": versions(),
     }
     write_text(folder / "theory.csv", points_csv(points))
@@ -93,30 +113,18 @@ def command(
     typer.echo(json.dumps(content) if as_json else page, nl=as_json)
 
 
-def judged(points: "Sequence[Point]", folder: Path) -> "list[Point]":
-    """The points with the worst-case robust accuracies of a finished run.
-
-    Raises:
-        InputError: the run has no row for one of them.
-    """
-    from rbench.results.read import read
-
-    frame = read(folder).leaderboard
-    found = []
-    for point in points:
-        same = (frame["purifier"] == point.purifier) & (frame["backbone"] == point.backbone)
-        rows = frame[same & ((frame["eps"] - point.radius).abs() < 1e-9) & frame["robust_accuracy"].notna()]
-        if len(rows) != 1:
-            raise InputError(
-                f"--run: {folder}: {len(rows)} rows for {point.backbone}/{point.purifier} at eps {point.eps}, expected one; run the suite"
-            )
-        found.append(replace(point, robust_accuracy=float(rows["robust_accuracy"].iloc[0]), robust_from="run"))
-    return found
+def provenance(cells: "Sequence[Cell]") -> "dict[str, dict[str, Any]]":
+    """What the points were measured of, by label: parameters, versions, and the sha256 of every file of weights and data."""
+    return {
+        "dataset": {cell.dataset.label: cell.dataset.document() for cell in cells},
+        "backbones": {cell.backbone.label: cell.backbone.document() for cell in cells},
+        "purifiers": {cell.purifier.label: cell.purifier.document() for cell in cells},
+    }
 
 
 @contextmanager
 def shown() -> "Iterator[Callable[[Progress], None]]":
-    """A bar with the time left on a terminal, on stderr."""
+    """A bar for the point at work, on a terminal, on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -125,6 +133,9 @@ def shown() -> "Iterator[Callable[[Progress], None]]":
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
     with Bars(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("loading", total=None)
-        yield lambda step: bars.update(
-            task, description=f"{step.position}/{step.points} {step.title}", completed=step.images, total=step.total
-        )
+
+        def on_progress(step: "Progress") -> None:
+            title = f"{step.position}/{step.points} {short(step.title, 24)}"
+            bars.update(task, description=title, completed=step.images, total=step.total)
+
+        yield on_progress

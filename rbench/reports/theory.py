@@ -1,9 +1,9 @@
-"""What the theory's points look like: a table for programs, one for readers, and the picture."""
+"""What the theory's points look like: a table for programs, and one for readers."""
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.reports.plain import csv_text, markdown_text, percent
@@ -12,11 +12,19 @@ if TYPE_CHECKING:
     from rbench.theory.correlate import Correlation
     from rbench.theory.points import Point, Settings
 
+WIDTH = 80
+_HEADER: tuple[str, ...] = ("purifier", "lambda", "CE", "adv. CE", "L_con", "kappa", "std %", "rob %")
+_AGAINST = {"robust_accuracy": "robust accuracy", "adversarial_ce": "adversarial CE"}
+_SOURCES = {
+    "run": "the worst case over all attacks of the suite's run",
+    "pgd": "what the PGD of *adv. CE* leaves standing, not a worst case over attacks",
+}
 _ABOUT = (
-    "Means over all images. *clean CE* and *adversarial CE* in nats, the second at the worst image that PGD finds through purifier and "
-    "backbone; *L_con* at the worst code that PGD finds on the encoder, so below the true maximum; *kappa* = (adversarial CE - clean CE) / "
-    "L_con is the smallest constant with which the theorem holds there. It holds the Lipschitz constant of all that follows the encoder: "
-    "that a kappa exists says nothing, that it is small and the same everywhere would."
+    "Means over all images. *CE* and *adv. CE*: cross-entropy in nats, clean and at the worst image that PGD sees through purifier and "
+    "backbone. *L_con*: at the worst code that PGD sees on the encoder, so a lower estimate of the maximum that the theorem has. *kappa* = "
+    "(adv. CE - CE) / L_con is the smallest constant with which the theorem holds there. It hides the Lipschitz constant of all that "
+    "follows the encoder: that a kappa exists says nothing, that it is small and the same everywhere would. theory.csv also has what the "
+    "attacker adds to L_con, and a kappa of that."
 )
 
 
@@ -35,79 +43,77 @@ def _plain(value: Any) -> Any:
 
 
 def theory_markdown(points: Sequence["Point"], found: Sequence["Correlation"], settings: "Settings") -> str:
-    """The page: points, correlations, and how it was measured."""
-    header = "| purifier | lambda | backbone | eps | clean CE | adv. CE | L_con | kappa | standard % | robust % |"
-    lines = ["# The theorem, measured", "", header, "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|"]
-    lines += [_line(point) for point in points]
-    lines += [
-        "",
-        "Spearman's rank correlation of attacked L_con and robust accuracy (95 % bootstrap interval over points):",
-        "",
+    """The page: points by radius and backbone, correlations, and how it was measured; prose and short names fit 80 columns."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        heading = f"{point.dataset} ({point.n:,} images), {point.frozen}, Linf {point.eps}"
+        groups.setdefault(heading, []).append(point)
+    lines = ["# The theorem, measured", ""]
+    for heading, some in groups.items():
+        lines += [f"## {markdown_text(heading)}", "", *_grid(some), ""]
+    lines += ["## Spearman's rank correlation of L_con", ""]
+    lines += [_item(one) for one in found]
+    return "\n".join([*lines, "", _wrapped(_ABOUT), "", _wrapped(_how(points, settings))]) + "\n"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _how(points: Sequence["Point"], settings: "Settings") -> str:
+    n = points[0].n
+    parts = settings.batches(n)
+    sizes = " or ".join(str(size) for size in sorted({n // parts, -(-n // parts)}))
+    sources = "; or ".join(_SOURCES[kind] for kind in sorted({point.robust_from for point in points}))
+    return (
+        f"PGD: {settings.steps} steps from each of {settings.restarts} random starts on both sides, Linf. L_con: form "
+        f"`{settings.contrastive}`, tau {settings.tau:g}, for every purifier; negatives are the other images of a batch of {sizes}. "
+        f"*rob %*: {sources}. Intervals: percentile bootstrap over points, 95 %; points behind the same purifier share its "
+        "L_con, and one of no width means that the few points are in perfect order, not that it is certain."
+    )
+
+
+def _grid(points: Sequence["Point"]) -> list[str]:
+    labels = [point.purifier for point in points]
+    rows = [_HEADER]
+    for point in points:
+        # Two heads of one backbone behind one purifier are told apart by the backbone's label.
+        alone = labels.count(point.purifier) == 1
+        rows.append(_cells(point, point.purifier if alone else f"{point.purifier} / {point.backbone}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    marks = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return [_line(rows[0], widths), _line(marks, widths), *(_line(row, widths) for row in rows[1:])]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cells[0].ljust(widths[0]),
+        *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)),
     ]
-    lines += [f"- {markdown_text(one.group)}: {spelled(one)}" for one in found]
-    starts = f"{settings.steps} steps and {settings.restarts} starts on both sides"
-    form = f"the form `{settings.contrastive}`, tau {settings.tau:g}, negatives from batches of about {settings.batch}"
-    how = f"{points[0].n} images; PGD of {starts}; L_con in {form}. Robust accuracy: {_source(points)}."
-    return "\n".join([*lines, "", _ABOUT, "", how]) + "\n"
+    return f"| {' | '.join(padded)} |"
 
 
-def _source(points: Sequence["Point"]) -> str:
-    kinds = {point.robust_from for point in points}
-    words = {
-        "run": "the worst case of the suite's run",
-        "pgd": "what that PGD leaves standing, not a worst case over attacks",
-    }
-    return "; or ".join(words[kind] for kind in sorted(kinds, reverse=True))
+def _cells(point: "Point", name: str) -> tuple[str, ...]:
+    return (
+        markdown_text(name),
+        "-" if point.lam is None else f"{point.lam:g}",
+        f"{point.clean_ce:.3f}",
+        f"{point.adversarial_ce:.3f}",
+        f"{point.attacked_contrastive:.3f}",
+        "-" if point.kappa is None else f"{point.kappa:.2f}",
+        percent(point.standard_accuracy),
+        percent(point.robust_accuracy),
+    )
 
 
-def _line(point: "Point") -> str:
-    lam = "-" if point.lam is None else f"{point.lam:g}"
-    kappa = "-" if point.kappa is None else f"{point.kappa:.2f}"
-    numbers = f"{point.clean_ce:.3f} | {point.adversarial_ce:.3f} | {point.attacked_contrastive:.3f} | {kappa}"
-    accuracies = f"{percent(point.standard_accuracy)} | {percent(point.robust_accuracy)}"
-    names = f"{markdown_text(point.purifier)} | {lam} | {markdown_text(point.backbone)} | {point.eps}"
-    return f"| {names} | {numbers} | {accuracies} |"
+def _item(one: "Correlation") -> str:
+    text = f"- with {_AGAINST[one.against]}, {markdown_text(one.group)}: {spelled(one)}"
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def spelled(one: "Correlation") -> str:
     """A correlation in words."""
     if one.rho is None:
         return f"none, {one.n} points are too few or do not vary"
-    return f"{one.rho:+.2f} ({one.low:+.2f} to {one.high:+.2f}, {one.n} points)"
-
-
-def draw(points: Sequence["Point"], found: Sequence["Correlation"], paths: Sequence[Path]) -> None:
-    """The scatter of L_con against robust accuracy, a panel for each radius, written to each path in the format of its ending."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    radii = list(dict.fromkeys(point.eps for point in points))
-    backbones = list(dict.fromkeys(_kind(point.backbone) for point in points))
-    colours = mpl.colormaps["tab10"]
-    figure = Figure(figsize=(4.6 * len(radii), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(radii), squeeze=False, sharey=True)[0]
-    for axis, eps in zip(axes, radii, strict=True):
-        for number, backbone in enumerate(backbones):
-            here = [p for p in points if p.eps == eps and _kind(p.backbone) == backbone]
-            x, y = [p.attacked_contrastive for p in here], [100 * p.robust_accuracy for p in here]
-            axis.scatter(x, y, s=34, color=colours(number), marker="os^Dv"[number % 5], label=backbone, zorder=3)
-            for point in here:
-                lam = point.purifier if point.lam is None else f"{point.lam:g}"
-                place = (point.attacked_contrastive, 100 * point.robust_accuracy)
-                axis.annotate(lam, place, (5, 4), textcoords="offset points", fontsize=8, color="0.25")
-        whole = next(one for one in found if one.group == f"eps {eps}, all backbones")
-        axis.set_title(f"Linf {eps}: Spearman {spelled(whole)}", fontsize=9)
-        axis.set_xlabel("attacked contrastive loss L_con (nats)")
-        axis.grid(color="0.9", zorder=0)
-    axes[0].set_ylabel("robust accuracy (%)")
-    axes[0].legend(title="backbone (points: lambda)", fontsize=8, title_fontsize=8)
-    for path in paths:
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-
-
-def _kind(backbone: str) -> str:
-    """Heads are trained for one purifier each; in the picture, the backbones under them are one kind."""
-    name, plus, _ = backbone.partition("+")
-    return f"{name}, head of each purifier" if plus else name
+    held = "no interval" if one.low is None or one.high is None else f"{one.low:+.2f} to {one.high:+.2f}"
+    return f"{one.rho:+.2f} ({held}, {one.n} points)"

@@ -14,8 +14,8 @@ class Settings:
         steps: PGD steps, on the cross-entropy and on the encoder.
         restarts: independent starts of each; the worst counts, per image.
         contrastive: form of L_con, the same for all purifiers whatever they were trained with.
-        tau: its temperature.
-        batch: images that are each other's negatives; the last batches are made alike, so that none is small.
+        tau: its temperature, the same for all.
+        batch: at most so many images are each other's negatives; see `batches`.
         seed: of the starts.
     """
 
@@ -26,6 +26,14 @@ class Settings:
     batch: int = 128
     seed: int = 0
 
+    def batches(self, n: int) -> int:
+        """Into how many batches n >= 2 images go.
+
+        L_con grows with the number of negatives, and one image alone has none. So there is no short last batch: all have the same size, or
+        one more. Three images in batches of two are one batch of three.
+        """
+        return min(-(-n // self.batch), n // 2)
+
 
 @dataclass(frozen=True)
 class Point:
@@ -35,15 +43,17 @@ class Point:
         key: of the content: components, samples, radius and settings.
         dataset: label of the data set.
         backbone: label of the backbone.
+        frozen: registry name of the backbone, `+ head` with it where it has another head. Heads are trained for one purifier each, so this
+            is what points have in common.
         purifier: label of the purifier.
         eps: Linf radius as written.
         radius: the same as a number, on the [0, 1] pixel scale.
         lam: lambda that the purifier was trained with; 0 for a plain auto-encoder, None where there is none or no card tells.
         n: images.
         clean_ce: cross-entropy of the defended model, in nats.
-        adversarial_ce: the same at the worst image that PGD finds through purifier and backbone.
+        adversarial_ce: the same at the worst image that PGD sees through purifier and backbone; never below `clean_ce`.
         clean_contrastive: L_con without an attacker (z_adv = z).
-        attacked_contrastive: L_con at the worst code that PGD finds on the encoder; below the true maximum.
+        attacked_contrastive: L_con at the worst code that PGD sees on the encoder; below the true maximum.
         standard_accuracy: accuracy without an attack.
         robust_accuracy: accuracy under attack.
         robust_from: `run` if it is the worst case of a finished run, `pgd` if it is what the PGD of `adversarial_ce` leaves.
@@ -52,6 +62,7 @@ class Point:
     key: str
     dataset: str
     backbone: str
+    frozen: str
     purifier: str
     eps: str
     radius: float
@@ -67,11 +78,31 @@ class Point:
 
     @property
     def kappa(self) -> float | None:
-        """The smallest constant that makes the theorem hold at this point: (adversarial CE - clean CE) / L_con."""
-        if self.attacked_contrastive <= 0:
-            return None
-        return (self.adversarial_ce - self.clean_ce) / self.attacked_contrastive
+        """The smallest constant that makes the theorem hold at this point: (adversarial CE - clean CE) / L_con.
+
+        None where L_con is not positive, which the form `paper` allows.
+        """
+        return self._rise_per(self.attacked_contrastive)
+
+    @property
+    def excess_contrastive(self) -> float:
+        """What the attacker adds to L_con: attacked - clean. In the form `paper` it is (1 - cosine) / tau, without any negative."""
+        return self.attacked_contrastive - self.clean_contrastive
+
+    @property
+    def excess_kappa(self) -> float | None:
+        """(adversarial CE - clean CE) / excess L_con. Not the theorem's constant: L_con is not 0 where nobody attacks, this is."""
+        return self._rise_per(self.excess_contrastive)
 
     def row(self) -> dict[str, Any]:
-        """All of it by name, kappa included."""
-        return {**asdict(self), "kappa": self.kappa}
+        """All of it by name, what is computed from it included."""
+        computed = {name: getattr(self, name) for name in ("kappa", "excess_contrastive", "excess_kappa")}
+        return {**asdict(self), **computed}
+
+    def _rise_per(self, loss: float) -> float | None:
+        return (self.adversarial_ce - self.clean_ce) / loss if loss > 0 else None
+
+
+def pooled(eps: str) -> str:
+    """The name of the group of all points at one radius."""
+    return f"eps {eps}, all backbones"

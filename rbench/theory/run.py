@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-
 from rbench.bundled_files import weights_file
 from rbench.engine.components import Components, order, read_batch
 from rbench.errors import InputError
@@ -17,7 +15,12 @@ from rbench.suite.cell import Cell
 from rbench.theory.measure import measure
 from rbench.theory.points import Point, Settings
 
-_OBJECTIVES = {"reconstruction": 0.0}
+METHOD = 1
+"""Part of the key of a point; raised whenever the same settings may give other figures."""
+
+_LAMBDAS = {"reconstruction": 0.0}
+
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -31,117 +34,147 @@ class Progress:
     total: int
 
 
-def defended(cells: Sequence[Cell]) -> list[Cell]:
-    """One cell for every purifier, backbone and radius of a suite; its attack does not matter.
-
-    Raises:
-        InputError: the threat is not Linf, which the inner maximisation is made for.
-    """
-    found: dict[str, Cell] = {}
-    for cell in cells:
-        if cell.norm != "Linf":
-            raise InputError(f"threat.norm: {cell.norm} found; the theory is measured under Linf alone")
-        found.setdefault(json.dumps([cell.purifier.document(), cell.backbone.document(), cell.eps.text]), cell)
-    return list(found.values())
-
-
-def measure_suite(
-    cells: Sequence[Cell],
-    settings: Settings,
-    cache: Path,
-    device: torch.device,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_note: Callable[[str], None] = lambda line: None,
-) -> list[Point]:
-    """Measures what a suite has of purifiers with a code; the others are named in a note.
+def with_codes(cells: Sequence[Cell], components: Components, on_note: Note = lambda line: None) -> list[Cell]:
+    """One cell for every purifier with a code, backbone and radius of a suite; its attack does not matter.
 
     Args:
         cells: those of the suite's plan.
-        settings: how to measure.
-        cache: a file of points, one JSON document a line; added to after every point.
-        device: where.
-        on_progress: told how far it is.
-        on_note: told what is left out.
+        components: loads them.
+        on_note: told which purifiers are left out; `identity`, which every suite has, is not worth a word.
 
     Raises:
-        InputError: no purifier of the suite has a code.
+        InputError: the threat is not Linf, which the inner maximisation is made for, or no purifier has a code.
     """
-    components = Components(device)
-    known = _known(cache)
-    wanted = [cell for cell in defended(cells) if cell.purifier.name != "identity"]
-    points: list[Point] = []
+    found: dict[str, Cell] = {}
     left_out: set[str] = set()
-    for position, cell in enumerate(wanted, 1):
-        model = components.defended(cell.backbone, cell.purifier)
-        if not model.encodes:
-            if cell.purifier.label not in left_out:
-                left_out.add(cell.purifier.label)
-                on_note(f"purifier '{cell.purifier.label}' has no code (`encode`) and is left out")
+    for cell in cells:
+        if cell.norm != "Linf":
+            raise InputError(f"threat.norm: {cell.norm} found; the theory is measured under Linf alone")
+        content = json.dumps([cell.purifier.document(), cell.backbone.document(), str(cell.eps.exact)])
+        if cell.purifier.name == "identity" or cell.purifier.label in left_out or content in found:
             continue
-        key = _key(cell, settings)
-        if key not in known:
-            known[key] = _measured(components, cell, settings, key, position, len(wanted), on_progress)
-            write_text(cache, "".join(f"{json.dumps(asdict(point))}\n" for point in known.values()))
-        points.append(replace(known[key], purifier=cell.purifier.label, backbone=cell.backbone.label))
-    if not points:
+        if components.defended(cell.backbone, cell.purifier).encodes:
+            found[content] = cell
+        else:
+            left_out.add(cell.purifier.label)
+            on_note(f"purifier '{cell.purifier.label}' has no code (`encode`) and is left out")
+    if not found:
         raise InputError(
             "purifiers: none of the suite has a code (`encode`); the theory is about auto-encoders such as cropd"
         )
+    return list(found.values())
+
+
+def measure_cells(
+    cells: Sequence[Cell],
+    components: Components,
+    settings: Settings,
+    cache: Path,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_note: Note = lambda line: None,
+) -> list[Point]:
+    """A point for every cell, in their order.
+
+    Args:
+        cells: of purifiers with a code.
+        components: loads them.
+        settings: how to measure.
+        cache: a file of points, one JSON document a line; written after every point, so that a killed command goes on.
+        on_progress: told how far it is.
+        on_note: told which card of weights was not believed.
+
+    Raises:
+        InputError: the slice has a single image.
+        CellFailed: a purifier is random, or answers with something that is not finite.
+    """
+    known = _known(cache)
+    points: list[Point] = []
+    purifiers = {cell.purifier.label: cell for cell in cells}
+    trained = {label: trained_lambda(cell, on_note) for label, cell in purifiers.items()}
+    for position, cell in enumerate(cells, 1):
+        key = _key(cell, settings)
+        if key not in known:
+            known[key] = _measured(cell, components, settings, key, (position, len(cells)), on_progress)
+            write_text(cache, "".join(f"{json.dumps(asdict(point))}\n" for point in known.values()))
+        points.append(_named(known[key], cell, trained[cell.purifier.label]))
     return points
 
 
 def _measured(
-    components: Components,
     cell: Cell,
+    components: Components,
     settings: Settings,
     key: str,
-    position: int,
-    points: int,
+    place: tuple[int, int],
     on_progress: Callable[[Progress], None],
 ) -> Point:
     dataset = components.dataset(cell.dataset)
-    images, labels, _ = read_batch(dataset, order(dataset, cell.slice), components.device)
+    images, labels, ids = read_batch(dataset, order(dataset, cell.slice), components.device)
+    if len(images) < 2:
+        raise InputError("dataset.samples: 1 found; L_con compares an image with others, so it needs 2 or more")
     title, done = f"{cell.purifier.label}/{cell.backbone.label}", [0]
 
     def more(count: int) -> None:
         done[0] += count
-        on_progress(Progress(title, position, points, done[0], len(images)))
+        on_progress(Progress(title, *place, done[0], len(images)))
 
     model = components.defended(cell.backbone, cell.purifier)
-    found = measure(model, images, labels, cell.eps.value, settings, more)
+    found = measure(model, images, labels, ids, cell.eps.value, settings, more)
     return Point(
         key=key,
         dataset=cell.dataset.label,
         backbone=cell.backbone.label,
+        frozen=frozen_name(cell),
         purifier=cell.purifier.label,
         eps=cell.eps.text,
         radius=cell.eps.value,
-        lam=trained_lambda(cell),
+        lam=None,
         n=len(images),
-        clean_ce=found["clean_ce"],
-        adversarial_ce=found["adversarial_ce"],
-        clean_contrastive=found["clean_contrastive"],
-        attacked_contrastive=found["attacked_contrastive"],
-        standard_accuracy=found["standard_accuracy"],
-        robust_accuracy=found["robust_accuracy"],
+        **asdict(found),
     )
 
 
-def trained_lambda(cell: Cell) -> float | None:
-    """What the card beside the weights of a purifier says of lambda."""
+def _named(point: Point, cell: Cell, lam: float | None) -> Point:
+    """The point with what is not in its key and may have changed since: labels, how the radius is written, the card."""
+    return replace(
+        point,
+        dataset=cell.dataset.label,
+        backbone=cell.backbone.label,
+        frozen=frozen_name(cell),
+        purifier=cell.purifier.label,
+        eps=cell.eps.text,
+        lam=lam,
+    )
+
+
+def frozen_name(cell: Cell) -> str:
+    """The backbone without its label and head: what heads of several purifiers have in common."""
+    head = " + head" if "head" in cell.backbone.params else ""
+    params = ", ".join(f"{name}={value}" for name, value in cell.backbone.params.items() if name != "head")
+    return f"{cell.backbone.name} ({params}){head}" if params else f"{cell.backbone.name}{head}"
+
+
+def trained_lambda(cell: Cell, on_note: Note = lambda line: None) -> float | None:
+    """What the card beside the weights of a purifier says of lambda; None where it says nothing or is of other weights."""
     weights = cell.purifier.given_params.get("weights")
-    card = read_card(weights_file(weights).with_suffix(".json")) if isinstance(weights, str) else None
-    objective = card.recipe.get("objective") if card is not None else None
+    path = weights_file(weights) if isinstance(weights, str) else None
+    card = None if path is None else read_card(path.with_suffix(".json"))
+    if path is None or card is None:
+        return None
+    if cell.purifier.files.get(path.name) != card.weights.sha256:
+        on_note(f"{path.with_suffix('.json')}: the card of other weights than {path.name}; lambda is not known")
+        return None
+    objective = card.recipe.get("objective")
     if not isinstance(objective, dict):
         return None
-    found = objective.get("lam", _OBJECTIVES.get(str(objective.get("name"))))
+    found = objective.get("lam", _LAMBDAS.get(str(objective.get("name"))))
     return float(found) if isinstance(found, int | float) else None
 
 
 def _key(cell: Cell, settings: Settings) -> str:
     content = cell.document()
     kept = {name: content[name] for name in ("dataset", "backbone", "purifier", "threat")}
-    text = json.dumps({**kept, "settings": asdict(settings)}, sort_keys=True)
+    text = json.dumps({**kept, "settings": asdict(settings), "method": METHOD}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

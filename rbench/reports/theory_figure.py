@@ -1,0 +1,83 @@
+"""The picture of the theory's points: attacked L_con against robust accuracy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rbench.reports.plain import visible
+from rbench.reports.theory import spelled
+from rbench.theory.points import pooled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from rbench.theory.correlate import Correlation
+    from rbench.theory.points import Point
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito (2008): told apart by colour-blind readers, and the markers differ too."""
+_MARKERS = "osD^vP"
+_COLUMNS = 3
+_SOURCES = {"run": "worst case of the run", "pgd": "PGD only"}
+
+
+def draw(points: Sequence["Point"], found: Sequence["Correlation"], paths: Sequence[Path]) -> None:
+    """The scatter, a panel for each radius, a colour and marker for each frozen backbone, lambda beside each point.
+
+    Args:
+        points: at least one.
+        found: correlations, of which the pooled ones of each radius are in the titles.
+        paths: written in the format of their ending.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    radii = list(dict.fromkeys(point.eps for point in points))
+    kinds = list(dict.fromkeys(point.frozen for point in points))
+    with mpl.rc_context({"svg.hashsalt": "rbench", "svg.fonttype": "none"}):
+        columns = min(_COLUMNS, len(radii))
+        rows = -(-len(radii) // columns)
+        figure = Figure(figsize=(0.8 + 4.4 * columns, 0.8 + 3.6 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
+        for axis in axes[len(radii) :]:
+            axis.remove()
+        for axis, eps in zip(axes, radii, strict=False):
+            here = [point for point in points if point.eps == eps]
+            _panel(axis, here, kinds)
+            whole = next(one for one in found if one.against == "robust_accuracy" and one.group == pooled(eps))
+            axis.set_title(f"Linf {eps}\nSpearman: {spelled(whole)}", fontsize=9)
+        sources = "/".join(_SOURCES[kind] for kind in sorted({point.robust_from for point in points}))
+        for axis in axes[: len(radii) : columns]:
+            axis.set_ylabel(f"robust accuracy (%), {sources}")
+        handles, labels = axes[0].get_legend_handles_labels()
+        legend = figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=2,
+            fontsize=8,
+            frameon=False,
+            title="frozen backbone; the number is lambda",
+        )
+        legend.get_title().set_fontsize(8)
+        for path in paths:
+            figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _panel(axis: "Axes", points: Sequence["Point"], kinds: Sequence[str]) -> None:
+    for number, kind in enumerate(kinds):
+        some = [point for point in points if point.frozen == kind]
+        x, y = [p.attacked_contrastive for p in some], [100 * p.robust_accuracy for p in some]
+        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+        # A dollar sign would be read as mathematics.
+        label = visible(kind).replace("$", r"\$")
+        axis.scatter(x, y, s=40, color=colour, marker=marker, edgecolor="white", linewidth=0.6, label=label, zorder=3)
+        for point, *place in zip(some, x, y, strict=True):
+            text = f"{point.lam:g}" if point.lam is not None else visible(point.purifier).replace("$", r"\$")
+            axis.annotate(text, (place[0], place[1]), (6, 4), textcoords="offset points", fontsize=8, color=colour)
+    axis.margins(0.14)
+    axis.set_xlabel("attacked contrastive loss $L_{con}$ (nats)")
+    axis.grid(color="0.92", zorder=0)
+    axis.spines[["top", "right"]].set_visible(False)
