@@ -20,6 +20,9 @@ _MARKERS = "osD^vP"
 _COLUMNS = 3
 _SOURCES = {"run": "worst case of the run", "pgd": "PGD only"}
 
+_SIDES = ((-6, -10), (6, 4), (6, -11))
+"""Where the labels of neighbours go, in points, so that three in a row can be read."""
+
 
 def draw(points: Sequence["Point"], found: Sequence["Correlation"], paths: Sequence[Path]) -> None:
     """The scatter, a panel for each radius, a colour and marker for each frozen backbone, lambda beside each point.
@@ -74,9 +77,11 @@ def _panel(axis: "Axes", points: Sequence["Point"], kinds: Sequence[str]) -> Non
         # A dollar sign would be read as mathematics.
         label = visible(kind).replace("$", r"\$")
         axis.scatter(x, y, s=40, color=colour, marker=marker, edgecolor="white", linewidth=0.6, label=label, zorder=3)
-        for point, *place in zip(some, x, y, strict=True):
+        for rank, number in enumerate(sorted(range(len(some)), key=lambda i: x[i])):
+            point, place, (right, up) = some[number], (x[number], y[number]), _SIDES[rank % len(_SIDES)]
             text = f"{point.lam:g}" if point.lam is not None else visible(point.purifier).replace("$", r"\$")
-            axis.annotate(text, (place[0], place[1]), (6, 4), textcoords="offset points", fontsize=8, color=colour)
+            side = "left" if right > 0 else "right"
+            axis.annotate(text, place, (right, up), textcoords="offset points", ha=side, fontsize=8, color=colour)
     axis.margins(0.14)
     axis.set_xlabel("attacked contrastive loss $L_{con}$ (nats)")
     axis.grid(color="0.92", zorder=0)
