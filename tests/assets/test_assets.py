@@ -14,7 +14,9 @@ ASSETS = Path(rbench.__file__).parent / "assets"
 CARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in ASSETS.glob("*.json")}
 
 
-@pytest.mark.parametrize("name", [name for name, card in CARDS.items() if "card" not in card])  # others: test_shipped_purifiers
+@pytest.mark.parametrize(
+    "name", [name for name, card in CARDS.items() if "card" not in card]
+)  # others: test_shipped_purifiers
 def test_every_asset_is_the_file_that_its_provenance_describes(name):
     card = CARDS[name]
     found = [path for path in ASSETS.glob(f"{name}.*") if path.suffix != ".json"]
