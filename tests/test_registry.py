@@ -52,7 +52,11 @@ def test_all_built_in_components_are_described_without_torch():
         ("purifiers", "median:3", "purifier 'median:3': name: 'median' takes nothing after a colon. Write median."),
         ("executor", "ray", "unknown executor 'ray'. Known: none.        rbench list executors"),
         ("purifyer", "jpeg", "unknown kind 'purifyer'. Close: purifiers."),
-        ("backbone", "bundled", "backbone 'bundled': name: 'bundled' needs more. Write bundled:fashion-cnn."),
+        (
+            "backbone",
+            "bundled",
+            "backbone 'bundled': name: 'bundled' needs more. Write bundled:fashion-cnn or bundled:fashion-cnn-adversarial.",
+        ),
         (
             "purifier",
             "jpeg",

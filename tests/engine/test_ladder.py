@@ -351,13 +351,14 @@ class Misled(Shatterer):
 @pytest.mark.parametrize("stand_in", ["surrogate", "identity"])
 def test_a_rung_goes_through_the_stand_in_that_it_names(stand_in):
     """Downhill through the one, uphill through the other; both are paid for on one meter."""
-    x, y = falling_at(8, 8)
+    x, y = falling_at(*[8] * 32)
     attack = rbench.load("attack", "pgd", steps=5)
     ladder = Ladder(lambda found: (Rung("bpda", attack, "bpda", stand_in=stand_in),), 8, ("Linf",))
     found = rbench.evaluate(Threshold(), x, y, purifier=Misled(), attack=ladder, eps=0.05)
     lead = (found.adversarial - x)[:, 0, 0]
-    assert bool((lead[:, 1] > lead[:, 0]).all()) == (stand_in == "identity")
-    assert found.rungs[0].backwards == found.cost["backwards"] == 10
+    right_way = float((lead[:, 1] > lead[:, 0]).float().mean())
+    assert (right_way > 0.9) == (stand_in == "identity")
+    assert found.rungs[0].backwards == found.cost["backwards"] == 160
 
 
 def test_a_rung_gets_a_loss_that_two_classes_allow():

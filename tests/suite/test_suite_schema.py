@@ -50,7 +50,10 @@ def test_an_editor_knows_the_parameters_of_a_component():
 
 
 def test_an_editor_knows_the_items_of_a_source():
-    assert branch("BackboneSpec", "bundled")["properties"]["name"]["enum"] == ["bundled:fashion-cnn"]
+    assert branch("BackboneSpec", "bundled")["properties"]["name"]["enum"] == [
+        "bundled:fashion-cnn",
+        "bundled:fashion-cnn-adversarial",
+    ]
     assert branch("DatasetSpec", "parquet")["properties"]["name"]["pattern"] == "^parquet(:.+)?$"
     assert branch("AttackSpec", "torchattacks")["additionalProperties"] is True
 
