@@ -92,6 +92,7 @@ def evaluate(
     norm: Norm = "Linf",
     eps: float | str | Fraction = "8/255",
     gradient: GradientChoice = "auto",
+    stand_in: nn.Module | None = None,
     eot: int = 1,
     draws: int = 8,
     decide: Decide = "mean",
@@ -110,7 +111,8 @@ def evaluate(
         attack: registry name, e.g. `pgd`, or an attack object.
         norm: `Linf`, `L2` or `L1`.
         eps: radius on the [0, 1] pixel scale; text such as `8/255` is exact.
-        gradient: `auto`, `exact`, `bpda` or `blind`.
+        gradient: `auto`, `exact`, `checkpointed`, `bpda` or `blind`.
+        stand_in: what `bpda` differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
         eot: draws averaged per query of a random defence.
         draws: draws of a random defence that are judged.
         decide: `mean`, `majority` or `any` (the worst of the draws).
@@ -142,7 +144,7 @@ def evaluate(
         source = DefendedModel(Identity(), make("backbone", made.source).to(place), name="identity")
     ids = torch.arange(len(images), device=place)
     x, y = images.to(place), labels.to(place)
-    setup = set_up(model, made, protocol, (x, y, ids), source)
+    setup = set_up(model, made, protocol, (x, y, ids), source, stand_in)
     refuse_labels(y, ids, setup.audit.classes)
     size = len(images) if isinstance(made, IterativeAttack) else made.batch_size
     spans = [slice(start, start + size) for start in range(0, len(images), size)]

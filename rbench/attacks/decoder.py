@@ -10,7 +10,7 @@ from rbench.attacks.types import IterativeAttack
 from rbench.engine.terms import GradientChoice, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
-GRADIENTS: tuple[GradientChoice, ...] = ("auto", "exact", "bpda")
+GRADIENTS: tuple[GradientChoice, ...] = ("auto", "exact", "checkpointed", "bpda")
 
 
 def decoder(

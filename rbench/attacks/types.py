@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from rbench.engine.answer import Answer, Threat
@@ -11,6 +12,18 @@ from rbench.engine.noise import SampleNoise
 from rbench.engine.terms import ANY_PATH, GradientChoice, GradientPath, Norm, Objective
 
 Asks = Literal["gradient", "logits"]
+
+
+def everywhere(state: Any) -> Tensor:
+    """Every point asked about may be proposed, [B] bool."""
+    return torch.ones(len(state.x), dtype=torch.bool, device=state.x.device)
+
+
+class Pair(NamedTuple):
+    """The two functions of an attack that needs others under another norm; see `IterativeAttack`."""
+
+    init: Callable[[Tensor, Tensor, Threat, SampleNoise], Any]
+    update: Callable[[Any, Answer], Any]
 
 
 @dataclass(frozen=True)
@@ -22,11 +35,13 @@ class IterativeAttack:
         update: (state, answer) -> state, one step.
         steps: updates per restart.
         norms: the norms it can work under.
-        restarts: independent starts.
+        restarts: independent starts, toward every target where the loss has one.
+        targets: wrong classes to aim at one by one, those that the oracle finds likeliest for the clean image first; 0 for none.
         asks: what it needs of the oracle.
         loss: the loss it maximises.
         source: craft on this backbone instead of the defended model (transfer).
         gradients: the gradient paths that mean something for it.
+        inside: state -> which of the points asked about may be proposed, [B] bool; a search along a ray also asks beyond the ball.
     """
 
     init: Callable[[Tensor, Tensor, Threat, SampleNoise], Any]
@@ -34,10 +49,17 @@ class IterativeAttack:
     steps: int
     norms: tuple[Norm, ...]
     restarts: int = 1
+    targets: int = 0
     asks: Asks = "gradient"
     loss: Objective = "ce"
     source: str | None = None
     gradients: tuple[GradientChoice, ...] = ANY_PATH
+    inside: Callable[[Any], Tensor] = everywhere
+
+    @property
+    def runs(self) -> int:
+        """Starts of one sample that never falls."""
+        return self.restarts * max(1, self.targets)
 
 
 @dataclass(frozen=True)

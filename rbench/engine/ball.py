@@ -7,6 +7,7 @@ toward the clean image, so a point made by `project` passes the judge's float64 
 import torch
 from torch import Tensor
 
+from rbench.engine.l1_ball import onto_l1_ball
 from rbench.engine.terms import Norm
 
 EXTERNAL_TOLERANCE = 1.2e-7
@@ -19,6 +20,11 @@ LEVEL_ROUNDING = 2e-5
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
     """Views `values` [B] so that it broadcasts against `like` [B, ...]."""
     return values.reshape(-1, *[1] * (like.dim() - 1))
+
+
+def choose(mask: Tensor, images: Tensor, others: Tensor) -> Tensor:
+    """Of every sample the first image where the mask [B] is true, else the other."""
+    return torch.where(per_sample(mask, images), images, others)
 
 
 def distance(points: Tensor, origin: Tensor, norm: Norm) -> Tensor:
@@ -40,13 +46,14 @@ def cast_inward(points: Tensor, origin: Tensor) -> Tensor:
 def project(points: Tensor, origin: Tensor, eps: Tensor, norm: Norm) -> Tensor:
     """The nearest images in the ball and in [0, 1].
 
-    For L2 the ball is taken first and the box second, as usual in the literature; the result lies in both.
+    For L2 the ball is taken first and the box second, as usual in the literature; the result lies in both. For the other norms it is the
+    nearest image of both.
 
     Args:
         points: [B, C, H, W] any floating type.
         origin: [B, C, H, W] float32 clean images.
         eps: [B] radii on the [0, 1] pixel scale, float64.
-        norm: `Linf` or `L2`.
+        norm: `Linf`, `L2` or `L1`.
 
     Returns:
         float32 [B, C, H, W].
@@ -57,14 +64,17 @@ def project(points: Tensor, origin: Tensor, eps: Tensor, norm: Norm) -> Tensor:
         inside = cast_inward(torch.minimum(torch.maximum(points.double(), lower), upper), origin)
         outside = (inside.double() - centre).abs() > radius
         return torch.where(outside, torch.nextafter(inside, origin), inside)
+    delta = points.double() - centre
+    # Adding the perturbation to the image rounds every pixel by up to 2^-54, which is not small beside a small radius.
+    rounding = 2.0**-53 * origin[0].numel() ** (0.5 if norm == "L2" else 1)
+    safe = (radius * (1 - 1e-12) - rounding).clamp(min=0)
     if norm == "L2":
-        delta = points.double() - centre
         length = per_sample(delta.flatten(1).norm(dim=1), origin).clamp(min=1e-300)
-        # Adding the perturbation to the image rounds every pixel by up to 2^-54, which is not small beside a small radius.
-        safe = (radius * (1 - 1e-12) - 2.0**-53 * origin[0].numel() ** 0.5).clamp(min=0)
-        shrunk = centre + delta * (safe / length).clamp(max=1)
-        return cast_inward(shrunk.clamp(0, 1), origin)
-    raise ValueError(f"no projection onto the {norm} ball")
+        shrunk = delta * (safe / length).clamp(max=1)
+    else:
+        room = torch.where(delta > 0, 1 - centre, centre)
+        shrunk = onto_l1_ball(delta.flatten(1), room.flatten(1), safe.flatten()).view_as(delta)
+    return cast_inward((centre + shrunk).clamp(0, 1), origin)
 
 
 def uniform_in_ball(origin: Tensor, eps: Tensor, norm: Norm, normals: Tensor, uniforms: Tensor) -> Tensor:

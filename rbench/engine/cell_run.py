@@ -106,7 +106,8 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
     ids = order(dataset, cell.slice)
     model = components.defended(cell.backbone, cell.purifier)
     first = read_batch(dataset, ids[:SAMPLES], components.device)
-    setup = set_up(model, attack, protocol_of(cell, work.batch_size), first, components.source(attack))
+    stand_in = None if cell.stand_in is None else components.purifier(cell.stand_in)
+    setup = set_up(model, attack, protocol_of(cell, work.batch_size), first, components.source(attack), stand_in)
     dataset.require_classes(setup.audit.classes)
     size = CHUNK_BATCHES * work.batch_size if isinstance(attack, IterativeAttack) else attack.batch_size
     parts = _finished(work, cell, ids)
@@ -182,6 +183,13 @@ def _parts(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _used(cell: Cell, setup: Setup) -> dict[str, Any]:
+    """What the attack really used."""
+    own = "identity" if setup.model.surrogate is None else "surrogate"
+    stand_in = own if cell.stand_in is None else cell.stand_in.label
+    return {"gradient": setup.path, "eot": setup.oracle.eot, "stand_in": stand_in if setup.path == "bpda" else None}
+
+
 def _record(cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, data_hash: str, started: float) -> Record:
     parts = _parts(cell)
     changes = {"samples": len(whole.arrays["sample"]), "sha256": data_hash, "classes": setup.audit.classes}
@@ -193,7 +201,7 @@ def _record(cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, dat
             "status": "done",
             "dataset": parts["dataset"].model_copy(update=changes),
             "purifier": parts["purifier"].model_copy(update={"stochastic": setup.random}),
-            "attack": parts["attack"].model_copy(update={"gradient": setup.path, "eot": setup.oracle.eot}),
+            "attack": parts["attack"].model_copy(update=_used(cell, setup)),
             "protocol": ProtocolPart(draws=setup.judge.draws, decide=cell.decide, seed=cell.seed),
             "summary": outcome.summary,
             "cost": Cost(**cost, seconds=round(float(whole.counts["seconds"]), 3)),

@@ -15,6 +15,7 @@ from rbench.backbones.head import load_backbone
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
 from rbench.engine.defended import DefendedModel
+from rbench.engine.fixed_noise import load_purifier
 from rbench.errors import InputError
 from rbench.registry import load, registry
 from rbench.suite.cell import Cell, Part, Slice
@@ -49,10 +50,14 @@ class Components:
         found: Attack = self._once("attack", part.given_name, part.given_params)
         return found
 
+    def purifier(self, part: Part) -> nn.Module:
+        """The purifier alone, on the device."""
+        return self._module("purifier", part.given_name, part.given_params)
+
     def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
         """The purifier in front of the backbone, on the device."""
         return DefendedModel(
-            self._module("purifier", purifier.given_name, purifier.given_params),
+            self.purifier(purifier),
             self._module("backbone", backbone.given_name, backbone.given_params),
             name=purifier.label,
         )
@@ -82,18 +87,18 @@ class Components:
 
 
 def make(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
-    """A component by its registry name; a backbone with its `head`, a data set of its `classes`.
+    """A component by its registry name; a backbone with its `head`, a data set of its `classes`, a purifier with its `noise`.
 
     Args:
         kind: `purifier`, `backbone`, ...
         name: its name, with the item after a colon for a source.
-        params: its parameters, and those two.
+        params: its parameters, and those three.
 
     Raises:
         InputError: it is unknown or broken, or refuses its parameters.
         MissingError: it needs a module or file that is not there.
     """
-    special = {"backbone": load_backbone, "dataset": load_dataset}.get(registry(kind).kind)
+    special = {"backbone": load_backbone, "dataset": load_dataset, "purifier": load_purifier}.get(registry(kind).kind)
     return load(kind, name, params) if special is None else special(name, params)
 
 
@@ -132,4 +137,6 @@ def preload(cells: Sequence[Cell], components: Components) -> None:
     for cell in cells:
         components.source(components.attack(cell.attack))
         components.defended(cell.backbone, cell.purifier)
+        if cell.stand_in is not None:
+            components.purifier(cell.stand_in)
         order(components.dataset(cell.dataset), cell.slice)

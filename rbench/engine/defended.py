@@ -5,14 +5,26 @@ import inspect
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from rbench.engine.noise import SampleNoise
 from rbench.errors import CellFailed
+
+StandIn = Callable[[Tensor, SampleNoise], Tensor]
+"""What BPDA differentiates in place of the purifier: (images, the noise that the purifier itself is given) -> images."""
+
+
+def stand_in_of(function: Callable[..., Tensor]) -> StandIn:
+    """A stand-in from a function or module of images that may or may not draw `noise`."""
+    call = function.forward if isinstance(function, nn.Module) else function
+    if "noise" in inspect.signature(call).parameters:
+        return lambda x, noise: function(x, noise=noise)
+    return lambda x, noise: function(x)
 
 
 @dataclass
@@ -67,7 +79,8 @@ class DefendedModel(nn.Module):
     A batch of one is shown twice, since one image picks other kernels than many and so other logits.
 
     Args:
-        purifier: [B, C, H, W] in [0, 1] to the same; its `forward` may take `noise`.
+        purifier: [B, C, H, W] in [0, 1] to the same; its `forward` may take `noise`. One that asks the classifier is given it by its
+            `attach(backbone)`; one of several steps hands them out by `stages(x, noise)`; `surrogate(x)` is its own stand-in for BPDA.
         backbone: [B, C, H, W] in [0, 1] to logits [B, classes].
         name: what errors call the purifier.
     """
@@ -80,7 +93,34 @@ class DefendedModel(nn.Module):
         self.meter = Meter()
         self.accepts_noise = "noise" in inspect.signature(purifier.forward).parameters
         self.eval()
-        self.surrogate = getattr(purifier, "surrogate", None)
+        self.draws_known = bool(getattr(purifier, "draws_known", False))
+        own = getattr(purifier, "surrogate", None)
+        self.surrogate: StandIn | None = None if own is None else stand_in_of(own)
+        attach = getattr(purifier, "attach", None)
+        if callable(attach):
+            attach(self.backbone)
+
+    @property
+    def staged(self) -> bool:
+        """Whether the purifier brings `stages(x, noise)`: pure functions of images whose composition is its forward pass."""
+        return callable(getattr(self.purifier, "stages", None))
+
+    def purify_checkpointed(self, x: Tensor, noise: SampleNoise) -> Tensor:
+        """The purified images, bit for bit, whose graph keeps the images between stages alone and runs each stage again for its gradient.
+
+        Noise is drawn before any stage runs, or from a copy that starts afresh: `torch.utils.checkpoint` would replay torch's global
+        generator only, and a private one would give the right image with the wrong gradient.
+        """
+        if len(x) == 1:
+            return self.purify_checkpointed(torch.cat([x, x]), noise.padded())[:1]
+        if not self.staged:
+            again = replace(noise)
+            return _replayed(lambda images: self.purify(images, replace(again)), x)
+        self.meter.purifier_passes += len(x)
+        stages: Callable[..., list[Callable[[Tensor], Tensor]]] = self.purifier.stages  # type: ignore[assignment]
+        for stage in stages(x, noise):
+            x = _replayed(stage, x)
+        return x
 
     def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """The purified images [B, C, H, W]; refuses a purifier that writes to its input or changes the shape."""
@@ -153,12 +193,17 @@ class DefendedModel(nn.Module):
                 hook.remove()
         return logits, given[-1].reshape(len(images), -1) if given else logits
 
-    def without_surrogate(self) -> "DefendedModel":
-        """The same defended model, with the same meter, for an attacker who takes the identity for the purifier's stand-in."""
-        plain = DefendedModel(self.purifier, self.backbone, name=self.name)
-        plain.surrogate, plain.meter = None, self.meter
-        return plain
+    def with_stand_in(self, stand_in: StandIn | None) -> "DefendedModel":
+        """The same defended model, with the same meter, for an attacker who takes this for the purifier in BPDA; None is the identity."""
+        other = DefendedModel(self.purifier, self.backbone, name=self.name)
+        other.surrogate, other.meter = stand_in, self.meter
+        return other
 
     def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """Logits [B, classes] of the purified images."""
         return self.classify(self.purify(x, noise))
+
+
+def _replayed(stage: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    images: Tensor = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
+    return images

@@ -124,6 +124,7 @@ class Driver:
         self.x, self.y, self.ids = x, y, ids
         self.out = nothing_yet(x)
         self.best_share = torch.full((len(x),), 2.0, device=x.device)  # above 1: nothing seen yet
+        self.targets = y.new_zeros(len(x), self.attack.targets)
         waiting = torch.nonzero(clean_select > 0)[:, 0].tolist()
         self.on_done(len(x) - len(waiting))
         queue = deque((index, 0) for index in waiting)
@@ -146,10 +147,19 @@ class Driver:
 
     def _enter(self, rows: list[int], restart: int) -> _Slots:
         index = torch.tensor(rows, device=self.x.device)
+        if restart == 0 and self.attack.targets:
+            self.targets[index] = self._likeliest(index)
         threat = Threat(self.threat.norm, self.threat.eps[index])
         noise = self.noise.of("attack", self.ids[index], self.x.device, draw=restart)
         state = self.attack.init(self.x[index], self.y[index], threat, noise)
         return _Slots(index, torch.full_like(index, restart), torch.zeros_like(index), state)
+
+    def _likeliest(self, index: Tensor) -> Tensor:
+        """The wrong classes that the oracle finds likeliest for the clean images [B, targets], best first; a query each."""
+        x, y, calls = self.x[index], self.y[index], self.out.queries[index]
+        logits = self.oracle.logits(x, y, self.ids[index], calls, "margin").logits
+        self.out.queries[index] = calls + 1
+        return logits.scatter(1, y[:, None], -torch.inf).topk(self.attack.targets, dim=1).indices
 
     def _advance(self, slots: _Slots, queue: deque[tuple[int, int]]) -> _Slots | None:
         """One query of every active sample; returns the slots that go on."""
@@ -177,7 +187,7 @@ class Driver:
         return slots
 
     def _leave(self, ending: _Slots, fooled: Tensor, queue: deque[tuple[int, int]]) -> None:
-        again = ~fooled & (ending.restart + 1 < self.attack.restarts)
+        again = ~fooled & (ending.restart + 1 < self.attack.runs)
         restarts = zip(ending.index[again].tolist(), ending.restart[again].tolist(), strict=True)
         queue.extend((index, restart + 1) for index, restart in restarts)
         self.on_done(int((~again).sum()))
@@ -186,8 +196,9 @@ class Driver:
         index = slots.index
         y, ids, calls = self.y[index], self.ids[index], self.out.queries[index]
         ask = self.oracle.gradient if gradient else self.oracle.logits
-        answer = ask(slots.state.x, y, ids, calls, self.attack.loss, self.x[index])
-        first = calls == 0
+        target = self.targets[index, slots.restart % self.attack.targets] if self.attack.targets else None
+        answer = ask(slots.state.x, y, ids, calls, self.attack.loss, self.x[index], target)
+        first = (slots.restart == 0) & (slots.step == 0)
         self.out.loss_first[index[first]] = answer.loss[first]
         if answer.gradient is not None:
             zero = (answer.gradient == 0).flatten(1).all(1)
@@ -205,7 +216,8 @@ class Driver:
         """
         index = slots.index
         share = torch.ones(len(index), device=self.x.device)
-        seen = answer.logits.argmax(1) != self.y[index]
+        inside = self.attack.inside(slots.state)
+        seen = inside & (answer.logits.argmax(1) != self.y[index])
         if self.adaptive and seen.any():
             rows = index[seen]
             predictions = self.judge.predictions(slots.state.x[seen], self.x[rows], self.ids[rows], "select")
@@ -214,7 +226,7 @@ class Driver:
             self.out.confirmed += int((share[seen] < 1).sum())
         best = self.best_share[index]
         loss = self.out.loss_last[index]
-        better = (share < best) | ((share == best) & ~(answer.loss <= loss))
+        better = inside & ((share < best) | ((share == best) & ~(answer.loss <= loss)))
         rows = index[better]
         self.best_share[rows] = share[better]
         self.out.loss_last[rows] = answer.loss[better]
@@ -222,6 +234,6 @@ class Driver:
         return share == 0
 
 
-def loss_for(attack: IterativeAttack, classes: int) -> IterativeAttack:
-    """The attack with a loss that this number of classes allows (EVALUATION rule 1.10)."""
-    return replace(attack, loss=usable(attack.loss, classes))
+def fit_classes(attack: IterativeAttack, classes: int) -> IterativeAttack:
+    """The attack with a loss and with targets that this number of classes allows (EVALUATION rule 1.10)."""
+    return replace(attack, loss=usable(attack.loss, classes), targets=min(attack.targets, classes - 1))

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack, Ladder, Rung
 from rbench.engine.audit import Audit, audit
 from rbench.engine.ball import to_eight_bits, uniform_in_ball
-from rbench.engine.defended import DefendedModel, state_hash
+from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
 from rbench.engine.displacements import LATENT
-from rbench.engine.driver import Proposals, loss_for
+from rbench.engine.driver import Proposals, fit_classes
+from rbench.engine.gradient_audit import GradientAudit, audit_gradients
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose, climb
 from rbench.engine.noise import Noise
@@ -33,7 +34,8 @@ class Protocol:
     Attributes:
         norm: norm of the ball.
         eps: its radius on the [0, 1] pixel scale.
-        gradient: the gradient path; `auto` takes `exact` where it tells the attacker anything, else `bpda`.
+        gradient: the gradient path; `auto` takes `exact`, or `checkpointed` where the purifier has stages, if that tells the attacker
+            anything, else `bpda`.
         eot: draws averaged per query of a random defence.
         draws: draws of a random defence that are judged.
         decide: how draws become a verdict.
@@ -67,6 +69,7 @@ class Setup:
     judge: Judge
     noise: Noise
     weights: str
+    gradients: GradientAudit
     rungs: tuple[Rung, ...] = ()
 
     @property
@@ -81,6 +84,7 @@ def set_up(
     protocol: Protocol,
     sample: tuple[Tensor, Tensor, Tensor],
     source: DefendedModel | None = None,
+    stand_in: nn.Module | None = None,
 ) -> Setup:
     """Audits a defended model and fixes gradient path, EOT and draws by what was found.
 
@@ -90,18 +94,22 @@ def set_up(
         protocol: the cell's protocol.
         sample: (images, labels, ids) to audit on.
         source: the model to craft on, for a transfer attack.
+        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
 
     Raises:
         InputError: the attack cannot do what the protocol asks, or not with this purifier.
         CellFailed: the defended model cannot be judged.
     """
     refuse_mismatch(attack, protocol, model)
+    if stand_in is not None:
+        model = model.with_stand_in(stand_in_of(stand_in.eval()))
     if source is not None:
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
     noise = Noise(protocol.seed)
     seen = audit(model, *sample, noise)
-    path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen)
+    gradients = audit_gradients(model, sample, noise, (protocol.norm, protocol.eps), reproducible=seen.reproducible)
+    path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
     eot = protocol.eot if seen.random and path != "blind" else 1
     rungs: tuple[Rung, ...] = ()
     if isinstance(attack, Ladder):
@@ -111,15 +119,17 @@ def set_up(
     judge = Judge(model, protocol.norm, protocol.eps, draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     if isinstance(attack, IterativeAttack):
-        attack = loss_for(attack, seen.classes)
-    return Setup(model, attack, protocol, seen, path, oracle, judge, noise, weights, rungs)
+        attack = fit_classes(attack, seen.classes)
+    return Setup(model, attack, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs)
 
 
-def _path(attack: Attack, chosen: GradientChoice, seen: Audit) -> GradientPath:
+def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
+    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it tells the attacker anything."""
     if chosen != "auto":
         return chosen
-    exact_alone = "exact" in attack.gradients and "bpda" not in attack.gradients
-    return "exact" if seen.differentiable or exact_alone else "bpda"
+    if "bpda" in attack.gradients and not seen.differentiable:
+        return "bpda"
+    return "checkpointed" if staged and "checkpointed" in attack.gradients else "exact"
 
 
 def refuse_changed(setup: Setup) -> None:
@@ -224,7 +234,7 @@ def join(chunks: list[Evaluated]) -> Evaluated:
 
 def describe(setup: Setup) -> dict[str, Any]:
     """The audit as JSON values, with what the attack had to change for this number of classes."""
-    found = asdict(setup.audit)
+    found = {**asdict(setup.audit), **asdict(setup.gradients)}
     if isinstance(setup.attack, IterativeAttack):
         return {**found, "loss": setup.attack.loss}
     external = [setup.attack, *(rung.attack for rung in setup.rungs)]

@@ -10,7 +10,7 @@ from torch import Tensor
 from rbench.attacks.types import Found, IterativeAttack, Ladder, Rung
 from rbench.engine.audit import Audit
 from rbench.engine.defended import DefendedModel
-from rbench.engine.driver import Proposals, loss_for, nothing_yet
+from rbench.engine.driver import Proposals, fit_classes, nothing_yet
 from rbench.engine.judge import Judge
 from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
@@ -45,10 +45,16 @@ def choose(
         surrogate=model.surrogate is not None,
         eot=eot,
     )
-    return tuple(
-        replace(rung, attack=loss_for(rung.attack, seen.classes)) if isinstance(rung.attack, IterativeAttack) else rung
-        for rung in ladder.rungs(found)
-    )
+    return tuple(_fitted(rung, model, seen.classes) for rung in ladder.rungs(found))
+
+
+def _fitted(rung: Rung, model: DefendedModel, classes: int) -> Rung:
+    """A rung with a loss for this number of classes, its exact path through the stages of a purifier that has some."""
+    if isinstance(rung.attack, IterativeAttack):
+        rung = replace(rung, attack=fit_classes(rung.attack, classes))
+    if rung.path == "exact" and model.staged and "checkpointed" in rung.attack.gradients:
+        rung = replace(rung, path="checkpointed")
+    return rung
 
 
 def climb(
@@ -107,7 +113,7 @@ def _attempt(
     rung: Rung, position: int, judge: Judge, samples: Samples, classes: int
 ) -> tuple[Proposals, Tensor, float]:
     """What one rung proposes, the share of select draws [N] that its points leave right, and its tolerance."""
-    model = judge.model if rung.stand_in == "surrogate" else judge.model.without_surrogate()
+    model = judge.model if rung.stand_in == "surrogate" else judge.model.with_stand_in(None)
     # Rungs must not all start from the same points: each has a root of its own, out of reach of any seed in a suite.
     noise = Noise(judge.noise.seed + (position << 32))
     oracle = Oracle(model, rung.path, eot=rung.eot, noise=noise)

@@ -13,8 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Role = Literal["attack", "defence", "select", "score", "audit", "calibration"]
-ROLES: dict[Role, int] = {"attack": 1, "defence": 2, "select": 3, "score": 4, "audit": 5, "calibration": 6}
+Role = Literal["attack", "defence", "select", "score", "audit", "calibration", "fixed"]
+ROLES: dict[Role, int] = {
+    "attack": 1,
+    "defence": 2,
+    "select": 3,
+    "score": 4,
+    "audit": 5,
+    "calibration": 6,
+    "fixed": 7,
+}
+_SEEDS = 2**32
+"""Roots above this many are those of one suite's seed again, made apart for the rungs of a ladder."""
 
 
 @dataclass
@@ -67,6 +77,10 @@ class SampleNoise:
             self.seed, self.role, [*self.ids, *self.ids], self.draw, [*self.calls, *self.calls], self.device
         )
 
+    def fixed(self) -> "SampleNoise":
+        """The one draw of every sample that is the same whoever asks, in whatever role, draw, call and rung."""
+        return SampleNoise(self.seed % _SEEDS, "fixed", self.ids, 0, [0] * len(self.ids), self.device)
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -88,3 +102,31 @@ class Noise:
         """
         numbers = [0] * len(ids) if calls is None else calls.tolist()
         return SampleNoise(self.seed, role, ids.tolist(), draw, numbers, device)
+
+
+_GAMMA, _FIRST, _SECOND = (number - 2**64 for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+"""Unsigned constants of the reference as int64, whose products wrap around."""
+
+
+def step_uniforms(key: Tensor, step: Tensor, count: int) -> Tensor:
+    """Uniform draws in [0, 1) of one step of every sample, float32 [B, count]; the same bits on every device.
+
+    SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators", figure 14) jumps to any place of its stream, so
+    an attack of thousands of steps keeps one key a sample instead of asking a generator on the CPU at each of them.
+
+    Args:
+        key: [B] int64, drawn from a `SampleNoise`: where the stream of each sample begins.
+        step: [B] int64 number of the step, from 0.
+        count: draws per step.
+    """
+    place = step[:, None] * count + torch.arange(1, count + 1, device=key.device)
+    bits = key[:, None] + place * _GAMMA
+    bits = (bits ^ _shifted(bits, 30)) * _FIRST
+    bits = (bits ^ _shifted(bits, 27)) * _SECOND
+    bits = bits ^ _shifted(bits, 31)
+    return _shifted(bits, 40).float() * 2.0**-24
+
+
+def _shifted(bits: Tensor, places: int) -> Tensor:
+    """Shifted right with zeros coming in, where int64 would bring in its sign."""
+    return (bits >> places) & ((1 << (64 - places)) - 1)

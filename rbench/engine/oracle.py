@@ -1,6 +1,7 @@
 """The oracle: the one seam between attacks and defences. It alone knows gradient path, EOT, noise and cost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from rbench.engine.answer import Answer
 from rbench.engine.defended import DefendedModel
 from rbench.engine.displacements import DISPLACEMENTS
-from rbench.engine.losses import LOSSES
+from rbench.engine.losses import LOSSES, TARGETED
 from rbench.engine.noise import Noise, SampleNoise
 from rbench.engine.terms import Displacement, GradientPath, Objective
 from rbench.errors import CellFailed
@@ -50,8 +51,8 @@ class Oracle:
 
     Args:
         model: the defended model.
-        path: how the attacker differentiates the purifier. `exact` through it; `bpda` forward through it and backward through its
-            `surrogate`, or the identity; `blind` leaves it out.
+        path: how the attacker differentiates the purifier. `exact` through it; `checkpointed` the same, stage by stage, in the memory of
+            one; `bpda` forward through it and backward through its `surrogate`, or the identity; `blind` leaves it out.
         eot: independent draws of the defence's noise whose loss gradients are averaged (Athalye et al. 2018, section 4.2).
         noise: the root of the cell's randomness; the defence draws in the role `defence`, which no judge shares.
     """
@@ -68,9 +69,12 @@ class Oracle:
             return x
         if self.path == "exact":
             return self.model.purify(x, noise)
+        if self.path == "checkpointed":
+            return self.model.purify_checkpointed(x, noise)
+        same = replace(noise)
         with torch.no_grad():
             purified = self.model.purify(x.detach(), noise)
-        stand_in = x if self.model.surrogate is None else self.model.surrogate(x)
+        stand_in = x if self.model.surrogate is None else self.model.surrogate(x, same)
         shown: Tensor = StraightThrough.apply(stand_in, purified)
         return shown
 
@@ -79,7 +83,14 @@ class Oracle:
         return self.model.classify(self.images(x, noise))
 
     def logits(
-        self, x: Tensor, y: Tensor, ids: Tensor, calls: Tensor, loss: Objective, origin: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        ids: Tensor,
+        calls: Tensor,
+        loss: Objective,
+        origin: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> Answer:
         """Logits and loss without a gradient.
 
@@ -90,6 +101,7 @@ class Oracle:
             calls: [B] number of each sample's query, so that every query meets fresh noise.
             loss: the loss to report.
             origin: [B, C, H, W] the clean images, from which a displacement is measured; other losses need none.
+            target: [B] the wrong classes that a targeted loss aims at; other losses need none.
 
         Raises:
             CellFailed: a logit is not finite.
@@ -99,11 +111,18 @@ class Oracle:
         with torch.no_grad():
             for draw in range(self.eot):
                 noise = partial(self._draw, x, ids, draw, calls)
-                total.add(*self._tell(x, y, noise, loss, origin), None)
+                total.add(*self._tell(x, y, noise, loss, origin, target), None)
         return self._checked(total.answer(self.eot), ids)
 
     def gradient(
-        self, x: Tensor, y: Tensor, ids: Tensor, calls: Tensor, loss: Objective, origin: Tensor | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        ids: Tensor,
+        calls: Tensor,
+        loss: Objective,
+        origin: Tensor | None = None,
+        target: Tensor | None = None,
     ) -> Answer:
         """Logits, loss and the gradient of the loss at `x`; arguments as in `logits`.
 
@@ -118,7 +137,8 @@ class Oracle:
         for draw in range(self.eot):
             with torch.enable_grad():
                 point = x.detach().requires_grad_()
-                logits, losses = self._tell(point, y, partial(self._draw, x, ids, draw, calls), loss, origin)
+                noise = partial(self._draw, x, ids, draw, calls)
+                logits, losses = self._tell(point, y, noise, loss, origin, target)
             gradient = None
             if losses.requires_grad:
                 self.model.meter.backwards += len(x)
@@ -139,12 +159,22 @@ class Oracle:
         return OracleModule(self, origin, ids)
 
     def _tell(
-        self, x: Tensor, y: Tensor, noise: Callable[[], SampleNoise], loss: Objective, origin: Tensor | None
+        self,
+        x: Tensor,
+        y: Tensor,
+        noise: Callable[[], SampleNoise],
+        loss: Objective,
+        origin: Tensor | None,
+        target: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Logits and losses of one draw; `noise` gives that draw, as often as it is asked for."""
         if loss == "ce" or loss == "dlr" or loss == "margin":
             logits = self.forward(x, noise())
             return logits, LOSSES[loss](logits, y)
+        if loss == "dlr-targeted" or loss == "margin-targeted":
+            assert target is not None, f"{loss} aims at a class"
+            logits = self.forward(x, noise())
+            return logits, TARGETED[loss](logits, y, target)
         assert origin is not None, f"{loss} is measured from the clean image"
         with torch.no_grad():
             reference, _ = self._code(origin, noise, loss)
@@ -213,6 +243,10 @@ class OracleModule(nn.Module):
         """Logits [B, classes] of one fresh draw."""
         first = int(self.ids[0])
         rows = torch.arange(first, first + len(x), device=x.device)
+        if self.model.draws_known:
+            rows = self._nearest(
+                x.detach()
+            )  # the draw of a sample is fixed, so it must be found out which one a row is
         self.calls += 1
         self.model.meter.queries += len(x)
         noise = self.oracle.noise.of("defence", rows, x.device, calls=torch.full_like(rows, self.calls))

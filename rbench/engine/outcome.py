@@ -9,8 +9,10 @@ import torch
 from rbench.attacks.types import ExternalAttack, IterativeAttack
 from rbench.engine.displacements import LATENT
 from rbench.engine.evaluation import Evaluated, Setup
+from rbench.engine.gradient_audit import gradient_flags
 from rbench.engine.judge import value
 from rbench.engine.ladder import contributions
+from rbench.engine.terms import EXACT
 from rbench.results.record import Confirmation, Figure, Flag, RungPart, Summary
 from rbench.results.row_flags import BLACK_BOX_MARGIN
 from rbench.results.statistics import accuracy
@@ -116,7 +118,7 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         found.append(Flag(name="batch-dependent", value=_finite(seen.batch_difference)))
     if seen.not_logits:
         found.append(Flag(name="not-logits", detail=f"outputs are {seen.not_logits}"))
-    if setup.path == "exact" and not seen.reaches_input and not _moves_a_code(setup):
+    if setup.path in EXACT and not seen.reaches_input and not _moves_a_code(setup):
         found.append(Flag(name="no-gradient-path", detail="the graph of the exact path does not reach the input"))
     zero = _zero_share(setup, arrays)
     if zero > SHARE:
@@ -126,6 +128,7 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         found.append(Flag(name="noise-wins", value=beaten, detail="one uniform draw from the ball beats this attack"))
     if setup.random and setup.path != "blind" and not _averages(setup):
         found.append(Flag(name="no-eot", detail="a random defence was attacked on single draws"))
+    found.extend(gradient_flags(setup.gradients, setup.path))
     if len(arrays["sample"]) < 100:
         found.append(Flag(name="few-samples", value=float(len(arrays["sample"]))))
     return found
@@ -155,7 +158,7 @@ def _finite(number: float) -> float | None:
 def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
     """Share of attacked samples whose gradient was zero at the start; of audited ones where the attack is not ours."""
     if isinstance(setup.attack, ExternalAttack):
-        return setup.audit.zero_gradient_share if setup.path == "exact" else 0.0
+        return setup.audit.zero_gradient_share if setup.path in EXACT else 0.0
     attacked = arrays["queries"] > 0
     asks = setup.attack.asks if isinstance(setup.attack, IterativeAttack) else "gradient"
     if asks != "gradient" or not attacked.any():

@@ -3,7 +3,7 @@
 import io
 import pickle
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Checkpoint:
         sums: the terms of the current epoch, added up so far.
         curve: the epochs done.
         seconds: spent so far.
+        average: the state dict of the moving average; empty if none is kept.
     """
 
     fingerprint: str
@@ -34,6 +35,7 @@ class Checkpoint:
     sums: dict[str, float]
     curve: list[dict[str, Any]]
     seconds: float
+    average: dict[str, Any] = field(default_factory=dict)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

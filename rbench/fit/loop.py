@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from rbench.errors import InputError, Interrupted
+from rbench.fit.average import Average
 from rbench.fit.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rbench.fit.data import Samples, augmented
 from rbench.fit.recipe import Training
@@ -110,7 +111,8 @@ def train(
     size = min(training.batch_size, len(samples))
     per_epoch = len(samples) // size
     total = training.epochs * per_epoch
-    course = _resumed(place, network, optimiser)
+    average = Average(network, training.ema)
+    course = _resumed(place, network, optimiser, average)
     saved = time.monotonic()
     with signals() as came, _repeatable():
         while course.step < total:
@@ -118,21 +120,24 @@ def train(
             epoch, batch = divmod(course.step, per_epoch)
             order = _order(len(samples), training.seed, epoch)[batch * size : (batch + 1) * size]
             _step(task, samples.batch(order, place.device), optimiser, training, course, total)
+            average.update(course.step)
             course.step += 1
             entry = None
             if course.step % per_epoch == 0:
-                entry = _entry(task, held_out, training, course, epoch, per_epoch, place.device)
+                with average.worn():
+                    entry = _entry(task, held_out, training, course, epoch, per_epoch, place.device)
                 course.curve.append(entry)
                 course.sums = {}
             course.seconds += time.monotonic() - began
             on_progress(Progress(course.step, total, epoch + 1, training.epochs, entry))
             number = came()
             if number or course.step == total or time.monotonic() - saved >= place.every:
-                _save(place, network, optimiser, course)
+                _save(place, network, optimiser, course, average)
                 saved = time.monotonic()
             if number and course.step < total:
                 name, reached = signal.Signals(number).name, f"step {course.step} of {total}"
                 raise Interrupted(f"interrupted by {name} after {reached}; run again to go on", 128 + number)
+    average.put_on()
     return course
 
 
@@ -218,18 +223,21 @@ def _repeatable() -> Iterator[None]:
         yield
 
 
-def _resumed(place: Place, network: nn.Module, optimiser: torch.optim.Optimizer) -> Course:
+def _resumed(place: Place, network: nn.Module, optimiser: torch.optim.Optimizer, average: Average) -> Course:
     found = read_checkpoint(place.checkpoint, place.fingerprint)
     if found is None:
         return Course()
     network.load_state_dict(found.network)
     optimiser.load_state_dict(found.optimiser)
+    average.load(found.average)
     return Course(found.step, found.seconds, dict(found.sums), list(found.curve))
 
 
-def _save(place: Place, network: nn.Module, optimiser: torch.optim.Optimizer, course: Course) -> None:
+def _save(place: Place, network: nn.Module, optimiser: torch.optim.Optimizer, course: Course, average: Average) -> None:
     state, steps = network.state_dict(), optimiser.state_dict()
     write_checkpoint(
         place.checkpoint,
-        Checkpoint(place.fingerprint, course.step, state, steps, course.sums, course.curve, course.seconds),
+        Checkpoint(
+            place.fingerprint, course.step, state, steps, course.sums, course.curve, course.seconds, average.state
+        ),
     )

@@ -68,7 +68,12 @@ def make_weights(
 
         def write(path: Path) -> None:
             write_network(
-                path, module, name=network.given_name, params=network.given_params, objective=objective.given_name
+                path,
+                module,
+                name=network.given_name,
+                params=network.given_params,
+                objective=objective.given_name,
+                half=spec.stored == "fp16",
             )
 
         return _trained(task, write, kept, held_out, spec.training, place, watch)

@@ -1,9 +1,9 @@
 """What a user writes to train something: the recipe as frozen pydantic models."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from rbench.suite.model import FileModel, Model
 from rbench.suite.spec import MAX_SEED, DatasetSpec, PartSpec, PurifierSpec, number
@@ -57,6 +57,16 @@ class Training(Model):
     held_out: HeldOut = 0
     seed: Annotated[int, Interval(ge=0, le=MAX_SEED)] = Field(0, description="Seed of weights, order and noise.")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="`bf16` is autocast on a GPU.")
+    ema: Annotated[float, Interval(gt=0, lt=1)] | None = Field(
+        None,
+        description="Keep the moving average of the weights with this decay instead of the last ones; null keeps the last.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_null_average(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `ema` where there is none: such a recipe is the one that it was before there were averages."""
+        whole: dict[str, Any] = dump(self)
+        return whole if self.ema is not None else {key: value for key, value in whole.items() if key != "ema"}
 
 
 class HeadTraining(Model):
@@ -92,7 +102,7 @@ class Recipe(FileModel):
 
 
 class PurifierRecipe(Recipe):
-    """An auto-encoder trained on images alone."""
+    """An auto-encoder or a diffusion network trained on images alone."""
 
     refused: ClassVar[dict[str, str]] = {
         "backbone": NO_BACKBONE,
@@ -104,6 +114,15 @@ class PurifierRecipe(Recipe):
     network: NetworkSpec
     objective: ObjectiveSpec
     training: Training
+    stored: Literal["fp32", "fp16"] = Field(
+        "fp32", description="Precision of the weights in the file; half of the size with fp16, and read back to fp32."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_usual_precision(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `stored` where it is fp32: such a recipe is the one that it was before there was a choice."""
+        whole: dict[str, Any] = dump(self)
+        return whole if self.stored != "fp32" else {key: value for key, value in whole.items() if key != "stored"}
 
 
 class HeadRecipe(Recipe):

@@ -17,7 +17,9 @@ _KEY = "purifier"
 _TYPES = {"network": str, "params": dict, "objective": str}
 
 
-def write_network(path: Path, network: "nn.Module", *, name: str, params: Mapping[str, Any], objective: str) -> None:
+def write_network(
+    path: Path, network: "nn.Module", *, name: str, params: Mapping[str, Any], objective: str, half: bool = False
+) -> None:
     """Writes the weights of a network so that `read_network` needs nothing else.
 
     Args:
@@ -26,11 +28,14 @@ def write_network(path: Path, network: "nn.Module", *, name: str, params: Mappin
         name: of the network, in the registry.
         params: its parameters.
         objective: name of the objective it was trained for, in the registry.
+        half: floating weights in 16 bits, which `read_network` turns back to 32; half of the size, three digits each.
     """
     from safetensors.torch import save
 
     content = {"network": name, "params": dict(params), "objective": objective}
     tensors: dict[str, Tensor] = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    if half:
+        tensors = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
     write_bytes(path, save(tensors, metadata={_KEY: json.dumps(content, sort_keys=True)}))
 
 

@@ -8,6 +8,7 @@ FlagName = Literal[
     "not-logits",
     "zero-gradients",
     "no-gradient-path",
+    "wrong-gradient",
     "black-box-wins",
     "transfer-wins",
     "not-converged",
@@ -67,6 +68,13 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "The graph of the defended model does not reach its input.",
         "The purifier works under `no_grad`, detaches, or leaves torch.",
         "Attack with `gradient: bpda`, or give the purifier a `surrogate`.",
+    ),
+    "wrong-gradient": FlagFacts(
+        "WR",
+        "The gradient of the exact path is not the slope of the loss: it differs by more than a tenth from finite differences, or the "
+        "checkpointed one from the plain one.",
+        "A custom backward pass, a `detach`, or noise that is drawn again when a step is replayed.",
+        "Draw through `noise` before the steps; attack with `gradient: bpda` where the exact gradient is a stand-in anyway.",
     ),
     "black-box-wins": FlagFacts(
         "BB",

@@ -145,8 +145,12 @@ class AttackPart(BackbonePart):
     gradient: GradientPath | None = Field(
         default=None, description="The gradient path really used; null if the cell failed before that."
     )
-    gradient_requested: Literal["auto", "exact", "bpda", "blind"] = Field(
+    gradient_requested: Literal["auto", "exact", "checkpointed", "bpda", "blind"] = Field(
         default="auto", description="The gradient path that the suite asked for."
+    )
+    stand_in: str | None = Field(
+        default=None,
+        description="What BPDA differentiated in place of the purifier: `identity`, its own `surrogate`, or the label of another one.",
     )
     eot: int = Field(default=1, ge=1, description="Draws of the defence's randomness per gradient.")
 

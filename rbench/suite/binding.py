@@ -43,9 +43,10 @@ class BoundBackbone(BoundPart):
 
 @dataclass(frozen=True)
 class BoundAttack(BoundPart):
-    """An attack, its gradient path and the purifiers that it is for."""
+    """An attack, its gradient path, what stands in for the purifier there, and the purifiers that it is for."""
 
     spec: AttackSpec
+    stand_in: BoundPart | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,11 @@ def _attack(spec: SuiteSpec, found: BoundPart, part: AttackSpec, purifiers: Sequ
         able = " or ".join(map(str, paths))
         raise InputError(spec.wrong((*path, "gradient"), f"{part.name!r} takes {able} (got {part.gradient!r})."))
     _require_labels(spec, path, part.purifiers, purifiers)
-    return BoundAttack(found.name, found.label, found.path, found.bound, part)
+    if part.stand_in is not None and part.gradient != "bpda":
+        detail = f"BPDA alone has a stand-in (found gradient: {part.gradient}). Write gradient: bpda, or leave it out."
+        raise InputError(spec.wrong((*path, "stand_in"), detail))
+    stand_in = None if part.stand_in is None else bound_part(spec, "purifier", part.stand_in, (*path, "stand_in"))
+    return BoundAttack(found.name, found.label, found.path, found.bound, part, stand_in)
 
 
 def _require_labels(spec: SuiteSpec, path: FieldPath, wanted: Sequence[str] | None, purifiers: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ JUDGE_VERSION = 1
 
 Norm = Literal["Linf", "L2", "L1"]
 Decide = Literal["mean", "majority", "any"]
-GradientChoice = Literal["auto", "exact", "bpda", "blind"]
+GradientChoice = Literal["auto", "exact", "checkpointed", "bpda", "blind"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Cell:
     draws: int
     decide: Decide
     seed: int
+    stand_in: Part | None = None
 
     def document(self) -> dict[str, Any]:
         """The canonical content of the cell, as JSON values."""
@@ -93,9 +94,13 @@ class Cell:
             "backbone": self.backbone.document(),
             "purifier": self.purifier.document(),
             "threat": {"norm": self.norm, "eps": str(self.eps.exact)},
-            "attack": {**self.attack.document(), "gradient": self.gradient, "eot": self.eot},
+            "attack": {**self.attack.document(), "gradient": self.gradient, "eot": self.eot, **self._stand_in()},
             "protocol": {"draws": self.draws, "decide": self.decide, "seed": self.seed},
         }
+
+    def _stand_in(self) -> dict[str, Any]:
+        """Not in the document where there is none: such a cell is the one that it was before there were stand-ins."""
+        return {} if self.stand_in is None else {"stand_in": self.stand_in.document()}
 
     @cached_property
     def id(self) -> str:

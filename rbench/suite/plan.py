@@ -97,20 +97,23 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
     piece = Slice(spec.dataset.samples, spec.dataset.shuffle)
     backbones = [(part_of(spec, bound), bound) for bound in suite.backbones]
     purifiers = [(part_of(spec, bound), bound.path) for bound in suite.purifiers]
-    attacks = [(part_of(spec, bound), bound) for bound in suite.attacks]
+    attacks = [
+        (part_of(spec, bound), bound, None if bound.stand_in is None else part_of(spec, bound.stand_in))
+        for bound in suite.attacks
+    ]
     judged = spec.protocol
     for backbone, behind in backbones:
         for purifier, purifier_path in purifiers:
             if behind.spec.purifiers is not None and purifier.label not in behind.spec.purifiers:
                 continue
             for i, eps in enumerate(spec.threat.eps):
-                for attack, bound in attacks:
+                for attack, bound, stand_in in attacks:
                     said = bound.spec
                     if said.purifiers is not None and purifier.label not in said.purifiers:
                         continue
                     cell = Cell(
                         dataset, piece, backbone, purifier, spec.threat.norm, eps, attack,
-                        said.gradient, said.eot, judged.draws, judged.decide, judged.seed,
+                        said.gradient, said.eot, judged.draws, judged.decide, judged.seed, stand_in,
                     )  # fmt: skip
                     yield cell, (behind.path, purifier_path, ("threat", "eps", i), bound.path)
 

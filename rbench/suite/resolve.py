@@ -105,7 +105,16 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
 
     dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle}
     attacks = [
-        entry(a, {"gradient": a.spec.gradient, "eot": a.spec.eot, "purifiers": a.spec.purifiers}) for a in suite.attacks
+        entry(
+            a,
+            {
+                "gradient": a.spec.gradient,
+                **({} if a.stand_in is None else {"stand_in": entry(a.stand_in)}),
+                "eot": a.spec.eot,
+                "purifiers": a.spec.purifiers,
+            },
+        )
+        for a in suite.attacks
     ]
     return {
         "suite": spec.suite,

@@ -146,6 +146,21 @@ class BackboneSpec(PartSpec):
 class PurifierSpec(PartSpec):
     """The image-to-image transform in front of the backbone."""
 
+    noise: Literal["fresh", "fixed"] = Field(
+        "fresh",
+        description="`fixed`: one draw for every image, the same whenever it is asked, which the attacker knows.",
+    )
+
+    @property
+    def default_label(self) -> str:
+        """The name, and that its noise is fixed if it is: another defence under another threat."""
+        return self.name if self.noise == "fresh" else f"{self.name} (fixed noise)"
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """Fixed noise."""
+        return {} if self.noise == "fresh" else {"noise": self.noise}
+
 
 class DatasetSpec(PartSpec):
     """The images and labels, and which of them."""
@@ -180,6 +195,11 @@ class AttackSpec(PartSpec):
 
     gradient: GradientChoice = Field(
         "auto", description="The path through the purifier; `auto` picks it from its facts."
+    )
+    stand_in: PurifierSpec | None = Field(
+        None,
+        description="With `gradient: bpda`: the purifier that is differentiated in place of the attacked one, e.g. `identity`; "
+        "its own `surrogate` if it has one, else the identity, if null.",
     )
     eot: Annotated[int, Field(ge=1, le=MAX_EOT)] = Field(1, description="Draws of the defence per gradient.")
     purifiers: list[str] | None = Field(None, description="Labels of the only purifiers to attack; all if null.")

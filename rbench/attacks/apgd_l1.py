@@ -1,0 +1,112 @@
+"""Auto-PGD under L1: sparse steps whose number of pixels adapts to the best point."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rbench.attacks.types import Pair
+from rbench.engine.answer import Answer, Threat
+from rbench.engine.ball import choose, per_sample, project
+from rbench.engine.noise import SampleNoise
+from rbench.engine.terms import Norm
+
+FIRST_SHARE = 0.2
+"""Share of the pixels that the first steps move."""
+
+SHRINK = 1.5
+"""What divides the number of pixels of the best point, and the step size where that number stood still."""
+
+STILL = 0.95
+"""Above this ratio of two checkpoints the number of pixels stood still."""
+
+LEAST_STEP = 0.1
+"""Smallest step in radii."""
+
+CHECK_SHARE = 0.04
+"""Share of the steps between checkpoints."""
+
+
+class SparseState(NamedTuple):
+    """Every tensor has the batch as its first axis."""
+
+    x: Tensor  # [B, C, H, W] the point to ask about next
+    origin: Tensor  # [B, C, H, W] the clean image
+    eps: Tensor  # [B]
+    step_size: Tensor  # [B]
+    pixels: Tensor  # [B] float64 how many pixels a step moves
+    asked: Tensor  # [B] int64 queries answered so far
+    best: Tensor  # [B, C, H, W] the point of the highest loss
+    best_loss: Tensor  # [B]
+    best_gradient: Tensor  # [B, C, H, W]
+    checkpoint_pixels: Tensor  # [B] float64 pixels that the best point had moved at the last checkpoint
+    norm: Norm
+
+
+def sparse(steps: int) -> Pair:
+    """Auto-PGD under L1 (Croce & Hein 2021, arXiv 2103.01208, section 3), with a single radius.
+
+    A step moves the pixels of the steepest slope, all by the same length. At each checkpoint their number follows that of the best point;
+    where this fell the step size is reset and the best point taken up again, else the step size shrinks.
+
+    Args:
+        steps: gradient steps per restart.
+    """
+    every = max(int(CHECK_SHARE * steps), 1)
+
+    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> SparseState:  # noqa: ARG001
+        start = project(x.double() + noise.normal(*x.shape[1:]), x, threat.eps, threat.norm)
+        whole = torch.full_like(threat.eps, x[0].numel())
+        return SparseState(
+            x=start,
+            origin=x,
+            eps=threat.eps,
+            step_size=threat.eps,
+            pixels=FIRST_SHARE * whole,
+            asked=torch.zeros(len(x), dtype=torch.int64, device=x.device),
+            best=start,
+            best_loss=torch.full((len(x),), -torch.inf, device=x.device),
+            best_gradient=torch.zeros_like(x),
+            checkpoint_pixels=whole,
+            norm=threat.norm,
+        )
+
+    def update(state: SparseState, answer: Answer) -> SparseState:
+        assert answer.gradient is not None
+        better = answer.loss > state.best_loss
+        best = choose(better, state.x, state.best)
+        best_gradient = choose(better, answer.gradient, state.best_gradient)
+
+        due = (state.asked > 0) & (state.asked % every == 0)
+        moved = (best != state.origin).flatten(1).sum(1).double()
+        fell = due & (moved < STILL * state.checkpoint_pixels)
+        shorter = torch.maximum(state.step_size / SHRINK, LEAST_STEP * state.eps)
+        step_size = torch.where(fell, state.eps, torch.where(due, shorter, state.step_size))
+        pixels = torch.where(due, moved / SHRINK, state.pixels)
+        here = choose(fell, best, state.x)
+        step = per_sample(step_size, here) * steepest_pixels(choose(fell, best_gradient, answer.gradient), pixels)
+        return state._replace(
+            x=project(here.double() + step, state.origin, state.eps, state.norm),
+            step_size=step_size,
+            pixels=pixels,
+            asked=state.asked + 1,
+            best=best,
+            best_loss=torch.where(better, answer.loss, state.best_loss),
+            best_gradient=best_gradient,
+            checkpoint_pixels=torch.where(due, moved, state.checkpoint_pixels),
+        )
+
+    return Pair(init, update)
+
+
+def steepest_pixels(gradient: Tensor, pixels: Tensor) -> Tensor:
+    """A step of L1 length 1 on the pixels [B] of the largest slopes, the same on each of them; float64.
+
+    At least one pixel, and all whose slope is that of the last; those of slope zero do not move.
+    """
+    slopes = gradient.abs().flatten(1)
+    count = slopes.shape[1]
+    place = (count - pixels).long().clamp(min=0, max=count - 1)
+    least = slopes.sort(dim=1).values.gather(1, place[:, None])
+    step = gradient.double().sign() * (slopes >= least).view_as(gradient)
+    return step / per_sample(step.abs().flatten(1).sum(1).clamp(min=1), gradient)

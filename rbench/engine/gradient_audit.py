@@ -1,0 +1,232 @@
+"""The audit of the gradient: is it the slope of the loss, what do the other paths say, and does the loss hold still around an image."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from rbench.engine.ball import uniform_in_ball
+from rbench.engine.defended import DefendedModel
+from rbench.engine.losses import cross_entropy, margin
+from rbench.engine.noise import Noise, SampleNoise
+from rbench.engine.oracle import Oracle
+from rbench.engine.terms import GradientPath, Norm
+from rbench.results.record import Flag
+
+SAMPLES = 4
+DIRECTIONS = 8
+NEIGHBOURS = 100
+WRONG = 0.1
+"""A gradient is wrong where its slopes are further than this from those of finite differences, relative to the larger."""
+REPLAYED = 1e-3
+"""The same of the checkpointed gradient against the plain one, which differ by the order of sums alone."""
+UNSTABLE = 0.5
+TINY = 1e-8
+_STEPS = {torch.float64: 1e-6, torch.float32: 1e-3}
+_FLAT = 1e-9
+
+
+@dataclass(frozen=True)
+class GradientAudit:
+    """What was measured of the gradient on a few samples.
+
+    Attributes:
+        slope_error: difference of directional derivatives, by the graph and by finite differences with the same noise, relative to the
+            larger; 0 if both are flat.
+        slope_precision: `float64`, or `float32` if the defended model works in nothing else.
+        checkpointed_error: difference of the checkpointed gradient and the plain one, relative to the larger; None without stages.
+        bpda_cosine: mean cosine of BPDA's gradient and the exact one; None where there is no exact one.
+        tiny_gradient_share: share of samples with an exact gradient that is not zero and nowhere above 1e-8.
+        loss_change: mean change of the margin over 100 uniform points of the ball, the noise being the same, relative to the mean margin.
+        autograd_in_forward: the defended model calls autograd inside its forward pass.
+
+    A measurement is None where the graph does not reach the input, a logit is not finite or the same noise gives another answer.
+    """
+
+    slope_error: float | None
+    slope_precision: str
+    checkpointed_error: float | None
+    bpda_cosine: float | None
+    tiny_gradient_share: float
+    loss_change: float | None
+    autograd_in_forward: bool
+
+
+@dataclass(frozen=True)
+class _Few:
+    """The samples that are looked at."""
+
+    x: Tensor
+    y: Tensor
+    ids: Tensor
+    noise: Noise
+
+    def draw(self) -> SampleNoise:
+        """The one draw that everything here is shown."""
+        return self.noise.of("audit", self.ids, self.x.device)
+
+
+def audit_gradients(
+    model: DefendedModel,
+    sample: tuple[Tensor, Tensor, Tensor],
+    noise: Noise,
+    ball: tuple[Norm, float],
+    *,
+    reproducible: bool,
+) -> GradientAudit:
+    """Measures the gradient of a defended model on up to four samples; what it costs is not the attack's.
+
+    Args:
+        model: the defended model.
+        sample: (images, labels, ids).
+        noise: the root of the cell's randomness.
+        ball: its norm and radius.
+        reproducible: the same noise gives the same logits; differences mean nothing where it does not.
+    """
+    x, y, ids = (part[:SAMPLES] for part in sample)
+    few = _Few(_inner(x, ids, noise), y, ids, noise)
+    spent = replace(model.meter)
+    exact = _gradient(model, few, "exact")
+    with _autograd_calls() as called, torch.no_grad():
+        model(few.x, few.draw())
+    found = GradientAudit(
+        *(_slope_error(model, few) if reproducible else (None, "float32")),
+        checkpointed_error=_relative(exact, _gradient(model, few, "checkpointed"))
+        if model.staged and reproducible
+        else None,
+        bpda_cosine=_cosine(exact, _gradient(model, few, "bpda")),
+        tiny_gradient_share=float(
+            ((exact != 0).flatten(1).any(1) & (exact.abs() < TINY).flatten(1).all(1)).float().mean()
+        ),
+        loss_change=_loss_change(model, replace(few, x=x), *ball) if reproducible else None,
+        autograd_in_forward=bool(called),
+    )
+    vars(model.meter).update(vars(spent))
+    return found
+
+
+def gradient_flags(seen: GradientAudit, path: GradientPath) -> list[Flag]:
+    """The doubts that these measurements raise about a cell along a path."""
+    found = []
+    if path in ("exact", "checkpointed") and seen.slope_error is not None and seen.slope_error > WRONG:
+        detail = f"slopes by the graph and by finite differences ({seen.slope_precision}) differ by this, relative"
+        found.append(Flag(name="wrong-gradient", value=seen.slope_error, detail=detail))
+    elif path == "checkpointed" and seen.checkpointed_error is not None and seen.checkpointed_error > REPLAYED:
+        detail = "the checkpointed gradient and the plain one differ by this, relative"
+        found.append(Flag(name="wrong-gradient", value=seen.checkpointed_error, detail=detail))
+    if seen.loss_change is not None and seen.loss_change > UNSTABLE:
+        detail = f"mean change of the margin over {NEIGHBOURS} points of the ball, relative"
+        found.append(Flag(name="unstable", value=seen.loss_change, detail=detail))
+    if seen.autograd_in_forward:
+        found.append(Flag(name="optimises-at-test-time", detail="autograd was called inside the forward pass"))
+    return found
+
+
+def _inner(x: Tensor, ids: Tensor, noise: Noise) -> Tensor:
+    """The images inside the pixel range and without ties: at a clip, and where pooling meets equal pixels, there is no slope to compare."""
+    return 0.03 + 0.94 * x + 0.04 * (noise.of("audit", ids, x.device, draw=1).uniform(*x.shape[1:]) - 0.5)
+
+
+def _gradient(model: DefendedModel, few: _Few, path: GradientPath) -> Tensor:
+    """The gradient of the cross-entropy [B, C, H, W] along a path; zeros where there is none."""
+    with torch.enable_grad():
+        point = few.x.detach().clone().requires_grad_()
+        losses = cross_entropy(Oracle(model, path, eot=1, noise=few.noise).forward(point, few.draw()), few.y)
+        if not losses.requires_grad:
+            return torch.zeros_like(few.x)
+        (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
+    return torch.zeros_like(few.x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _slope_error(model: DefendedModel, few: _Few) -> tuple[float | None, str]:
+    """Against finite differences, in float64 where the model takes it."""
+    try:
+        double = DefendedModel(copy.deepcopy(model.purifier).double(), copy.deepcopy(model.backbone).double())
+        return _compared(double, replace(few, x=few.x.double())), "float64"
+    except Exception:
+        return _compared(model, few), "float32"
+
+
+def _compared(model: DefendedModel, few: _Few) -> float | None:
+    def losses(points: Tensor) -> Tensor:
+        return cross_entropy(model(points, few.draw()), few.y)
+
+    directions = (
+        few.noise.of("audit", few.ids, few.x.device, draw=2).normal(DIRECTIONS, *few.x.shape[1:]).to(few.x.dtype)
+    )
+    with torch.enable_grad():
+        point = few.x.detach().clone().requires_grad_()
+        total = losses(point).sum()
+        (gradient,) = torch.autograd.grad(total, point, allow_unused=True) if total.requires_grad else (None,)
+    if gradient is None:
+        return None
+    step = _STEPS[few.x.dtype]
+    told, measured = [], []
+    with torch.no_grad():
+        for direction in directions.unbind(1):
+            told.append((gradient * direction).flatten(1).sum(1))
+            measured.append((losses(few.x + step * direction) - losses(few.x - step * direction)) / (2 * step))
+    found = _relative(torch.stack(told, 1), torch.stack(measured, 1))
+    return found if math.isfinite(found) else None
+
+
+def _relative(a: Tensor, b: Tensor) -> float:
+    """The length of the difference relative to the longer of the two; the median sample counts, since one may lie on a kink."""
+    a, b = a.flatten(1).double(), b.flatten(1).double()
+    longer = torch.maximum(a.norm(dim=1), b.norm(dim=1))
+    errors = torch.where(longer > _FLAT, (a - b).norm(dim=1) / longer.clamp(min=_FLAT), 0.0)
+    return float(errors.median())
+
+
+def _cosine(exact: Tensor, other: Tensor) -> float | None:
+    alive = (exact != 0).flatten(1).any(1)
+    if not alive.any():
+        return None
+    return float(cosine_similarity(exact[alive].flatten(1).double(), other[alive].flatten(1).double()).mean())
+
+
+def _loss_change(model: DefendedModel, few: _Few, norm: Norm, eps: float) -> float | None:
+    def margins(points: Tensor) -> Tensor:
+        return margin(model(points, few.draw()), few.y).double()
+
+    shape, radii = few.x.shape[1:], few.x.new_full((len(few.x),), eps, dtype=torch.float64)
+    with torch.no_grad():
+        here, moved = margins(few.x), []
+        for number in range(NEIGHBOURS):
+            draws = few.noise.of("audit", few.ids, few.x.device, draw=3 + number)
+            points = uniform_in_ball(few.x, radii, norm, draws.normal(*shape), draws.uniform(*shape))
+            moved.append((margins(points) - here).abs())
+    change = float(torch.stack(moved).mean() / here.abs().mean().clamp(min=_FLAT))
+    return change if math.isfinite(change) else None
+
+
+@contextmanager
+def _autograd_calls() -> Iterator[list[str]]:
+    """Names of the autograd functions called inside the block."""
+    called: list[str] = []
+    module = torch.autograd
+    places = [(module, "grad"), (module, "backward"), (torch.Tensor, "backward")]
+    # Code that has imported `grad` by name goes past the module; this private function is what they all end in.
+    if hasattr(module, "_engine_run_backward"):
+        places.append((module, "_engine_run_backward"))
+    kept = [(place, name, getattr(place, name)) for place, name in places]
+
+    def noted(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **keywords: object) -> object:
+            called.append(name)
+            return function(*args, **keywords)
+
+        return call
+
+    try:
+        for place, name, function in kept:
+            setattr(place, name, noted(name, function))
+        yield called
+    finally:
+        for place, name, function in kept:
+            setattr(place, name, function)
