@@ -31,6 +31,12 @@ def heading(rows: list[Row]) -> str:
 def remark(rows: list[Row]) -> str:
     """How random purifiers were judged; empty if there are none."""
     draws = max(row["draws"] or 1 for row in rows)
-    rules = {"mean": "the mean", "majority": "the majority", "any": "the worst"}
-    rule = rules.get(rows[0]["decide"], rows[0]["decide"])
-    return f"Random purifiers: {rule} of {draws} draws for each sample." if draws > 1 else ""
+    if draws == 1:
+        return ""
+    if rows[0]["decide"] == "any":
+        return (
+            f"Random purifiers: any-of-{draws}, an attacker who submits an image {draws} times and needs one success; standard and noise "
+            "accuracy are counted the same way."
+        )
+    rules = {"mean": "the mean", "majority": "the majority"}
+    return f"Random purifiers: {rules.get(rows[0]['decide'], rows[0]['decide'])} of {draws} draws for each sample."

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pyautoattack import AutoAttack as PyAutoAttack
 from torch import nn
 
 import rbench
@@ -9,6 +10,7 @@ from rbench.attacks.autoattack import autoattack
 from rbench.errors import CellFailed
 from rbench.purifiers.identity import Identity
 from rbench.testing.known_answers import (
+    CELL,
     ClockSeeded,
     ConstantClassifier,
     NanWhenAttacked,
@@ -18,6 +20,8 @@ from rbench.testing.known_answers import (
     RemembersItsInput,
     Shatterer,
     WritesToItsInput,
+    _read,
+    _write,
     in_train_mode,
     linear_problem,
     null_problem,
@@ -61,6 +65,24 @@ def test_the_null_defence_is_reported_as_right_as_it_is_and_no_attack_has_an_eff
         assert figure.high - figure.low < 0.06
 
 
+class Reshuffled(NullDefence):
+    """The null defence whose draws fall out anew for every image: of many images one is wrong on the draws that an attacker sees."""
+
+    def forward(self, x, *, noise):
+        label = _read(x)
+        turned = (noise.uniform() + 1000 * x[:, :, CELL:].mean((1, 2, 3))) % 1
+        return _write(x, torch.where(turned < self.right, label, (label + 1) % self.classes))
+
+
+def test_an_attacker_who_picks_the_image_that_his_draws_call_wrong_gains_nothing_on_fresh_ones():
+    x, y = null_problem(300)
+    found = rbench.evaluate(
+        NullBackbone(), x, y, purifier=Reshuffled(), attack="pgd", steps=20, restarts=4, eps="8/255"
+    )
+    assert found.samples["select"].mean() < 0.8
+    assert found.robust_accuracy.low <= 0.9 <= found.robust_accuracy.high
+
+
 def test_autoattack_on_the_null_defence_is_judged_on_fresh_draws():
     x, y = null_problem(200)
     single = autoattack(version="custom", attacks=["apgd-ce"], batch_size=200)
@@ -69,6 +91,45 @@ def test_autoattack_on_the_null_defence_is_judged_on_fresh_draws():
     # The reference's own count of the same attack: every sample that was wrong on one of its few draws is gone for good.
     proposed = (found.adversarial != x).flatten(1).any(1)
     assert float(proposed.float().mean()) > 0.05
+
+
+class Drawing(nn.Module):
+    """The null defence as the reference is given one: it draws afresh at every call and tells nobody."""
+
+    def __init__(self):
+        super().__init__()
+        self.purifier, self.backbone = NullDefence(), NullBackbone()
+        self.generator = torch.Generator().manual_seed(0)
+
+    def forward(self, x):
+        self.batch = len(x)
+        return self.backbone(self.purifier(x, noise=self))
+
+    def uniform(self):
+        return torch.rand(self.batch, generator=self.generator)
+
+    def integers(self, low, high):
+        return torch.randint(low, high, (self.batch,), generator=self.generator)
+
+
+def test_the_references_rand_mode_calls_the_null_defence_72_percent_robust_and_rbench_90():
+    """It drops a sample at the first wrong draw, of which it looks at three: clean, after APGD-CE and after APGD-DLR; 0.9^3 is 0.729."""
+    x, y = null_problem(1000)
+    reference = PyAutoAttack(Drawing(), norm="Linf", eps=2 / 255, version="rand", seed=0)
+    _, predicted = reference.run_standard_evaluation(x, y, batch_size=1000)
+    claimed = float((predicted == y).float().mean())
+    assert claimed == pytest.approx(0.729, abs=4 * (0.729 * 0.271 / 1000) ** 0.5)
+    few = slice(0, 100)
+    judged = rbench.evaluate(
+        NullBackbone(),
+        x[few],
+        y[few],
+        purifier=NullDefence(),
+        attack=autoattack(version="rand", batch_size=100),
+        eps="2/255",
+    ).robust_accuracy
+    assert judged.low <= 0.9 <= judged.high
+    assert judged.low > claimed
 
 
 def test_a_gradient_shatterer_looks_robust_under_exact_gradients_and_falls_to_bpda():

@@ -1,0 +1,254 @@
+"""Breaks the rules of judging one line at a time and shows which tests notice: `python tests/mutants.py`.
+
+Every known answer of the rules (EVALUATION section 5, and what stands around it) has a line of the code that brings it about. Each mutant
+takes one such line away in a copy of the package and runs the tests that must fail then. Prints the table of docs/design.md; ends with 1
+where a mutant survives. `tests/test_mutants.py` holds every line to the code, so that the table cannot grow stale.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+KNOWN, AUDIT, PATHS = (
+    "engine/test_judged_known_answers.py",
+    "engine/test_gradient_audit.py",
+    "engine/test_gradient_paths.py",
+)
+
+
+class Mutant(NamedTuple):
+    """One rule taken away.
+
+    Attributes:
+        rule: what is taken away, for readers.
+        file: of the package.
+        old: the text that brings it about, once in the file.
+        new: what stands there instead.
+        tests: a file of tests that must fail, and `-k` words to run fewer of them.
+    """
+
+    rule: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, str]
+
+
+EVALUATION, ORACLE, DEFENDED, AUDITED = (
+    "engine/evaluation.py",
+    "engine/oracle.py",
+    "engine/defended.py",
+    "engine/audit.py",
+)
+
+MUTANTS = (
+    Mutant(
+        "a random defence is scored on draws that the attack did not select on",
+        EVALUATION,
+        'judge.predictions(proposals.x, x, ids, "score") if setup.random else select',
+        "select",
+        (KNOWN, "gains_nothing"),
+    ),
+    Mutant(
+        "uniform noise in the ball is judged beside the attack",
+        EVALUATION,
+        'noisy = judge.predictions(_noisy(setup, x, ids), x, ids, "score")',
+        "noisy = torch.zeros_like(clean) - 1",
+        (KNOWN, "null_defence_is_reported"),
+    ),
+    Mutant(
+        "a sample leaves only when no draw is right",
+        "engine/driver.py",
+        "return share == 0",
+        "return share < 1",
+        ("engine/test_driver.py", "leaves_only_when"),
+    ),
+    Mutant(
+        "BPDA puts a stand-in's gradient behind the purified image",
+        ORACLE,
+        "shown: Tensor = StraightThrough.apply(stand_in, purified)",
+        "shown: Tensor = purified",
+        (KNOWN, "shatterer"),
+    ),
+    Mutant(
+        "auto leaves an exact gradient that is zero",
+        AUDITED,
+        "return self.reaches_input and self.zero_gradient_share < 0.5",
+        "return self.reaches_input",
+        (KNOWN, "shatterer"),
+    ),
+    Mutant(
+        "zero gradients raise a flag",
+        "engine/outcome.py",
+        "if zero > SHARE:",
+        "if zero > 2:",
+        (KNOWN, "shatterer or constant"),
+    ),
+    Mutant("gradients are averaged over EOT draws", ORACLE, "self.eot = eot", "self.eot = 1", (KNOWN, "eot_lowers")),
+    Mutant(
+        "single draws against a random defence raise a flag",
+        "engine/outcome.py",
+        'if setup.random and setup.path != "blind" and not _averages(setup):',
+        "if False:",
+        (KNOWN, "eot_lowers"),
+    ),
+    Mutant(
+        "the ladder requires EOT of a random defence",
+        "attacks/adaptive.py",
+        "LEAST_EOT = 10",
+        "LEAST_EOT = 1",
+        ("engine/test_ladder.py", ""),
+    ),
+    Mutant(
+        "a logit that is not finite fails the cell while it is attacked",
+        ORACLE,
+        "        refuse_non_finite(answer.logits, ids)\n        return answer",
+        "        return answer",
+        (KNOWN, "nan_on"),
+    ),
+    Mutant(
+        "a logit that is not finite fails the cell when it is judged",
+        "engine/judge.py",
+        "                if broken.any():\n                    samples = ids[broken].tolist()\n                    moved",
+        "                if False:\n                    samples = ids[broken].tolist()\n                    moved",
+        (KNOWN, "nan_on"),
+    ),
+    Mutant(
+        "a purifier that writes to its input is refused",
+        DEFENDED,
+        "if x._version != version:",
+        "if False:",
+        (KNOWN, "leaky"),
+    ),
+    Mutant(
+        "a purifier that keeps state between calls is refused",
+        AUDITED,
+        "    if reproducible:\n        _refuse_memory(model, x, ids, noise)",
+        "",
+        (KNOWN, "leaky"),
+    ),
+    Mutant(
+        "purifier and backbone are put in eval mode",
+        DEFENDED,
+        "        self.eval()\n        self.draws_known",
+        "        self.train()\n        self.draws_known",
+        (KNOWN, "batch_norm"),
+    ),
+    Mutant(
+        "what differs under the same seed is random",
+        AUDITED,
+        "random=spread > DIFFERS or not reproducible",
+        "random=False",
+        (KNOWN, "clock"),
+    ),
+    Mutant(
+        "what differs under the same seed raises a flag",
+        "engine/outcome.py",
+        "if not seen.reproducible:",
+        "if False:",
+        (KNOWN, "clock"),
+    ),
+    Mutant(
+        "a cut graph answers with a gradient of zeros",
+        ORACLE,
+        "gradient = torch.zeros_like(x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)",
+        "gradient = torch.full_like(x, torch.nan) if gradient is None else gradient",
+        (KNOWN, "constant"),
+    ),
+    Mutant(
+        "PGD climbs along the steepest direction of the norm",
+        "attacks/pgd.py",
+        "return gradient.sign()",
+        "return gradient",
+        (KNOWN, "closed_form"),
+    ),
+    Mutant(
+        "the ball has the radius that was asked for",
+        "engine/ball.py",
+        "centre, radius = origin.double(), per_sample(eps.double(), origin)",
+        "centre, radius = origin.double(), per_sample(eps.double(), origin) / 2",
+        (KNOWN, "closed_form"),
+    ),
+    Mutant(
+        "the exact gradient is compared with finite differences",
+        "engine/gradient_audit.py",
+        "seen.slope_error > WRONG",
+        "seen.slope_error > 1e9",
+        (AUDIT, "wrong_gradient"),
+    ),
+    Mutant(
+        "a replayed stage meets the same noise",
+        DEFENDED,
+        "return _replayed(lambda images: self.purify(images, replace(again)), x)",
+        "return _replayed(lambda images: self.purify(images, again), x)",
+        (PATHS, ""),
+    ),
+    Mutant(
+        "stages are replayed and not kept",
+        DEFENDED,
+        "            x = _replayed(stage, x)\n        return x",
+        "            x = stage(x)\n        return x",
+        (PATHS, ""),
+    ),
+    Mutant(
+        "noise that is fixed is the same in every rung",
+        "engine/noise.py",
+        "SampleNoise(self.seed % _SEEDS,",
+        "SampleNoise(self.seed,",
+        ("engine/test_fixed_noise.py", ""),
+    ),
+    Mutant(
+        "a batch of one is shown twice",
+        DEFENDED,
+        "            return self.classify(torch.cat([images, images]))[:1]",
+        "            pass",
+        ("engine/test_oracle.py", "shown_twice or alone"),
+    ),
+)
+
+
+def main() -> int:
+    """Runs all mutants, or those whose rule contains the words given."""
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.rule for word in sys.argv[1:])]
+    survivors = 0
+    print("| rule taken away | file | test that failed |\n|---|---|---|", flush=True)
+    for mutant in chosen:
+        with tempfile.TemporaryDirectory() as place:
+            killers = killed_by(mutant, Path(place))
+        survivors += not killers
+        shown = f"`{killers[0]}`" if killers else "**none**"
+        print(f"| {mutant.rule} | `{mutant.file}` | {shown} |", flush=True)
+    return int(survivors > 0)
+
+
+def killed_by(mutant: Mutant, place: Path) -> list[str]:
+    """Names of the tests that failed."""
+    shutil.copytree(ROOT / "rbench", place / "rbench", ignore=shutil.ignore_patterns("__pycache__"))
+    broken = place / "rbench" / mutant.file
+    broken.write_text(broken.read_text().replace(mutant.old, mutant.new))
+    file, words = mutant.tests
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "--no-header",
+        "--durations=0",
+        str(ROOT / "tests" / file),
+        "-k",
+        words,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(place)}
+    found = subprocess.run(command, env=environment, cwd=place, capture_output=True, text=True, check=False)
+    lines = [line for line in found.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return [line.split("::")[1].split(" ")[0].split("[")[0] for line in lines if "::" in line]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The mutants of the rules of judging still have their place in the code."""
+
+from pathlib import Path
+
+import pytest
+from mutants import MUTANTS
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule)
+def test_the_line_that_a_mutant_takes_away_is_there_once(mutant):
+    assert (ROOT / "rbench" / mutant.file).read_text(encoding="utf-8").count(mutant.old) == 1
+    assert mutant.old != mutant.new
+    assert (ROOT / "tests" / mutant.tests[0]).is_file()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule)
+def test_the_table_shows_every_mutant_and_who_killed_it(mutant):
+    row = next(
+        line
+        for line in (ROOT / "docs/design.md").read_text(encoding="utf-8").splitlines()
+        if f"| {mutant.rule} |" in line
+    )
+    assert row.count("`test_") == 1
