@@ -52,8 +52,8 @@ def apgd(
 ) -> IterativeAttack:
     """Auto-PGD (Croce & Hein 2020, arXiv 2003.01690, algorithm 1); under L1 its sparse version (Croce & Hein 2021, arXiv 2103.01208).
 
-    Starts at random with steps of 2 eps; at each checkpoint the step is halved, and the best point taken up again, where too few steps raised
-    the loss or the best loss stood still.
+    Starts at random with steps of 2 eps; at each checkpoint the step is halved, and the best point taken up again, where too few steps
+    raised the loss or the best loss stood still.
 
     Args:
         steps: gradient steps per restart.

@@ -26,6 +26,9 @@ LEAST_STEP = 0.1
 CHECK_SHARE = 0.04
 """Share of the steps between checkpoints."""
 
+DUST = 1e-5
+"""Moves below this many radii are what rounding leaves of a pixel that went back to where it was; counted, they keep the number up."""
+
 
 class SparseState(NamedTuple):
     """Every tensor has the batch as its first axis."""
@@ -47,7 +50,8 @@ def sparse(steps: int) -> Pair:
     """Auto-PGD under L1 (Croce & Hein 2021, arXiv 2103.01208, section 3), with a single radius.
 
     A step moves the pixels of the steepest slope, all by the same length. At each checkpoint their number follows that of the best point;
-    where this fell the step size is reset and the best point taken up again, else the step size shrinks.
+    where this fell the step size is reset and the best point taken up again, else the step size shrinks. Fractions of a pixel are dropped,
+    and pixels that only rounding has moved are not counted: else a step never comes down to the one steepest pixel.
 
     Args:
         steps: gradient steps per restart.
@@ -78,7 +82,8 @@ def sparse(steps: int) -> Pair:
         best_gradient = choose(better, answer.gradient, state.best_gradient)
 
         due = (state.asked > 0) & (state.asked % every == 0)
-        moved = (best != state.origin).flatten(1).sum(1).double()
+        far = (best.double() - state.origin.double()).abs() > DUST * per_sample(state.eps, best)
+        moved = far.flatten(1).sum(1).double()
         fell = due & (moved < STILL * state.checkpoint_pixels)
         shorter = torch.maximum(state.step_size / SHRINK, LEAST_STEP * state.eps)
         step_size = torch.where(fell, state.eps, torch.where(due, shorter, state.step_size))
@@ -106,7 +111,7 @@ def steepest_pixels(gradient: Tensor, pixels: Tensor) -> Tensor:
     """
     slopes = gradient.abs().flatten(1)
     count = slopes.shape[1]
-    place = (count - pixels).long().clamp(min=0, max=count - 1)
+    place = count - pixels.long().clamp(min=1, max=count)
     least = slopes.sort(dim=1).values.gather(1, place[:, None])
     step = gradient.double().sign() * (slopes >= least).view_as(gradient)
     return step / per_sample(step.abs().flatten(1).sum(1).clamp(min=1), gradient)

@@ -1,6 +1,6 @@
 """The shapes of an attack: our own (init, update) pairs, third-party code that draws per batch, and a ladder of both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -41,6 +41,7 @@ class IterativeAttack:
         loss: the loss it maximises.
         source: craft on this backbone instead of the defended model (transfer).
         gradients: the gradient paths that mean something for it.
+        notes: what the record must say of how the attack was changed to fit the number of classes.
         inside: state -> which of the points asked about may be proposed, [B] bool; a search along a ray also asks beyond the ball.
     """
 
@@ -54,6 +55,7 @@ class IterativeAttack:
     loss: Objective = "ce"
     source: str | None = None
     gradients: tuple[GradientChoice, ...] = ANY_PATH
+    notes: Mapping[str, str] = field(default_factory=dict)
     inside: Callable[[Any], Tensor] = everywhere
 
     @property
@@ -92,7 +94,9 @@ class Found:
         changes: the purifier changes images at all.
         encodes: the purifier brings `encode`.
         surrogate: the purifier brings `surrogate`.
+        hard_label: the outputs tell the winning class and nothing else.
         eot: draws per gradient that the suite asks for.
+        norm: norm of the ball.
     """
 
     random: bool
@@ -100,7 +104,9 @@ class Found:
     changes: bool
     encodes: bool
     surrogate: bool
+    hard_label: bool = False
     eot: int = 1
+    norm: Norm = "Linf"
 
 
 @dataclass(frozen=True)
@@ -130,8 +136,8 @@ class Ladder:
 
     Attributes:
         rungs: what was found -> the attacks, cheap ones first.
-        batch_size: samples that climb together; part of the cell, since third-party rungs draw per batch.
-        norms: the norms that every rung can work under.
+        batch_size: samples that climb together; part of the cell, since a third-party rung would draw per batch.
+        norms: the norms that it has rungs for.
         gradients: every rung has its own path, so none can be asked for.
     """
 

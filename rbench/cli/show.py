@@ -1,12 +1,14 @@
-"""`rbench show`: one component's parameters, defaults, facts and origin."""
+"""`rbench show`: one component's parameters, defaults, facts and origin, or a flag's meaning, cause and cure."""
 
 import json
 import textwrap
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rbench.cli.terms import Json, Kind
+from rbench.cli.terms import Json
+from rbench.errors import InputError
 
 if TYPE_CHECKING:
     from rbench.signature import Parameter
@@ -15,13 +17,53 @@ _WIDTH = 80
 
 
 def command(
-    kind: Kind,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, e.g. jpeg.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="purifiers, backbones, datasets, attacks, ...; or flag", show_default=False
+        ),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Its name, e.g. jpeg; all flags if left out.", show_default=False),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a component takes and where it comes from."""
+    """Show what a component takes and where it comes from, or what a flag means and how to cure it."""
+    if kind.lower() in ("flag", "flags"):
+        flags = describe_flags(name)
+        typer.echo(json.dumps(flags, indent=1) if as_json else _flag_text(flags))
+        return
+    if name is None:
+        raise InputError(f"show {kind}: give the name of one; `rbench list {kind}` has them")
     found = describe_component(kind, name)
     typer.echo(json.dumps(found, indent=1) if as_json else _text(found))
+
+
+def describe_flags(name: str | None = None) -> dict[str, dict[str, str]]:
+    """Meaning, cause and cure of one flag, or of all, as JSON values.
+
+    Raises:
+        InputError: there is no such flag.
+    """
+    from rbench.results.flags import FLAGS
+    from rbench.signature import nearest
+
+    known = {str(flag): facts for flag, facts in FLAGS.items()}
+    if name is not None and name not in known:
+        close = nearest(name, known)
+        advice = f"Did you mean {close[0]!r}?" if close else "`rbench show flag` lists them."
+        raise InputError(f"no flag {name!r}. {advice}")
+    return {flag: asdict(facts) for flag, facts in known.items() if name in (None, flag)}
+
+
+def _flag_text(flags: dict[str, dict[str, str]]) -> str:
+    lines = []
+    for name, facts in flags.items():
+        lines += ["", f"{name} ({facts['short']})"]
+        for part in ("meaning", "cause", "cure"):
+            lines += textwrap.wrap(f"{part}: {facts[part]}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines[1:])
 
 
 def describe_component(kind: str, name: str) -> dict[str, Any]:

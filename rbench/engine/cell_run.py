@@ -11,6 +11,7 @@ import torch
 from rbench.attacks.types import IterativeAttack
 from rbench.engine.audit import SAMPLES
 from rbench.engine.components import Components, order, read_batch
+from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
 from rbench.engine.outcome import Outcome, conclude
 from rbench.engine.resume import cell_document
@@ -117,8 +118,14 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
         parts[start, stop] = evaluated
     whole = join([parts[span] for span in sorted(parts)])
     outcome = conclude(setup, whole)
+    found = Convergence()
+    if cell.convergence:
+        few = read_batch(dataset, ids[: cell.convergence], components.device)
+        found = converge(setup, lambda changes: components.changed_attack(cell.attack, changes), few)
     data_hash = components.data_hash(cell.dataset, ids)
     record = _record(cell, setup, whole, outcome, data_hash=data_hash, started=started)
+    flags = (*record.flags, *found.flags)
+    record = record.model_copy(update={"convergence": found.parts, "converged": found.converged, "flags": flags})
     return record, outcome, _kept(whole, outcome, work.images)
 
 

@@ -50,6 +50,14 @@ class Components:
         found: Attack = self._once("attack", part.given_name, part.given_params)
         return found
 
+    def changed_attack(self, part: Part, changes: Mapping[str, int | None]) -> Attack | None:
+        """The attack with other parameters; None where it has no such parameters."""
+        known = registry("attack").get(part.given_name).signature().parameters
+        if not {parameter.name for parameter in known} >= set(changes):
+            return None
+        made: Attack = make("attack", part.given_name, {**part.given_params, **changes})
+        return made
+
     def purifier(self, part: Part) -> nn.Module:
         """The purifier alone, on the device."""
         return self._module("purifier", part.given_name, part.given_params)

@@ -33,6 +33,7 @@ class Proposals:
     queries: Tensor  # [N] int64
     zero_gradients: Tensor  # [N] int64 queries whose gradient was all zero
     zero_at_start: Tensor  # [N] bool
+    passed_by: Tensor  # [N] bool: third-party code asked about a point of the ball that was fooled, whatever it returns
     seen_fooled: int  # times the oracle's own noise said "fooled"
     confirmed: int  # times the judge's select draws agreed on at least one draw
 
@@ -41,7 +42,7 @@ def nothing_yet(x: Tensor) -> Proposals:
     """The clean images [N, C, H, W], before anything was asked about them."""
     unknown = torch.full((len(x),), torch.nan, device=x.device)
     none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    return Proposals(x.clone(), unknown, unknown.clone(), none, none.clone(), none.bool(), 0, 0)
+    return Proposals(x.clone(), unknown, unknown.clone(), none, none.clone(), none.bool(), none.bool(), 0, 0)
 
 
 @dataclass
@@ -235,5 +236,11 @@ class Driver:
 
 
 def fit_classes(attack: IterativeAttack, classes: int) -> IterativeAttack:
-    """The attack with a loss and with targets that this number of classes allows (EVALUATION rule 1.10)."""
-    return replace(attack, loss=usable(attack.loss, classes), targets=min(attack.targets, classes - 1))
+    """The attack with a loss and with targets that this number of classes allows, and a note of what was changed (EVALUATION rule 1.10)."""
+    loss, targets = usable(attack.loss, classes), min(attack.targets, classes - 1)
+    notes = dict(attack.notes)
+    if loss != attack.loss:
+        notes["loss"] = f"{loss} instead of {attack.loss} ({classes} classes)"
+    if targets != attack.targets:
+        notes["targets"] = f"{targets} targets ({attack.targets} asked for; the backbone has {classes} classes)"
+    return replace(attack, loss=loss, targets=targets, notes=notes)

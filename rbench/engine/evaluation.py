@@ -1,6 +1,6 @@
 """One attack on one defended model, chunk by chunk: propose, check, judge."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from rbench.engine.ladder import choose, climb
 from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.engine.propose import Samples, propose
-from rbench.engine.terms import GradientPath, Norm
+from rbench.engine.terms import ANY_PATH, GradientPath, Norm
 from rbench.errors import CellFailed, InputError
 from rbench.suite.cell import Decide, GradientChoice
 
@@ -113,7 +113,7 @@ def set_up(
     eot = protocol.eot if seen.random and path != "blind" else 1
     rungs: tuple[Rung, ...] = ()
     if isinstance(attack, Ladder):
-        rungs = choose(attack, model, seen, sample[0], sample[2], noise, eot)
+        rungs = choose(attack, model, seen, sample[0], sample[2], noise, eot, protocol.norm)
         eot = max(rung.eot for rung in rungs)
     draws = protocol.draws if seen.random else 1
     judge = Judge(model, protocol.norm, protocol.eps, draws, protocol.decide, noise, protocol.batch_size)
@@ -127,9 +127,12 @@ def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) 
     """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it tells the attacker anything."""
     if chosen != "auto":
         return chosen
-    if "bpda" in attack.gradients and not seen.differentiable:
+    takes = (
+        ANY_PATH if isinstance(attack, Ladder) else attack.gradients
+    )  # a ladder refuses a choice, and its rungs follow what is best
+    if "bpda" in takes and not seen.differentiable:
         return "bpda"
-    return "checkpointed" if staged and "checkpointed" in attack.gradients else "exact"
+    return "checkpointed" if staged and "checkpointed" in takes else "exact"
 
 
 def refuse_changed(setup: Setup) -> None:
@@ -204,6 +207,7 @@ def evaluate_chunk(
         "queries": proposals.queries,
         "zero_gradients": proposals.zero_gradients,
         "zero_at_start": proposals.zero_at_start,
+        "passed_by": proposals.passed_by,
         "images": proposals.x,
     }
     counts: dict[str, float] = {"proposed": proposals.seen_fooled, "confirmed": proposals.confirmed, **rungs}
@@ -236,7 +240,13 @@ def describe(setup: Setup) -> dict[str, Any]:
     """The audit as JSON values, with what the attack had to change for this number of classes."""
     found = {**asdict(setup.audit), **asdict(setup.gradients)}
     if isinstance(setup.attack, IterativeAttack):
-        return {**found, "loss": setup.attack.loss}
-    external = [setup.attack, *(rung.attack for rung in setup.rungs)]
-    notes = [attack.notes(setup.audit.classes) for attack in external if isinstance(attack, ExternalAttack)]
+        return {**found, **setup.attack.notes, "loss": setup.attack.loss}
+    attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
+    notes = [_notes(attack, setup.audit.classes) for attack in attacks]
     return {**found, **{name: text for note in notes for name, text in note.items()}}
+
+
+def _notes(attack: Attack, classes: int) -> Mapping[str, str]:
+    if isinstance(attack, Ladder):
+        return {}
+    return attack.notes if isinstance(attack, IterativeAttack) else attack.notes(classes)

@@ -30,4 +30,6 @@ def onto_l1_ball(delta: Tensor, room: Tensor, radius: Tensor) -> Tensor:
     threshold = places.gather(1, last) - over / slope.gather(1, last).clamp(max=-1)
     threshold = torch.where(whole > radius[:, None], threshold, 0.0)
     kept = torch.minimum((size - threshold).clamp(min=0), room)
-    return delta.sign() * kept
+    # The running sums round relative to the norm before the projection, which may be far above the radius.
+    excess = (kept.sum(1, keepdim=True) / radius[:, None].clamp(min=1e-300)).clamp(min=1)
+    return delta.sign() * kept / excess

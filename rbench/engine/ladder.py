@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from rbench.attacks.types import Found, IterativeAttack, Ladder, Rung
-from rbench.engine.audit import Audit
+from rbench.engine.audit import SAMPLES, Audit
 from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Proposals, fit_classes, nothing_yet
 from rbench.engine.judge import Judge
 from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.engine.propose import Samples, propose
+from rbench.engine.terms import Norm
 from rbench.errors import CellFailed
 from rbench.results.record import RungPart
 
@@ -22,7 +23,7 @@ COUNTED = ("attacked", "fooled", "backwards", "seconds")
 
 
 def choose(
-    ladder: Ladder, model: DefendedModel, seen: Audit, x: Tensor, ids: Tensor, noise: Noise, eot: int
+    ladder: Ladder, model: DefendedModel, seen: Audit, x: Tensor, ids: Tensor, noise: Noise, eot: int, norm: Norm
 ) -> tuple[Rung, ...]:
     """The rungs for a defended model.
 
@@ -34,6 +35,7 @@ def choose(
         ids: [B] their sample ids.
         noise: the root of the cell's randomness.
         eot: draws per gradient that the suite asks for.
+        norm: norm of the ball.
     """
     with torch.no_grad():
         changes = not torch.equal(model.purify(x, noise.of("audit", ids, x.device)), x)
@@ -43,9 +45,32 @@ def choose(
         changes=changes,
         encodes=model.encodes,
         surrogate=model.surrogate is not None,
+        hard_label=tells_the_winner_alone(model, x[:SAMPLES], ids[:SAMPLES], noise),
         eot=eot,
+        norm=norm,
     )
     return tuple(_fitted(rung, model, seen.classes) for rung in ladder.rungs(found))
+
+
+def tells_the_winner_alone(model: DefendedModel, x: Tensor, ids: Tensor, noise: Noise) -> bool:
+    """Whether the outputs are two values, the higher of them once a row: the winning class and nothing else.
+
+    Asked on the way to the negative of every image as well, since outputs that have merely saturated do so where the model is sure.
+
+    Args:
+        model: the defended model.
+        x: [B, C, H, W] clean images.
+        ids: [B] their sample ids.
+        noise: the root of the cell's randomness.
+    """
+    values: set[float] = set()
+    for share in (0.0, 0.2, 0.4, 0.6, 0.8):
+        with torch.no_grad():
+            logits = model(x + share * (1 - 2 * x), noise.of("audit", ids, x.device))
+        values |= set(logits.unique().tolist())
+        if len(values) > 2 or bool(((logits == max(values)).sum(1) != 1).any()):
+            return False
+    return len(values) == 2
 
 
 def _fitted(rung: Rung, model: DefendedModel, classes: int) -> Rung:
@@ -144,9 +169,10 @@ class _Best:
         self.kept.loss_last[into] = found.loss_last[better]
         self.kept.queries[rows] += found.queries
         self.kept.zero_gradients[rows] += found.zero_gradients
+        self.kept.passed_by[rows] |= found.passed_by
         self.kept.seen_fooled += found.seen_fooled
         self.kept.confirmed += found.confirmed
-        if ours and rung.path != "blind":
+        if isinstance(rung.attack, IterativeAttack) and rung.attack.asks == "gradient" and rung.path != "blind":
             self.asked[rows] = True
             self.dead[rows] &= found.zero_at_start
 

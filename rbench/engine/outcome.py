@@ -128,6 +128,10 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         found.append(Flag(name="noise-wins", value=beaten, detail="one uniform draw from the ball beats this attack"))
     if setup.random and setup.path != "blind" and not _averages(setup):
         found.append(Flag(name="no-eot", detail="a random defence was attacked on single draws"))
+    silent = float((arrays["passed_by"] & (columns["robust"] >= 0.5)).mean())
+    if silent > 0:
+        detail = "share of samples that the attack saw fooled inside the ball and gave back unfooled"
+        found.append(Flag(name="silent-success", value=silent, detail=detail))
     found.extend(gradient_flags(setup.gradients, setup.path))
     if len(arrays["sample"]) < 100:
         found.append(Flag(name="few-samples", value=float(len(arrays["sample"]))))

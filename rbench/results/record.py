@@ -97,6 +97,26 @@ class RungPart(_Document):
     seconds: float = Field(ge=0, description="Wall-clock seconds, from a monotonic clock.")
 
 
+class ConvergencePart(_Document):
+    """What an attack of another budget did to the first samples of the cell."""
+
+    what: Literal["curve", "budget", "steps", "restarts", "eot", "eps"] = Field(
+        description="What differs from the cell: `curve`, fewer steps; `budget`, nothing; `steps`, `restarts`, `eot`, twice as many; "
+        "`eps`, a radius that forbids nothing."
+    )
+    steps: int = Field(ge=1, description="Steps of each restart.")
+    restarts: int = Field(ge=1, description="Independent starts.")
+    eot: int = Field(ge=1, description="Draws of the defence per gradient.")
+    eps: float = Field(gt=0, description="Radius on the [0, 1] pixel scale.")
+    samples: int = Field(ge=1, description="Number of samples.")
+    robust_accuracy: Share = Field(description="Their accuracy, on the draws that the cell is scored on.")
+    standing: Count = Field(description="Samples that at least one draw gets right.")
+    loss: float | None = Field(
+        default=None, description="Mean loss at the points proposed; null where nothing was attacked."
+    )
+    seconds: float = Field(ge=0, description="Wall-clock seconds; not in the cost of the cell.")
+
+
 class Flag(_Document):
     """A typed doubt about this cell."""
 
@@ -183,6 +203,12 @@ class Record(_Document):
     cost: Cost = Field(default=Cost(), description="What the cell took.")
     rungs: tuple[RungPart, ...] = Field(
         default=(), description="What each rung of a ladder did, in order; empty for every other attack."
+    )
+    convergence: tuple[ConvergencePart, ...] = Field(
+        default=(), description="The first samples attacked with other budgets; empty unless the suite asks for it."
+    )
+    converged: bool | None = Field(
+        default=None, description="No doubling moved robust accuracy by more than a point; null if none was tried."
     )
     flags: tuple[Flag, ...] = Field(default=(), description="Doubts about this cell.")
     audit: dict[str, bool | int | float | str | None] = Field(

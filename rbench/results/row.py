@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from rbench.results.frames import ReadCell
-from rbench.results.row_flags import Judged, RowFlag, few_samples, flags_of_cells
+from rbench.results.row_flags import Judged, RowFlag, few_samples, flags_of_cells, weak_gradient
 from rbench.results.worst_case import Rule, Values, attack_scores, clean_scores
+
+DEAD = 0.5
+"""From this share of samples with a zero gradient on, no gradient goes through the defended model: the audit's own threshold."""
 
 
 @dataclass
@@ -65,6 +68,8 @@ def make_row(cells: Sequence[ReadCell]) -> Row:
         "gradient": strongest.gradient,
     }
     flags.extend(flags_of_cells(judged, rule))
+    if weak := _weak_gradient(cells):
+        flags.append(weak)
     return Row(cells, fields, flags, worst.value, data)
 
 
@@ -138,6 +143,21 @@ def _flags_of_records(cells: Sequence[ReadCell]) -> list[RowFlag]:
         for flag in cell.record.flags
         if flag.name != "few-samples"  # the row has it once
     ]
+
+
+def _weak_gradient(cells: Sequence[ReadCell]) -> RowFlag | None:
+    records = [cell.record for cell in cells if cell.record]
+    # Around the identity every gradient is the exact one.
+    if all(record.purifier.name == "identity" for record in records):
+        return None
+    paths = [path for record in records for path in (record.attack.gradient, *(rung.path for rung in record.rungs))]
+    reached = any(record.audit.get("reaches_input") for record in records)
+    dead = max((_share(record.audit.get("zero_gradient_share")) for record in records), default=1.0)
+    return weak_gradient(paths, differentiable=reached and dead < DEAD)
+
+
+def _share(found: object) -> float:
+    return float(found) if isinstance(found, int | float) else 1.0
 
 
 def _is_blind(cell: ReadCell) -> bool:

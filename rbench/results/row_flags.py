@@ -18,6 +18,7 @@ LUCK_CONFIDENCE = 0.998
 
 Kind = Literal["white-box", "blind", "black-box", "transfer", "noise"]
 _BLACK_BOX = {"square", *(f"torchattacks:{name}" for name in ("Square", "OnePixel", "Pixle", "SPSA"))}
+_THROUGH = {"exact", "checkpointed"}
 _ONE_STEP = {"fgsm", "torchattacks:FGSM"}
 _MANY_STEPS = {"pgd", "torchattacks:PGD", "torchattacks:PGDL2"}
 
@@ -83,6 +84,19 @@ def flags_of_cells(cells: Sequence[Judged], rule: Rule) -> list[RowFlag]:
         *_noise_wins(cells, by_gradient, rule),
         *_one_step_wins(by_gradient, rule),
     ]
+
+
+def weak_gradient(paths: Sequence[str | None], *, differentiable: bool) -> RowFlag | None:
+    """The flag of a row whose attacks all went around a purifier that a gradient goes through.
+
+    Args:
+        paths: the gradient path of every cell, and of every rung of a ladder.
+        differentiable: the audit found a gradient at the input that is not zero.
+    """
+    if not differentiable or not set(paths).isdisjoint(_THROUGH):
+        return None
+    used = ", ".join(sorted({path for path in paths if path})) or "no gradient"
+    return RowFlag("weak-gradient", None, f"{used} alone, though a gradient goes through the purifier")
 
 
 def few_samples(n: int) -> RowFlag | None:

@@ -81,6 +81,7 @@ class Cell:
     decide: Decide
     seed: int
     stand_in: Part | None = None
+    convergence: int = 0
 
     def document(self) -> dict[str, Any]:
         """The canonical content of the cell, as JSON values."""
@@ -95,7 +96,12 @@ class Cell:
             "purifier": self.purifier.document(),
             "threat": {"norm": self.norm, "eps": str(self.eps.exact)},
             "attack": {**self.attack.document(), "gradient": self.gradient, "eot": self.eot, **self._stand_in()},
-            "protocol": {"draws": self.draws, "decide": self.decide, "seed": self.seed},
+            "protocol": {
+                "draws": self.draws,
+                "decide": self.decide,
+                "seed": self.seed,
+                **({"convergence": self.convergence} if self.convergence else {}),
+            },
         }
 
     def _stand_in(self) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
                     cell = Cell(
                         dataset, piece, backbone, purifier, spec.threat.norm, eps, attack,
                         said.gradient, said.eot, judged.draws, judged.decide, judged.seed, stand_in,
+                        judged.convergence,
                     )  # fmt: skip
                     yield cell, (behind.path, purifier_path, ("threat", "eps", i), bound.path)
 

@@ -220,6 +220,10 @@ class ProtocolSpec(Model):
     draws: Annotated[int, Field(ge=1, le=MAX_DRAWS)] = Field(8, description="Independent draws of a random defence.")
     decide: Decide = Field("mean", description="How the draws of a sample become one verdict.")
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(0, description="Seed of all noise.")
+    convergence: Annotated[int, Field(ge=0, le=MAX_SAMPLES)] = Field(
+        0,
+        description="So many of the first samples are attacked again with other steps, twice the restarts and draws, and no bound.",
+    )
 
 
 class StoreSpec(Model):

@@ -4,6 +4,7 @@ import pytest
 from fake_plugins import SUITE
 
 from rbench.cli.main import main
+from rbench.results.flags import FLAGS
 from rbench.suite.schema import schema_text
 
 
@@ -124,3 +125,24 @@ def test_the_schema_is_printed_as_it_is_checked_in(capsys):
 
 def test_a_suite_may_have_any_name(write, capsys):
     assert "small: 4 cells" in run(capsys, "plan", write(SUITE, name="no extension"))
+
+
+def test_a_flag_is_shown_with_meaning_cause_and_cure(capsys):
+    out = run(capsys, "show", "flag", "unbounded-survivors")
+    assert out.startswith("unbounded-survivors (US)")
+    assert all(f"  {part}: " in out for part in ("meaning", "cause", "cure"))
+    assert narrow(out)
+
+
+def test_every_flag_is_shown_in_eighty_columns_and_as_json(capsys):
+    out = run(capsys, "show", "flags")
+    assert all(f"{name} ({facts.short})" in out for name, facts in FLAGS.items())
+    assert narrow(out)
+    assert set(json.loads(run(capsys, "show", "flag", "--json"))) == set(FLAGS)
+
+
+def test_an_unknown_flag_is_told_what_it_may_have_meant(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["show", "flag", "zero-gradient"])
+    assert done.value.code == 2
+    assert "Did you mean 'zero-gradients'?" in capsys.readouterr().err

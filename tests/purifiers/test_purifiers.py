@@ -5,17 +5,25 @@ import pytest
 import scipy.ndimage
 import torch
 from PIL import Image
+from torch import nn
 from torch.nn.functional import interpolate
 
+import rbench
 from rbench.engine.noise import Noise
 from rbench.purifiers.bit_depth import BitDepth
+from rbench.purifiers.feature_squeezing import FeatureSqueezing
 from rbench.purifiers.gaussian_blur import GaussianBlur
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.purifiers.jpeg import Jpeg
-from rbench.purifiers.jpeg_surrogate import CHROMINANCE, LUMINANCE, steps
+from rbench.purifiers.jpeg_differentiable import JpegDifferentiable
+from rbench.purifiers.jpeg_surrogate import CHROMINANCE, LUMINANCE, jpeg_surrogate, steps
 from rbench.purifiers.median import Median
+from rbench.purifiers.non_local_means import NonLocalMeans
+from rbench.purifiers.pixel_deflection import PixelDeflection
 from rbench.purifiers.random_resize_pad import RandomResizePad
+from rbench.purifiers.tv_minimisation import TvMinimisation
+from rbench.purifiers.wavelet import Wavelet
 
 PURIFIERS = [
     Identity(),
@@ -26,6 +34,13 @@ PURIFIERS = [
     Median(window=2),
     GaussianNoise(sigma=0.2),
     RandomResizePad(smallest=0.7),
+    FeatureSqueezing(search=5),
+    NonLocalMeans(search=5, strength=0.05),
+    TvMinimisation(steps=10, surrogate_steps=5),
+    PixelDeflection(deflections=20),
+    Wavelet(),
+    Wavelet(wavelet="db2", levels=3, shrink="visu", sigma=0.02),
+    JpegDifferentiable(quality=60),
 ]
 SHAPES = [(4, 1, 28, 28), (3, 3, 32, 32), (2, 3, 17, 40), (1, 1, 5, 5), (2, 3, 1, 1)]
 every_purifier = pytest.mark.parametrize("purifier", PURIFIERS, ids=lambda p: type(p).__name__)
@@ -77,6 +92,21 @@ def test_a_sample_is_purified_the_same_in_any_batch(purifier):
 
 
 @every_purifier
+def test_the_engine_judges_it_and_finds_its_facts_and_its_gradient_true(purifier):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(144, 12), nn.ReLU(), nn.Linear(12, 4))
+    x = images((6, 1, 12, 12))
+    labels = net(x).argmax(1)
+    found = rbench.evaluate(net, x, labels, purifier=purifier, attack="pgd", steps=2, eps=0.03, draws=2)
+    doubts = {"wrong-gradient", "randomised", "batch-dependent", "not-reproducible", "no-gradient-path"}
+    assert not found.flag_names & (doubts - ({"no-gradient-path"} if isinstance(purifier, Jpeg) else set()))
+    assert "optimises-at-test-time" not in found.flag_names
+    assert found.gradient == ("bpda" if not purifier.differentiable else found.gradient)
+    assert found.robust_accuracy.n == 6
+
+
+@every_purifier
 def test_no_tensor_is_made_on_an_implicit_device(purifier):
     x = images((2, 1, 9, 9)).requires_grad_()
     torch.set_default_device("meta")
@@ -93,7 +123,23 @@ def test_no_tensor_is_made_on_an_implicit_device(purifier):
         torch.set_default_device(None)
 
 
-@pytest.mark.parametrize("purifier", [GaussianBlur(sigma=0.8), Median(), GaussianNoise(sigma=0.01), RandomResizePad()])
+@pytest.mark.parametrize(
+    "purifier",
+    [
+        GaussianBlur(sigma=0.8),
+        Median(),
+        GaussianNoise(sigma=0.01),
+        RandomResizePad(),
+        FeatureSqueezing(bits=None, search=3, strength=0.3),
+        NonLocalMeans(search=4, patch=2, strength=0.3),
+        TvMinimisation(steps=5),
+        PixelDeflection(deflections=10),
+        Wavelet(),
+        Wavelet(wavelet="db2", shrink="visu"),
+        JpegDifferentiable(quality=60),
+    ],
+    ids=lambda p: type(p).__name__,
+)
 def test_gradients_agree_with_finite_differences(purifier):
     x = (
         0.2 + 0.6 * torch.rand(2, 1, 7, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -153,6 +199,16 @@ def test_the_surrogate_ignores_what_the_coder_removes():
     checkers[::2, ::2] = checkers[1::2, 1::2] = -1
     gradient = torch.autograd.grad((Jpeg(quality=10).surrogate(x) * checkers).sum(), x)[0]
     assert float(gradient.abs().max()) < 1e-3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_differentiable_jpeg_is_what_attackers_of_the_real_one_differentiate_clipped(channels):
+    x = images((2, channels, 20, 19)) * 1.2 - 0.1
+    defence = JpegDifferentiable(quality=30)
+    assert torch.equal(defence(x.clamp(0, 1)), jpeg_surrogate(x.clamp(0, 1), 30).clamp(0, 1))
+    assert torch.allclose(defence(x.clamp(0, 1)), Jpeg(quality=30)(x.clamp(0, 1)), atol=0.2)
+    with pytest.raises(ValueError, match="these have 2 channels"):
+        defence(torch.rand(1, 2, 8, 8))
 
 
 def test_jpeg_refuses_channels_that_it_cannot_code():

@@ -121,3 +121,36 @@ def test_neighbours_that_mcnemar_cannot_tell_apart_are_flagged_both(tmp_path, fi
     doubts = table(read_runs([tmp_path])).doubts
     assert [[flag.name for flag in row] for row in doubts] == [expected, expected]
     assert all(flag.value > 0.05 and "cannot be told from" in flag.detail for row in doubts for flag in row)
+
+
+REACHED = {"reaches_input": True, "zero_gradient_share": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("gradients", "audit", "raised"),
+    [
+        (("bpda", "blind"), REACHED, True),
+        (("blind",), REACHED, True),
+        (("bpda", "exact"), REACHED, False),
+        (("checkpointed",), REACHED, False),
+        (("bpda",), {"reaches_input": False, "zero_gradient_share": 1.0}, False),
+        (("bpda",), {"reaches_input": True, "zero_gradient_share": 0.6}, False),
+    ],
+)
+def test_gradients_that_go_around_a_purifier_that_has_one_are_weak(tmp_path, gradients, audit, raised):
+    made = Made(tmp_path)
+    for gradient in gradients:
+        made.done(gradient, clean=EVERY, robust=standing(100), record_changes={"gradient": gradient, "audit": audit})
+    assert ("weak-gradient" in flags(tmp_path)) == raised
+
+
+def test_around_the_identity_every_gradient_is_exact(tmp_path):
+    made = Made(tmp_path)
+    made.done(
+        "bpda",
+        clean=EVERY,
+        robust=standing(100),
+        record_changes={"gradient": "bpda", "audit": REACHED},
+        cell_changes={"purifier": "identity"},
+    )
+    assert "weak-gradient" not in flags(tmp_path)

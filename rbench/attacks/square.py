@@ -1,0 +1,214 @@
+"""Square: random search over squares, without a gradient."""
+
+from functools import lru_cache
+from typing import Annotated, NamedTuple
+
+import torch
+from annotated_types import Gt, Interval
+from torch import Tensor
+
+from rbench.attacks.types import IterativeAttack
+from rbench.engine.answer import Answer, Threat
+from rbench.engine.ball import choose, per_sample, project
+from rbench.engine.noise import SampleNoise, step_uniforms
+from rbench.engine.terms import Norm
+
+NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
+
+HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+"""The queries, of 10,000, after which the share of pixels that a square covers is halved (section 3.2)."""
+
+ORDER = {"L2": 2, "L1": 1}
+
+DECAY = {"L2": 2, "L1": 4}
+"""How fast a mound falls from its middle: the exponent of eq. 2, and what it is under L1."""
+
+
+class SquareState(NamedTuple):
+    """Every tensor has the batch as its first axis."""
+
+    x: Tensor  # [B, C, H, W] the point to ask about next
+    origin: Tensor  # [B, C, H, W] the clean image
+    eps: Tensor  # [B]
+    key: Tensor  # [B] int64 where the random stream of the sample begins
+    asked: Tensor  # [B] int64 queries answered so far
+    best: Tensor  # [B, C, H, W] the point of the highest loss
+    best_loss: Tensor  # [B]
+    norm: Norm
+
+
+def square(
+    *,
+    queries: Annotated[int, Interval(ge=2, le=1_000_000)] = 5000,
+    share: Annotated[float, Gt(0), Interval(le=1)] = 0.8,
+    restarts: Annotated[int, Interval(ge=1, le=1_000)] = 1,
+) -> IterativeAttack:
+    """Square attack (Andriushchenko et al. 2020, arXiv 1912.00049, algorithms 1 to 3); under L1 as in Croce & Hein 2021, arXiv 2103.01208.
+
+    Starts from vertical stripes (Linf) or a tiling of bumps (L2, L1); every query changes one random square of the best point so far and
+    is kept where it raises the margin. It sees logits only, so it is a check on gradients that mislead. Against a random defence the first
+    lucky draw is hard to beat: average draws with `eot`.
+
+    Args:
+        queries: points asked about per restart, the first included.
+        share: of the pixels, what the first squares cover (p in the paper); it shrinks with the share of the queries spent.
+        restarts: independent starts.
+    """
+
+    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> SquareState:  # noqa: ARG001
+        key = noise.integers(0, 2**63 - 1)
+        begin = stripes if threat.norm == "Linf" else tiles
+        start = begin(x, threat, noise)
+        unknown = torch.full((len(x),), -torch.inf, device=x.device)
+        return SquareState(start, x, threat.eps, key, torch.zeros_like(key), start, unknown, threat.norm)
+
+    def update(state: SquareState, answer: Answer) -> SquareState:
+        better = answer.loss > state.best_loss
+        state = state._replace(
+            best=choose(better, state.x, state.best), best_loss=torch.where(better, answer.loss, state.best_loss)
+        )
+        marks = torch.tensor(HALVINGS, device=state.x.device)
+        level = torch.bucketize(state.asked * 10_000 // queries, marks)
+        uniforms = step_uniforms(state.key, state.asked, 5 + state.x.shape[1]).double()
+        move = flat_square if state.norm == "Linf" else bumpy_square
+        return state._replace(x=move(state, level, share, uniforms), asked=state.asked + 1)
+
+    return IterativeAttack(
+        init, update, steps=queries - 1, norms=NORMS, restarts=restarts, asks="logits", loss="margin"
+    )
+
+
+# --- Linf ---------------------------------------------------------------------------------------------------------
+
+
+def stripes(x: Tensor, threat: Threat, noise: SampleNoise) -> Tensor:
+    """A corner of the ball: every column of every channel up or down as a whole (section 3.3)."""
+    up = noise.uniform(x.shape[1], 1, x.shape[3]) < 0.5
+    eps = per_sample(threat.eps, x)
+    return project(x.double() + torch.where(up, eps, -eps), x, threat.eps, "Linf")
+
+
+def flat_square(state: SquareState, level: Tensor, share: float, uniforms: Tensor) -> Tensor:
+    """The best point with one square put to a corner of the ball, each channel up or down as a whole (algorithm 2)."""
+    side = sides(state.x, share, least=1).to(level.device)[level]
+    within, _ = window(uniforms[:, :2], side, state.x)
+    up = uniforms[:, 5:, None, None] < 0.5
+    eps = per_sample(state.eps, state.x)
+    corner = state.origin.double() + torch.where(up, eps, -eps)
+    return project(torch.where(within, corner, state.best.double()), state.origin, state.eps, "Linf")
+
+
+# --- L2 and L1 ----------------------------------------------------------------------------------------------------
+
+
+def tiles(x: Tensor, threat: Threat, noise: SampleNoise) -> Tensor:
+    """The image tiled by 5 x 5 bumps, each channel of each with a sign of its own (section 3.4)."""
+    _, channels, height, width = x.shape
+    side = max(min(height, width) // 5, 1)
+    row, column = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
+    draws = noise.uniform(channels + 1, -(-height // side), -(-width // side)) < 0.5
+    draws = draws[:, :, row // side][:, :, :, column // side]
+    one = bump(side, threat.norm).to(x.device)[row % side][:, column % side]
+    turned = bump(side, threat.norm).T.to(x.device)[row % side][:, column % side]
+    delta = torch.where(draws[:, -1:], one, turned) * torch.where(draws[:, :-1], 1.0, -1.0)
+    return _onto(delta, x, threat.eps, threat.norm)
+
+
+def bumpy_square(state: SquareState, level: Tensor, share: float, uniforms: Tensor) -> Tensor:
+    """The best point with the norm of one square moved into another, into a bump on what was there (algorithm 3)."""
+    origin, norm, channels = state.origin.double(), state.norm, state.x.shape[1]
+    delta = state.best.double() - origin
+    height, width = delta.shape[2:]
+    side = sides(state.x, share, least=3).to(level.device)[level]
+    into, (top, left) = window(uniforms[:, :2], side, state.x)
+    out_of, _ = window(uniforms[:, 2:4], side, state.x)
+
+    rows = (torch.arange(height, device=delta.device) - top[:, None]).clamp(0, height - 1)
+    columns = (torch.arange(width, device=delta.device) - left[:, None]).clamp(0, width - 1)
+    bumps = bump_table(height, width, share, norm).to(delta.device)
+    turned = (uniforms[:, 4] < 0.5).long()
+    fresh = bumps[turned[:, None, None], level[:, None, None], rows[:, :, None], columns[:, None, :]][:, None]
+    fresh = fresh * torch.where(uniforms[:, 5:, None, None] < 0.5, 1.0, -1.0)
+    fresh = into * (fresh + delta / (length(delta * into, norm) + 1e-12))
+    fresh = fresh / (length(fresh, norm) + 1e-12)
+
+    eps = per_sample(state.eps, delta)
+    whole = per_sample(length(delta.flatten(1), norm, dim=1), delta)
+    both = length(delta * (into | out_of), norm)
+    if norm == "L2":
+        budget = ((eps**2 - whole**2).clamp(min=0) / channels + both**2).sqrt()
+    else:
+        budget = (eps - whole).clamp(min=0) + both * channels
+    return _onto(torch.where(into, fresh * budget, delta * ~out_of), state.origin, state.eps, norm)
+
+
+def _onto(delta: Tensor, origin: Tensor, eps: Tensor, norm: Norm) -> Tensor:
+    """L2 is stretched to the sphere first; L1, which is wider than its ball here, is projected as it is."""
+    if norm == "L2":
+        delta = delta * per_sample(eps[:, None] / (length(delta.flatten(1), norm, dim=1) + 1e-12), delta)
+    return project(origin.double() + delta, origin, eps, norm)
+
+
+# --- squares ------------------------------------------------------------------------------------------------------
+
+
+def sides(x: Tensor, share: float, *, least: int) -> Tensor:
+    """Side of the square at every level of the schedule, int64; odd where bumps need a middle (`least` above 1)."""
+    height, width = x.shape[2:]
+    found = []
+    for level in range(len(HALVINGS) + 1):
+        side = max(round((share / 2**level * height * width) ** 0.5), least)
+        side += least > 1 and side % 2 == 0
+        found.append(min(side, height, width))
+    return torch.tensor(found, device="cpu")
+
+
+def window(uniforms: Tensor, side: Tensor, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """A square anywhere in the image: bool [B, 1, H, W], and its first row and column.
+
+    Args:
+        uniforms: [B, 2] draws in [0, 1), float64.
+        side: [B] int64 its side.
+        x: [B, C, H, W] for the size of the image.
+    """
+    spans, corners = [], []
+    for axis, extent in enumerate(x.shape[2:]):
+        first = (uniforms[:, axis] * (extent - side + 1)).long()
+        place = torch.arange(extent, device=x.device) - first[:, None]
+        spans.append((place >= 0) & (place < side[:, None]))
+        corners.append(first)
+    return (spans[0][:, :, None] & spans[1][:, None, :])[:, None], (corners[0], corners[1])
+
+
+def length(delta: Tensor, norm: Norm, dim: int | tuple[int, ...] | None = (2, 3)) -> Tensor:
+    """Over some dimensions, by default the pixels of every channel; they are kept with size 1."""
+    found: Tensor = torch.linalg.vector_norm(delta, ord=ORDER[norm], dim=dim, keepdim=True)
+    return found
+
+
+def bump(side: int, norm: Norm) -> Tensor:
+    """Two mounds of opposite sign, one above the other, of length 1 (section 3.4), float64 [side, side]."""
+    upper, lower = mound(side // 2, side, norm), mound(side - side // 2, side, norm)
+    both = torch.cat([upper, -lower])
+    return both / length(both, norm, dim=None)
+
+
+def mound(height: int, width: int, norm: Norm) -> Tensor:
+    """Highest in the middle, falling ring by ring (eq. 2), of length 1, float64 [height, width]."""
+    rings = max(height, width) // 2 + 1
+    falls = torch.arange(1, rings + 1, dtype=torch.float64, device="cpu") ** -DECAY[norm]
+    level = falls.flip(0).cumsum(0).flip(0)
+    row, column = torch.arange(height, device="cpu"), torch.arange(width, device="cpu")
+    ring = torch.maximum((row - height // 2).abs()[:, None], (column - width // 2).abs()[None])
+    made = level[ring]
+    return made / length(made, norm, dim=None).clamp(min=1e-12)
+
+
+@lru_cache(maxsize=16)
+def bump_table(height: int, width: int, share: float, norm: Norm) -> Tensor:
+    """The bump of every level in the first corner of an empty image, as it is and turned by a right angle; [2, levels, H, W]."""
+    found = torch.zeros(2, len(HALVINGS) + 1, height, width, dtype=torch.float64, device="cpu")
+    for level, side in enumerate(sides(found, share, least=3).tolist()):
+        one = bump(side, norm)
+        found[0, level, :side, :side], found[1, level, :side, :side] = one, one.T
+    return found

@@ -1,0 +1,48 @@
+"""`protocol.convergence` from the suite to the record."""
+
+import yaml
+from small_runs import rbench, records
+
+from rbench.suite.load import load_suite
+from rbench.suite.plan import plan
+
+SUITE = """\
+suite: evidence
+dataset: {name: fashion-mnist-mini, samples: 24}
+threat: {norm: Linf, eps: 0.05}
+backbones: [bundled:fashion-cnn]
+attacks:
+  - {name: pgd, steps: 1, step_size: 0.01}
+  - {name: pgd, steps: 30, as: long}
+  - {name: autoattack, version: custom, attacks: [apgd-ce], batch_size: 24}
+protocol: {convergence: 12}
+"""
+
+
+def test_the_evidence_is_in_the_record_and_not_in_the_cost(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE)
+    assert rbench("run", path, "--out", tmp_path / "out") == 0
+    found = records(tmp_path / "out")
+    short, long, reference = (found[f"identity/{label}"] for label in ("pgd", "long", "autoattack"))
+    assert short.converged is False
+    assert "not-converged" in {flag.name for flag in short.flags}
+    assert long.converged is True
+    assert {part.samples for part in long.convergence} == {12}
+    assert [part.what for part in long.convergence][-3:] == ["steps", "restarts", "eps"]
+    assert long.cost.backwards <= 24 * 30
+    assert reference.convergence == ()
+    assert reference.converged is None
+
+
+def test_a_suite_without_it_has_the_cells_that_it_had(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE)
+    ids = [cell.id for cell in plan(load_suite(path)).cells]
+    none = [cell.id for cell in plan(load_suite(path, ["protocol.convergence=0"])).cells]
+    content = yaml.safe_load(SUITE)
+    del content["protocol"]
+    path.write_text(yaml.safe_dump(content))
+    assert [cell.id for cell in plan(load_suite(path)).cells] == none
+    assert set(ids).isdisjoint(none)
+    assert "convergence" not in plan(load_suite(path)).cells[0].document()["protocol"]
