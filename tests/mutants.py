@@ -30,6 +30,7 @@ class Mutant(NamedTuple):
         old: the text that brings it about, once in the file.
         new: what stands there instead.
         tests: a file of tests that must fail, and `-k` words to run fewer of them.
+        also: (file, old, new) of other lines that would catch the same, taken away with it.
     """
 
     rule: str
@@ -37,6 +38,12 @@ class Mutant(NamedTuple):
     old: str
     new: str
     tests: tuple[str, str]
+    also: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def changes(self) -> tuple[tuple[str, str, str], ...]:
+        """Every (file, old, new)."""
+        return ((self.file, self.old, self.new), *self.also)
 
 
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
@@ -105,18 +112,32 @@ MUTANTS = (
         ("engine/test_ladder.py", ""),
     ),
     Mutant(
-        "a logit that is not finite fails the cell while it is attacked",
+        "the ladder goes around what has no gradient",
+        "attacks/adaptive.py",
+        'path: GradientPath = "exact" if found.differentiable else "bpda"',
+        'path: GradientPath = "exact"',
+        ("engine/test_ladder.py", ""),
+    ),
+    Mutant(
+        "the ladder climbs beyond what ignores the purifier",
+        "attacks/adaptive.py",
+        "rung for rung in every if found.norm in rung.attack.norms",
+        'rung for rung in every if rung.path == "blind" or not found.changes',
+        ("engine/test_classic_breaks.py", "jpeg or resize"),
+    ),
+    Mutant(
+        "a logit that is not finite fails the cell",
         ORACLE,
         "        refuse_non_finite(answer.logits, ids)\n        return answer",
         "        return answer",
         (KNOWN, "nan_on"),
-    ),
-    Mutant(
-        "a logit that is not finite fails the cell when it is judged",
-        "engine/judge.py",
-        "                if broken.any():\n                    samples = ids[broken].tolist()\n                    moved",
-        "                if False:\n                    samples = ids[broken].tolist()\n                    moved",
-        (KNOWN, "nan_on"),
+        (
+            (
+                "engine/judge.py",
+                "                if broken.any():\n                    samples",
+                "                if False:\n                    samples",
+            ),
+        ),
     ),
     Mutant(
         "a purifier that writes to its input is refused",
@@ -124,12 +145,16 @@ MUTANTS = (
         "if x._version != version:",
         "if False:",
         (KNOWN, "leaky"),
+        (
+            (AUDITED, "if not torch.equal(before, x):", "if False:"),
+            (EVALUATION, "if not torch.equal(x, untouched):", "if False:"),
+        ),
     ),
     Mutant(
         "a purifier that keeps state between calls is refused",
         AUDITED,
-        "    if reproducible:\n        _refuse_memory(model, x, ids, noise)",
-        "",
+        "def _refuse_stateful(model: DefendedModel) -> None:\n    raise",
+        "def _refuse_stateful(model: DefendedModel) -> None:\n    return\n    raise",
         (KNOWN, "leaky"),
     ),
     Mutant(
@@ -229,8 +254,9 @@ def main() -> int:
 def killed_by(mutant: Mutant, place: Path) -> list[str]:
     """Names of the tests that failed."""
     shutil.copytree(ROOT / "rbench", place / "rbench", ignore=shutil.ignore_patterns("__pycache__"))
-    broken = place / "rbench" / mutant.file
-    broken.write_text(broken.read_text().replace(mutant.old, mutant.new))
+    for name, old, new in mutant.changes:
+        broken = place / "rbench" / name
+        broken.write_text(broken.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     file, words = mutant.tests
     command = [
         sys.executable,

@@ -16,7 +16,7 @@ from rbench.engine.evaluation import Evaluated, Protocol, Setup, describe, evalu
 from rbench.engine.outcome import Outcome, conclude
 from rbench.engine.resume import cell_document
 from rbench.errors import CellFailed, RbenchError
-from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, PurifierPart, Record, ThreatPart
+from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, Flag, PurifierPart, Record, ThreatPart
 from rbench.results.record import Protocol as ProtocolPart
 from rbench.results.store import RunFolder
 from rbench.results.versions import versions
@@ -122,11 +122,13 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
     if cell.convergence:
         few = read_batch(dataset, ids[: cell.convergence], components.device)
         found = converge(setup, lambda changes: components.changed_attack(cell.attack, changes), few)
+        refuse_changed(setup)
+    kept = _policy(whole, work.images)
     data_hash = components.data_hash(cell.dataset, ids)
     record = _record(cell, setup, whole, outcome, data_hash=data_hash, started=started)
-    flags = (*record.flags, *found.flags)
-    record = record.model_copy(update={"convergence": found.parts, "converged": found.converged, "flags": flags})
-    return record, outcome, _kept(whole, outcome, work.images)
+    flags = (*record.flags, *found.flags, *_unverifiable(kept))
+    evidence = {"convergence": found.parts, "converged": found.converged, "flags": flags, "images": kept}
+    return record.model_copy(update=evidence), outcome, _kept(whole, outcome, kept)
 
 
 def _chunk(setup: Setup, work: Work, dataset: Any, ids: np.ndarray) -> Evaluated:
@@ -162,9 +164,18 @@ def _gaps(parts: Iterable[tuple[int, int]], count: int, size: int) -> Iterator[t
         position = stop
 
 
-def _kept(whole: Evaluated, outcome: Outcome, images: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _policy(whole: Evaluated, images: str) -> str:
+    small = max(whole.arrays["images"].shape[2:]) <= KEPT_SIDE
+    return ("all" if small else "fooled") if images == "auto" else images
+
+
+def _unverifiable(kept: str) -> tuple[Flag, ...]:
+    """Without images nobody can judge the cell again. That nobody has done so yet is no flag, but `verified` of the row."""
+    return (Flag(name="unverified", detail="store.images is none"),) if kept == "none" else ()
+
+
+def _kept(whole: Evaluated, outcome: Outcome, policy: str) -> tuple[np.ndarray, np.ndarray] | None:
     pixels, ids = whole.arrays["images"], whole.arrays["sample"]
-    policy = ("all" if max(pixels.shape[2:]) <= KEPT_SIDE else "fooled") if images == "auto" else images
     if policy == "none":
         return None
     if policy == "all":

@@ -51,11 +51,14 @@ class Components:
         return found
 
     def changed_attack(self, part: Part, changes: Mapping[str, int | None]) -> Attack | None:
-        """The attack with other parameters; None where it has no such parameters."""
+        """The attack with other parameters; None where it has no such parameters, or refuses the values."""
         known = registry("attack").get(part.given_name).signature().parameters
         if not {parameter.name for parameter in known} >= set(changes):
             return None
-        made: Attack = make("attack", part.given_name, {**part.given_params, **changes})
+        try:
+            made: Attack = make("attack", part.given_name, {**part.given_params, **changes})
+        except InputError:  # twice the most that it takes: nothing to compare, and no reason to stop a run
+            return None
         return made
 
     def purifier(self, part: Part) -> nn.Module:

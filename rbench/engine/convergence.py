@@ -16,13 +16,14 @@ from rbench.engine.evaluation import Setup, evaluate_chunk
 from rbench.engine.judge import value
 from rbench.engine.oracle import Oracle
 from rbench.engine.terms import Norm
+from rbench.errors import CellFailed
 from rbench.results.record import ConvergencePart, Flag
+from rbench.results.row_flags import LUCK_CONFIDENCE
 from rbench.results.statistics import paired_bootstrap
+from rbench.suite.budgets import curve
 
 CHANGE = 0.01
 """More than this share of robust accuracy gained or lost by a doubling: not converged (EVALUATION section 4)."""
-CURVE = (1, 2, 5)
-"""Steps at which the curve is looked at, times powers of ten."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def converge(
     attack = setup.attack
     if not isinstance(attack, IterativeAttack):
         return Convergence()
-    budgets = [("curve", {"steps": steps}) for steps in _fewer(attack.steps)]
+    budgets = [("curve", {"steps": steps}) for steps in curve(attack.steps)]
     found = [_trial(setup, sample, what, remake(changes)) for what, changes in budgets]
     base = _trial(setup, sample, "budget", attack)
     doubled = [
@@ -79,11 +80,6 @@ def converge(
     measured = any(trial is not None for trial in doubled)
     verdict = not any(flag.name == "not-converged" for flag in raised) if measured else None
     return Convergence(tuple(trial.part for trial in kept), raised, verdict)
-
-
-def _fewer(steps: int) -> list[int]:
-    """1, 2, 5, 10, ... below the steps of the cell."""
-    return [found for power in range(6) for digit in CURVE if (found := digit * 10**power) < steps]
 
 
 def _averaging(setup: Setup, times: int) -> Oracle:
@@ -106,7 +102,10 @@ def _trial(setup: Setup, sample: tuple[Tensor, Tensor, Tensor], what: str, attac
         return None
     fitted = fit_classes(attack, setup.audit.classes)
     clock = time.monotonic()
-    arrays = evaluate_chunk(replace(setup, attack=fitted), *sample).arrays
+    try:
+        arrays = evaluate_chunk(replace(setup, attack=fitted), *sample).arrays
+    except CellFailed as error:
+        raise CellFailed(f"protocol.convergence ({what}): {error}", error.sample_ids) from error
     label = torch.from_numpy(arrays["label"])
     values = value(torch.from_numpy(arrays["robust_predictions"]), label, setup.protocol.decide).numpy()
     losses = arrays["loss_last"][np.isfinite(arrays["loss_last"])]
@@ -132,7 +131,7 @@ def _not_converged(base: _Trial | None, doubled: _Trial, *, random: bool) -> Fla
     if abs(change) <= CHANGE + 1e-9:
         return None
     if random:
-        interval = paired_bootstrap(base.values, doubled.values)
+        interval = paired_bootstrap(base.values, doubled.values, confidence=LUCK_CONFIDENCE)
         if interval.low <= 0 <= interval.high:
             return None
     detail = f"twice the {doubled.part.what}: {100 * change:+.1f} points on {doubled.part.samples} samples"

@@ -29,6 +29,8 @@ UNSTABLE = 0.5
 TINY = 1e-8
 _STEPS = {torch.float64: 1e-6, torch.float32: 1e-3}
 _FLAT = 1e-9
+_BLOCK = 10
+"""Points around each sample that are shown together."""
 
 
 @dataclass(frozen=True)
@@ -153,26 +155,32 @@ def _slope_error(model: DefendedModel, few: _Few) -> tuple[float | None, str]:
 
 
 def _compared(model: DefendedModel, few: _Few) -> float | None:
-    def losses(points: Tensor) -> Tensor:
-        return cross_entropy(model(points, few.draw()), few.y)
-
     directions = (
         few.noise.of("audit", few.ids, few.x.device, draw=2).normal(DIRECTIONS, *few.x.shape[1:]).to(few.x.dtype)
     )
     with torch.enable_grad():
         point = few.x.detach().clone().requires_grad_()
-        total = losses(point).sum()
+        total = cross_entropy(model(point, few.draw()), few.y).sum()
         (gradient,) = torch.autograd.grad(total, point, allow_unused=True) if total.requires_grad else (None,)
     if gradient is None:
         return None
-    step = _STEPS[few.x.dtype]
-    told, measured = [], []
-    with torch.no_grad():
-        for direction in directions.unbind(1):
-            told.append((gradient * direction).flatten(1).sum(1))
-            measured.append((losses(few.x + step * direction) - losses(few.x - step * direction)) / (2 * step))
-    found = _relative(torch.stack(told, 1), torch.stack(measured, 1))
+    step = _STEPS[few.x.dtype] * directions
+    told = (gradient[:, None] * directions).flatten(2).sum(2)
+    up, down = (_around(model, few, few.x[:, None] + way * step, cross_entropy) for way in (1, -1))
+    found = _relative(told, (up - down) / (2 * _STEPS[few.x.dtype]))
     return found if math.isfinite(found) else None
+
+
+def _around(model: DefendedModel, few: _Few, points: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The loss at many points [B, K, C, H, W] around each sample, all under the sample's one draw, [B, K]."""
+    found = []
+    with torch.no_grad():
+        for block in torch.split(points, _BLOCK, dim=1):
+            count = block.shape[1]
+            noise = few.noise.of("audit", few.ids.repeat_interleave(count), few.x.device)
+            logits = model(block.flatten(0, 1), noise)
+            found.append(loss(logits, few.y.repeat_interleave(count)).view(-1, count))
+    return torch.cat(found, 1)
 
 
 def _relative(a: Tensor, b: Tensor) -> float:
@@ -191,17 +199,14 @@ def _cosine(exact: Tensor, other: Tensor) -> float | None:
 
 
 def _loss_change(model: DefendedModel, few: _Few, norm: Norm, eps: float) -> float | None:
-    def margins(points: Tensor) -> Tensor:
-        return margin(model(points, few.draw()), few.y).double()
-
-    shape, radii = few.x.shape[1:], few.x.new_full((len(few.x),), eps, dtype=torch.float64)
-    with torch.no_grad():
-        here, moved = margins(few.x), []
-        for number in range(NEIGHBOURS):
-            draws = few.noise.of("audit", few.ids, few.x.device, draw=3 + number)
-            points = uniform_in_ball(few.x, radii, norm, draws.normal(*shape), draws.uniform(*shape))
-            moved.append((margins(points) - here).abs())
-    change = float(torch.stack(moved).mean() / here.abs().mean().clamp(min=_FLAT))
+    shape, count = few.x.shape[1:], len(few.x) * NEIGHBOURS
+    draws = few.noise.of("audit", few.ids, few.x.device, draw=3)
+    normals, uniforms = (draw(NEIGHBOURS, *shape).flatten(0, 1) for draw in (draws.normal, draws.uniform))
+    radii = few.x.new_full((count,), eps, dtype=torch.float64)
+    centres = few.x.repeat_interleave(NEIGHBOURS, 0)
+    points = uniform_in_ball(centres, radii, norm, normals, uniforms).view(-1, NEIGHBOURS, *shape)
+    here = _around(model, few, few.x[:, None], margin).double()
+    change = float((_around(model, few, points, margin) - here).abs().mean() / here.abs().mean().clamp(min=_FLAT))
     return change if math.isfinite(change) else None
 
 

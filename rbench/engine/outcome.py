@@ -122,7 +122,8 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         found.append(Flag(name="no-gradient-path", detail="the graph of the exact path does not reach the input"))
     zero = _zero_share(setup, arrays)
     if zero > SHARE:
-        found.append(Flag(name="zero-gradients", value=zero, detail=f"share of samples on the {setup.path} path"))
+        detail = f"{setup.path} path: share of samples at the start, or of the steps after it where that is more"
+        found.append(Flag(name="zero-gradients", value=zero, detail=detail))
     beaten = float(((columns["noise"] < 0.5) & (columns["robust"] >= 0.5)).mean())
     if beaten > SHARE:
         found.append(Flag(name="noise-wins", value=beaten, detail="one uniform draw from the ball beats this attack"))
@@ -160,14 +161,20 @@ def _finite(number: float) -> float | None:
 
 
 def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
-    """Share of attacked samples whose gradient was zero at the start; of audited ones where the attack is not ours."""
+    """Share of attacked samples whose gradient was zero at the start, or of all steps if that is more.
+
+    Of audited samples where the attack is not ours, and at the start alone for a ladder, where other rungs may have had another gradient.
+    """
     if isinstance(setup.attack, ExternalAttack):
         return setup.audit.zero_gradient_share if setup.path in EXACT else 0.0
     attacked = arrays["queries"] > 0
     asks = setup.attack.asks if isinstance(setup.attack, IterativeAttack) else "gradient"
     if asks != "gradient" or not attacked.any():
         return 0.0
-    return float(arrays["zero_at_start"][attacked].mean())
+    at_start = float(arrays["zero_at_start"][attacked].mean())
+    if not isinstance(setup.attack, IterativeAttack):
+        return at_start
+    return max(at_start, float(arrays["zero_gradients"].sum() / arrays["queries"].sum()))
 
 
 def _averages(setup: Setup) -> bool:

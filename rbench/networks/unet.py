@@ -17,8 +17,8 @@ class UNet(nn.Module):
     """Noisy images and their noise levels to the noise in them: epsilon of Ho et al. 2020, arXiv 2006.11239, section 3.2.
 
     `UNet2DModel` of diffusers with plain blocks, and attention at the lowest resolution alone: on a processor most of the time goes into
-    the highest, which `patch` makes smaller. There is no dropout and group norm looks at one image, so training and eval mode are the same and an image is denoised the
-    same way whatever else is in the batch. Weights start from the global generator of torch.
+    the highest, which `patch` makes smaller. There is no dropout and group norm looks at one image, so training and eval mode are the same
+    and an image is denoised the same way whatever else is in the batch. Weights start from the global generator of torch.
 
     Args:
         side: height and width of the images, in pixels.

@@ -15,7 +15,7 @@ _SMALLEST = 1e-12
 
 
 class AntiAdversary(nn.Module):
-    """Moves every image to where the classifier is surer of what it says already (Alfarra et al. 2022, arXiv 2103.14347, section 3, algorithm 1).
+    """Moves every image to where the classifier is surer of what it says already (Alfarra et al. 2022, arXiv 2103.14347, algorithm 1).
 
     Deterministic; differentiable; optimising at test time, with autograd inside the forward pass. From gamma = 0, `steps` steps
     gamma <- gamma - alpha sign(slope), slope the gradient of the cross-entropy of the classifier's own prediction on x at x + gamma; the

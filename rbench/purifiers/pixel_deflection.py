@@ -13,7 +13,7 @@ from rbench.purifiers.wavelet import denoised
 
 
 class PixelDeflection(nn.Module):
-    """Random pixels take the place of random neighbours, and wavelets smooth what is left (Prakash et al. 2018, arXiv 1801.08926, section 4).
+    """Random neighbours take the place of random pixels, then wavelets smooth the image (Prakash et al. 2018, arXiv 1801.08926, section 4).
 
     Random; differentiable, since pixels move and are not computed; nothing optimised at test time. A pixel, with all its channels, becomes
     one drawn uniformly from the window around it, cut at the edges of the image, one after another, each reading the image as the last one
@@ -69,7 +69,7 @@ class PixelDeflection(nn.Module):
         source = _drawn(draws[..., 2], above, below) * width + _drawn(draws[..., 3], left, right)
         origin = torch.arange(height * width, device=draws.device).repeat(len(draws), 1)
         for i in range(draws.shape[1]):
-            origin = origin.scatter(1, into[:, i : i + 1], origin.gather(1, source[:, i : i + 1]))
+            origin.scatter_(1, into[:, i : i + 1], origin.gather(1, source[:, i : i + 1]))
         return origin
 
 

@@ -15,11 +15,11 @@ from rbench.purifiers.random_resize_pad import Uniform
 Stage = Callable[[Tensor], Tensor]
 
 SMOOTHING = 0.01
-"""Below differences of this many of the pixel scale, total variation is a parabola: without it the objective has no gradient on flat areas."""
+"""Below differences of this much of the pixel scale, total variation is a parabola: without it flat areas have no gradient."""
 
 
 class TvMinimisation(nn.Module):
-    """Random pixels are forgotten, and the image of least total variation through the others is drawn (Guo et al. 2018, arXiv 1711.00117, section 4).
+    """Forgets random pixels and draws the image of least total variation through the others (Guo et al. 2018, arXiv 1711.00117, section 4).
 
     Random; differentiable; optimising at test time. The minimum of 1/2 ||m (z - x)||^2 + lambda_tv TV(z), m the mask of the kept pixels
     and TV the sum over pixels and channels of sqrt(dx^2 + dy^2 + 0.01^2), is approached by `steps` steps of Nesterov's accelerated gradient
@@ -33,7 +33,7 @@ class TvMinimisation(nn.Module):
     Args:
         drop_rate: probability that a pixel is forgotten; 0.5 in the source.
         lambda_tv: weight of total variation, for pixels in [0, 1]; 0.03 in the source.
-        steps: of the minimiser. 100 come within 0.1 % of the minimum on 28x28 pixels.
+        steps: of the minimiser. 100 come within 0.2 % of the minimum on 28x28 pixels.
         surrogate_steps: of the stand-in for BPDA, with the same mask; as many as `steps` if that is less.
     """
 

@@ -97,7 +97,7 @@ def transform(x: Tensor, wavelet: Family, levels: int) -> tuple[Tensor, list[Det
 def inverse(x: Tensor, details: list[Details], wavelet: Family) -> Tensor:
     """The image of `transform`."""
     for rows, columns, both in reversed(details):
-        low, high = (_join(*(part.mT for part in pair), TAPS[wavelet]).mT for pair in ((x, columns), (rows, both)))
+        low, high = (_join(one.mT, other.mT, TAPS[wavelet]).mT for one, other in ((x, columns), (rows, both)))
         x = _join(low, high, TAPS[wavelet])
     return x
 

@@ -150,9 +150,9 @@ FLAGS: dict[FlagName, FlagFacts] = {
     ),
     "unverified": FlagFacts(
         "UV",
-        "The adversarial examples were not stored, or not judged again.",
-        "The run kept no images, or `rbench verify` was not run.",
-        "Run with `store: {images: all}`, then `rbench verify`.",
+        "The adversarial examples were not stored, so nobody can judge them again.",
+        "The suite has `store: {images: none}`.",
+        "Run again with `store: {images: all}`.",
     ),
     "no-eot": FlagFacts(
         "NE",

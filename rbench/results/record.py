@@ -210,6 +210,10 @@ class Record(_Document):
     converged: bool | None = Field(
         default=None, description="No doubling moved robust accuracy by more than a point; null if none was tried."
     )
+    images: Literal["all", "fooled", "none"] | None = Field(
+        default=None,
+        description="Which adversarial images were stored; null unless the cell is done, and in older records.",
+    )
     flags: tuple[Flag, ...] = Field(default=(), description="Doubts about this cell.")
     audit: dict[str, bool | int | float | str | None] = Field(
         default={}, description="What the checks before the attack measured."

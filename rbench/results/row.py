@@ -68,7 +68,7 @@ def make_row(cells: Sequence[ReadCell]) -> Row:
         "gradient": strongest.gradient,
     }
     flags.extend(flags_of_cells(judged, rule))
-    if weak := _weak_gradient(cells):
+    if weak := _weak_gradient(judged, done):
         flags.append(weak)
     return Row(cells, fields, flags, worst.value, data)
 
@@ -145,12 +145,16 @@ def _flags_of_records(cells: Sequence[ReadCell]) -> list[RowFlag]:
     ]
 
 
-def _weak_gradient(cells: Sequence[ReadCell]) -> RowFlag | None:
+def _weak_gradient(judged: Sequence[Judged], cells: Sequence[ReadCell]) -> RowFlag | None:
     records = [cell.record for cell in cells if cell.record]
     # Around the identity every gradient is the exact one.
     if all(record.purifier.name == "identity" for record in records):
         return None
-    paths = [path for record in records for path in (record.attack.gradient, *(rung.path for rung in record.rungs))]
+    paths: list[str | None] = [rung.path for record in records for rung in record.rungs]
+    # What asks for no gradient has a path in its record all the same, and a ladder has one beside those of its rungs.
+    for one, record in zip(judged, records, strict=True):
+        if one.kind not in ("noise", "black-box") and not record.rungs:
+            paths.append(one.gradient)
     reached = any(record.audit.get("reaches_input") for record in records)
     dead = max((_share(record.audit.get("zero_gradient_share")) for record in records), default=1.0)
     return weak_gradient(paths, differentiable=reached and dead < DEAD)

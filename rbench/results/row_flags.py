@@ -20,7 +20,7 @@ Kind = Literal["white-box", "blind", "black-box", "transfer", "noise"]
 _BLACK_BOX = {"square", *(f"torchattacks:{name}" for name in ("Square", "OnePixel", "Pixle", "SPSA"))}
 _THROUGH = {"exact", "checkpointed"}
 _ONE_STEP = {"fgsm", "torchattacks:FGSM"}
-_MANY_STEPS = {"pgd", "torchattacks:PGD", "torchattacks:PGDL2"}
+_MANY_STEPS = {"pgd", "apgd", "torchattacks:PGD", "torchattacks:PGDL2"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def weak_gradient(paths: Sequence[str | None], *, differentiable: bool) -> RowFl
     """The flag of a row whose attacks all went around a purifier that a gradient goes through.
 
     Args:
-        paths: the gradient path of every cell, and of every rung of a ladder.
+        paths: the gradient path of every attack and every rung that asks for a gradient.
         differentiable: the audit found a gradient at the input that is not zero.
     """
     if not differentiable or not set(paths).isdisjoint(_THROUGH):

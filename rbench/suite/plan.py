@@ -10,6 +10,7 @@ from rbench.errors import InputError
 from rbench.registry import registry
 from rbench.signature import nearest
 from rbench.suite.binding import BoundSuite, bind_suite
+from rbench.suite.budgets import convergence_passes
 from rbench.suite.cell import Cell, Slice
 from rbench.suite.document import FieldPath
 from rbench.suite.resolve import dump, part_of, resolved_document
@@ -53,7 +54,7 @@ def plan(spec: SuiteSpec, *, only: str | None = None, limit: int | None = None) 
 
 
 def gradient_passes(cell: Cell) -> int | None:
-    """Backward passes that a cell may take at most, as far as its parameters tell; None if they do not.
+    """Backward passes that a cell may take at most, with those for its convergence; None if its parameters do not tell.
 
     Known for attacks with a parameter `steps` and suites with a number of samples; but for a ladder `steps` is that of each rung.
     """
@@ -62,8 +63,9 @@ def gradient_passes(cell: Cell) -> int | None:
     ladder = registry("attack").get(cell.attack.given_name).facts().get("ladder", False)
     if ladder or not isinstance(steps, int) or samples is None:
         return None
-    restarts = params.get("restarts", 1)
-    return steps * (restarts if isinstance(restarts, int) else 1) * cell.eot * samples
+    restarts = found if isinstance(found := params.get("restarts", 1), int) else 1
+    more = convergence_passes(steps, restarts) * min(cell.convergence, samples)
+    return cell.eot * (steps * restarts * samples + more)
 
 
 def _limited(spec: SuiteSpec, limit: int) -> SuiteSpec:

@@ -12,6 +12,7 @@ import rbench
 from rbench.attacks.apgd import apgd, checkpoints
 from rbench.attacks.apgd_l1 import steepest_pixels
 from rbench.engine.answer import Answer, Threat
+from rbench.engine.ball import project
 from rbench.engine.losses import LOSSES, TARGETED
 from rbench.engine.noise import Noise
 from rbench.errors import InputError
@@ -174,6 +175,18 @@ def test_under_l1_fewer_pixels_bring_the_step_back_and_as_many_shrink_it():
     assert sizes[:6] == pytest.approx([1, 1, 1, 1 / 1.5, 1.5**-2, 1.5**-3])
     assert min(sizes) == pytest.approx(0.1)
     assert torch.equal(still[2].best, still[0].x)
+
+
+def test_under_l1_a_step_that_is_brought_back_goes_on_from_the_best_point_along_its_slope():
+    x = torch.full((1, 1, 1, 50), 0.5)
+    flat, first, last = torch.zeros(50), torch.zeros(50), torch.zeros(50)
+    first[0], last[1] = 1, 1
+    slopes = [slope.view_as(x) for slope in (flat, first, last)]
+    states = told(apgd(steps=50), x, "L1", [0.0, 5.0, 1.0], slopes)
+    best = states[1].x
+    assert torch.equal(states[3].best, best)
+    expected = project(best + 0.1 * slopes[1], x, torch.tensor([0.1], dtype=torch.float64), "L1")
+    assert torch.allclose(states[3].x, expected, atol=1e-7)
 
 
 def test_a_sparse_step_moves_the_steepest_pixels_by_the_same_length():

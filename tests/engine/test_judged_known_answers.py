@@ -256,3 +256,19 @@ def test_the_identity_changes_nothing():
     x, y, net = textures(32)
     bare = rbench.evaluate(net, x, y, attack="pgd", steps=5)
     assert bare.result_hash == rbench.evaluate(net, x, y, purifier=Identity(), attack="pgd", steps=5).result_hash
+
+
+class Plateau(nn.Module):
+    """Never wrong about class 0; its second logit rises with the mean pixel up to 0.52 and is flat above."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raised = x.flatten(1).mean(1).clamp(max=0.52)
+        return torch.stack([torch.ones_like(raised), raised], 1)
+
+
+def test_a_gradient_that_dies_on_the_way_raises_the_zero_gradient_flag_too():
+    x = torch.full((100, 1, 8, 8), 0.5)
+    found = rbench.evaluate(Plateau(), x, torch.zeros(100, dtype=torch.int64), attack="pgd", steps=10, eps=0.1)
+    flag = next(flag for flag in found.flags if flag.name == "zero-gradients")
+    assert found.audit["zero_gradient_share"] == 0.0
+    assert 0.5 < flag.value < 1.0

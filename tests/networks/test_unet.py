@@ -67,7 +67,12 @@ def test_half_precision_halves_the_file_and_comes_back_to_three_digits(tmp_path)
     network = unet()
     for half in (False, True):
         write_network(
-            tmp_path / f"{half}.safetensors", network, name="unet", params=SMALL, objective="noise-prediction", half=half
+            tmp_path / f"{half}.safetensors",
+            network,
+            name="unet",
+            params=SMALL,
+            objective="noise-prediction",
+            half=half,
         )
     whole, small = (tmp_path / f"{half}.safetensors" for half in (False, True))
     assert {t.dtype for t in load_file(small).values()} == {torch.float16}

@@ -248,9 +248,7 @@ def test_guidance_is_that_of_the_authors_code():
     scale = (1 - left) ** 0.5 / ((ptb * 2 / 255 / 3 / guide_scale) * left**0.5)
     eps = world(x_t, torch.full((3,), 35))
     predicted = x_t / left**0.5 - (1 / left - 1) ** 0.5 * eps
-    mean = (
-        beta * left_before**0.5 / (1 - left) * predicted + (1 - left_before) * (1 - beta) ** 0.5 / (1 - left) * x_t
-    )
+    mean = beta * left_before**0.5 / (1 - left) * predicted + (1 - left_before) * (1 - beta) ** 0.5 / (1 - left) * x_t
     expected = mean + variance * scale * gradient + variance**0.5 * fresh
     assert float((variance * scale * gradient).abs().max()) > 1e-3
     assert torch.allclose(after, expected, atol=1e-5)
@@ -261,7 +259,10 @@ def test_stronger_guidance_stays_nearer_to_the_image():
     x = torch.full((50, 1, 4, 4), 0.9)
     distances = [
         float(
-            (purifier("gdmp", GaussianWorld(mean=-0.5, spread=0.3), guidance=g, steps=50)(x, noise=noise(range(50))) - x)
+            (
+                purifier("gdmp", GaussianWorld(mean=-0.5, spread=0.3), guidance=g, steps=50)(x, noise=noise(range(50)))
+                - x
+            )
             .square()
             .mean()
         )

@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 import rbench
 from rbench.engine.noise import Noise
 from rbench.purifiers.bit_depth import BitDepth
+from rbench.purifiers.clip import clip
 from rbench.purifiers.feature_squeezing import FeatureSqueezing
 from rbench.purifiers.gaussian_blur import GaussianBlur
 from rbench.purifiers.gaussian_noise import GaussianNoise
@@ -102,7 +103,7 @@ def test_the_engine_judges_it_and_finds_its_facts_and_its_gradient_true(purifier
     doubts = {"wrong-gradient", "randomised", "batch-dependent", "not-reproducible", "no-gradient-path"}
     assert not found.flag_names & (doubts - ({"no-gradient-path"} if isinstance(purifier, Jpeg) else set()))
     assert "optimises-at-test-time" not in found.flag_names
-    assert found.gradient == ("bpda" if not purifier.differentiable else found.gradient)
+    assert (found.gradient == "bpda") is not purifier.differentiable
     assert found.robust_accuracy.n == 6
 
 
@@ -153,6 +154,14 @@ def test_rounding_does_not_cut_the_gradient_of_white_areas(purifier):
     run(purifier, x).sum().backward()
     assert x.grad is not None
     assert float(x.grad[..., 10:20, 10:20].min()) > 0.3
+
+
+def test_the_clip_of_a_defence_cuts_gradients_but_not_where_it_only_undoes_rounding():
+    y = torch.tensor([-0.3, -2e-5, -1e-7, 0.0, 0.4, 1.0, 1 + 1e-6, 1 + 2e-5, 1.3], requires_grad=True)
+    clipped = clip(y)
+    assert torch.equal(clipped, y.clamp(0, 1))
+    (gradient,) = torch.autograd.grad(clipped.sum(), y)
+    assert gradient.tolist() == [0, 0, 1, 1, 1, 1, 1, 0, 0]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -114,6 +114,6 @@ def test_only_ancestral_sampling_draws_and_not_on_the_last_step():
     for sampler in ("ddpm", "ddim", "ode"):
         drawn = []
         for move in moves(LEVELS, TOP, 5):
-            step(sampler, GaussianWorld(), move, lambda: drawn.append(1) or POINTS)
+            step(sampler, GaussianWorld(), move, lambda drawn=drawn: drawn.append(1) or POINTS)
         counts[sampler] = len(drawn)
     assert counts == {"ddpm": 4, "ddim": 0, "ode": 0}

@@ -5,6 +5,7 @@ import pytest
 from made_runs import Made
 
 from rbench.results.frames import read_runs
+from rbench.results.record import RungPart
 from rbench.results.table import table
 
 N = 1000
@@ -64,6 +65,14 @@ def test_noise_wins_above_one_percent_whether_an_attack_or_the_calibration(tmp_p
 def test_noise_wins_nothing_on_samples_that_were_wrong_before(tmp_path):
     Made(tmp_path).done("pgd", clean=standing(300), robust=EVERY, noise=standing(300))
     assert "noise-wins" not in flags(tmp_path)
+
+
+@pytest.mark.parametrize("many", ["pgd", "apgd", "torchattacks:PGD"])
+def test_one_step_wins_over_whatever_takes_many(tmp_path, many):
+    made = Made(tmp_path)
+    made.done("fgsm", clean=EVERY, robust=standing(401))
+    made.done("many", clean=EVERY, robust=standing(400), cell_changes={"name": many})
+    assert flags(tmp_path)["one-step-wins"].value == pytest.approx(0.001)
 
 
 def test_one_step_wins_over_many_along_the_same_path_only(tmp_path):
@@ -141,6 +150,26 @@ def test_gradients_that_go_around_a_purifier_that_has_one_are_weak(tmp_path, gra
     made = Made(tmp_path)
     for gradient in gradients:
         made.done(gradient, clean=EVERY, robust=standing(100), record_changes={"gradient": gradient, "audit": audit})
+    assert ("weak-gradient" in flags(tmp_path)) == raised
+
+
+@pytest.mark.parametrize("name", ["square", "noise"])
+def test_an_attack_that_asks_for_no_gradient_is_no_strong_one(tmp_path, name):
+    made = Made(tmp_path)
+    around, free = ({"gradient": path, "audit": REACHED} for path in ("bpda", "exact"))
+    made.done("bpda", clean=EVERY, robust=standing(100), record_changes=around)
+    made.done(name, clean=EVERY, robust=standing(100), record_changes=free)
+    assert "bpda alone" in flags(tmp_path)["weak-gradient"].detail
+
+
+@pytest.mark.parametrize(("path", "raised"), [("exact", False), ("checkpointed", False), ("bpda", True)])
+def test_of_a_ladder_the_rungs_count(tmp_path, path, raised):
+    rungs = [
+        RungPart(label=label, path=along, attacked=10, fooled=0, backwards=10, seconds=1.0)
+        for label, along in {"pgd-ce-blind": "blind", "pgd-ce": path, "square": "none"}.items()
+    ]
+    changes = {"gradient": "exact", "audit": REACHED, "rungs": tuple(rungs)}
+    Made(tmp_path).done("adaptive", clean=EVERY, robust=standing(100), record_changes=changes)
     assert ("weak-gradient" in flags(tmp_path)) == raised
 
 

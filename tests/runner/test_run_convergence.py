@@ -1,10 +1,16 @@
 """`protocol.convergence` from the suite to the record."""
 
+import pytest
+import torch
 import yaml
 from small_runs import rbench, records
 
+from rbench.engine.components import Components
+from rbench.results.frames import read_runs
+from rbench.results.table import table
+from rbench.suite.budgets import curve
 from rbench.suite.load import load_suite
-from rbench.suite.plan import plan
+from rbench.suite.plan import gradient_passes, plan
 
 SUITE = """\
 suite: evidence
@@ -46,3 +52,37 @@ def test_a_suite_without_it_has_the_cells_that_it_had(tmp_path):
     assert [cell.id for cell in plan(load_suite(path)).cells] == none
     assert set(ids).isdisjoint(none)
     assert "convergence" not in plan(load_suite(path)).cells[0].document()["protocol"]
+
+
+def test_a_plan_counts_the_passes_of_the_evidence(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE)
+    assert curve(30) == [1, 2, 5, 10, 20]
+    assert [gradient_passes(cell) for cell in plan(load_suite(path)).cells] == [
+        24 + 12 * 8,
+        24 * 30 + 12 * (1 + 2 + 5 + 10 + 20 + 8 * 30),
+        None,
+    ]
+
+
+def test_what_an_attack_refuses_is_not_doubled(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE)
+    components = Components(torch.device("cpu"))
+    cells = {cell.attack.label: cell.attack for cell in plan(load_suite(path)).cells}
+    assert components.changed_attack(cells["long"], {"steps": 100_000}).steps == 100_000
+    assert components.changed_attack(cells["long"], {"steps": 120_000}) is None
+    assert components.changed_attack(cells["autoattack"], {"steps": 10}) is None
+
+
+@pytest.mark.parametrize(
+    ("images", "kept", "raised"), [("auto", "all", False), ("fooled", "fooled", False), ("none", "none", True)]
+)
+def test_a_row_without_images_cannot_be_verified_and_says_so(tmp_path, images, kept, raised):
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE)
+    options = ("--set", f"store.images={images}", "--set", "protocol.convergence=0", "--only", "pgd", "--limit", "4")
+    assert rbench("run", path, "--out", tmp_path / "out", *options) == 0
+    assert records(tmp_path / "out")["identity/pgd"].images == kept
+    (row,) = table(read_runs([tmp_path / "out"])).doubts
+    assert ("unverified" in {flag.name for flag in row}) == raised

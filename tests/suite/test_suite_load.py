@@ -72,7 +72,11 @@ def test_a_suite_is_read_with_its_defaults(write):
         ("draws: 4", "draws: 0", "14:19: protocol.draws: found 0, expected int from 1 to 10000, default 8."),
         ("decide: mean", "decide: maen", "expected one of mean, majority, any, default 'mean'. Did you mean 'mean'?"),
         ("norm: Linf", "norm: linf", "4:9: threat.norm: found the text 'linf', expected one of Linf, L2, L1. Did you"),
-        ("gradient: blind", "gradient: blnd", "expected one of auto, exact, bpda, blind, default 'auto'. Did you mean"),
+        (
+            "gradient: blind",
+            "gradient: blnd",
+            "expected one of auto, exact, checkpointed, bpda, blind, default 'auto'. Did you mean",
+        ),
         ("eot: 2", "eot: 0", "13:40: attacks[1].eot: found 0, expected int from 1 to 10000, default 1."),
         ("eot: 2", "eot: 1000000000", "13:40: attacks[1].eot: found 1000000000, expected int from 1 to 10000"),
         ("eot: 2", "steps: 1000000000", "attacks[1].steps: found 1000000000, expected int from 1 to 1000, default 40."),
