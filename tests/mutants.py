@@ -109,14 +109,14 @@ MUTANTS = (
         "attacks/adaptive.py",
         "LEAST_EOT = 10",
         "LEAST_EOT = 1",
-        ("engine/test_ladder.py", ""),
+        ("attacks/test_adaptive.py", ""),
     ),
     Mutant(
         "the ladder goes around what has no gradient",
         "attacks/adaptive.py",
         'path: GradientPath = "exact" if found.differentiable else "bpda"',
         'path: GradientPath = "exact"',
-        ("engine/test_ladder.py", ""),
+        ("attacks/test_adaptive.py", ""),
     ),
     Mutant(
         "the ladder climbs beyond what ignores the purifier",

@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
 from rbench.engine.noise import SampleNoise
 from rbench.errors import CellFailed
@@ -204,6 +205,30 @@ class DefendedModel(nn.Module):
         return self.classify(self.purify(x, noise))
 
 
+class _Replay(torch.autograd.Function):
+    """A stage whose graph is made when its gradient is wanted, and dropped.
+
+    `torch.utils.checkpoint` would keep the nodes of every stage, which for a deep network are much larger than its images.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stage: Callable[[Tensor], Tensor]) -> Tensor:
+        """The stage's images."""
+        ctx.stage = stage
+        ctx.save_for_backward(x)
+        return stage(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        """The gradient at the images that came in; zeros where the stage cuts the graph."""
+        with torch.enable_grad():
+            x = ctx.saved_tensors[0].detach().requires_grad_()
+            images = ctx.stage(x)
+            found = torch.autograd.grad(images, x, grad_outputs, allow_unused=True) if images.requires_grad else (None,)
+        return torch.zeros_like(x) if found[0] is None else found[0], None
+
+
 def _replayed(stage: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    images: Tensor = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False)
+    images: Tensor = _Replay.apply(x, stage)
     return images

@@ -23,7 +23,7 @@ threat: {norm: Linf, eps: 0.1}
 backbones: [bundled:fashion-cnn]
 purifiers: [identity, bit-depth]
 attacks:
-  - {name: adaptive, steps: 5, restarts: 1, batch_size: 4}
+  - {name: adaptive, steps: 5, restarts: 1, queries: 50, batch_size: 4}
 """
 
 
@@ -73,7 +73,14 @@ def test_a_ladder_goes_on_after_a_signal_and_ends_like_an_undisturbed_run(suite,
 def test_the_record_tells_what_each_rung_did_and_reports_take_it(suite, tmp_path, capsys):
     assert rbench("run", suite, "--out", tmp_path / "run", "--only", "*/identity/*") == 0
     (one,) = records(tmp_path / "run").values()
-    assert [rung.label for rung in one.rungs] == ["feature", "pgd-ce", "pgd-margin", "apgd", "square"]
+    assert [rung.label for rung in one.rungs] == [
+        "feature",
+        "pgd-ce",
+        "apgd-ce",
+        "pgd-margin",
+        "apgd-t",
+        "square",
+    ]
     wrong = 12 * (1 - one.summary.standard_accuracy.value)
     assert sum(rung.fooled for rung in one.rungs) + wrong == pytest.approx(12 * (1 - one.summary.robust_accuracy.value))
     assert sum(rung.backwards for rung in one.rungs) == one.cost.backwards
@@ -114,12 +121,12 @@ def test_rungs_survive_a_round_trip_and_are_typed(tmp_path):
         (
             "{name: decoder, gradient: blind}",
             "7:31",
-            "attacks[0].gradient: 'decoder' takes auto or exact or bpda (got 'blind').",
+            "attacks[0].gradient: 'decoder' takes auto or exact or checkpointed or bpda (got 'blind').",
         ),
     ],
 )
 def test_a_gradient_path_that_means_nothing_is_refused_with_its_place(suite, tmp_path, capsys, attack, place, message):
-    suite.write_text(SUITE.replace("{name: adaptive, steps: 5, restarts: 1, batch_size: 4}", attack))
+    suite.write_text(SUITE.replace("{name: adaptive, steps: 5, restarts: 1, queries: 50, batch_size: 4}", attack))
     assert rbench("run", suite, "--out", tmp_path / "run") == 2
     assert capsys.readouterr().err.strip().endswith(f"{suite}:{place}: {message}")
     assert not (tmp_path / "run").exists()
@@ -127,7 +134,7 @@ def test_a_gradient_path_that_means_nothing_is_refused_with_its_place(suite, tmp
 
 def test_a_purifier_without_a_code_is_refused_by_label_before_anything_runs(suite, tmp_path, capsys):
     attack = "- {name: noise}\n  - {name: latent, as: code, purifiers: [bit-depth]}"
-    suite.write_text(SUITE.replace("- {name: adaptive, steps: 5, restarts: 1, batch_size: 4}", attack))
+    suite.write_text(SUITE.replace("- {name: adaptive, steps: 5, restarts: 1, queries: 50, batch_size: 4}", attack))
     assert rbench("run", suite, "--out", tmp_path / "run") == 2
     error = capsys.readouterr().err.strip()
     assert "\n" not in error
