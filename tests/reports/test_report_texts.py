@@ -54,6 +54,21 @@ def test_the_console_shows_groups_ranks_intervals_and_the_legend(leaderboard):
     assert "NL" not in shown
 
 
+def test_one_success_in_several_tries_has_its_own_name(tmp_path):
+    made = Made(tmp_path)
+    right = [[1, 1, 1], [1, 1, 0]]
+    made.done(
+        "pgd",
+        clean=right,
+        robust=right,
+        cell_changes={"decide": "any", "draws": 3},
+        record_changes={"stochastic": True},
+    )
+    found = table(read_runs([tmp_path]))
+    assert "any-of-3, an attacker who submits an image 3 times and needs one success" in " ".join(text(found).split())
+    assert found.frame["standard_accuracy"].tolist() == [0.5]
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_console_keeps_to_its_width(tmp_path, width):
     made = Made(tmp_path)
