@@ -15,6 +15,7 @@ from rbench.results.flags import FLAGS
 from rbench.results.frames import Broken, ReadCell, Runs
 from rbench.results.row import Row, make_row
 from rbench.results.row_flags import RowFlag, inseparable
+from rbench.results.worst_case import Values
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Table:
     Attributes:
         frame: a row for each (data, backbone, purifier, threat), columns as in `columns`; `flags` are tuples.
         doubts: the flags of each row of `frame` with their values, in the same order.
+        outcomes: the value [n] of each sample of each row in its worst case, in the same order; None where a row has no number.
         broken: files that were not used.
         notes: what else a reader should know, one line each.
         columns: what the columns mean.
@@ -31,6 +33,7 @@ class Table:
 
     frame: pd.DataFrame
     doubts: tuple[tuple[RowFlag, ...], ...] = ()
+    outcomes: tuple[Values | None, ...] = ()
     broken: tuple[Broken, ...] = ()
     notes: tuple[str, ...] = ()
     columns: dict[str, Column] = field(default_factory=lambda: dict(COLUMNS))
@@ -55,7 +58,8 @@ def table(runs: Runs) -> Table:
         raised = {flag.name for flag in row.flags}
         row.fields["flags"] = tuple(name for name in FLAGS if name in raised)
     frame = pd.DataFrame([row.fields for row in ranked], columns=list(COLUMNS))
-    return Table(_typed(frame), tuple(tuple(row.flags) for row in ranked), runs.broken, runs.notes)
+    doubts, outcomes = tuple(tuple(row.flags) for row in ranked), tuple(row.outcome for row in ranked)
+    return Table(_typed(frame), doubts, outcomes, runs.broken, runs.notes)
 
 
 def _digest(cell: ReadCell, *without: str) -> str:

@@ -1,0 +1,124 @@
+"""Two rows on the same samples: who is better, by how much, and whether these samples can tell."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from rbench.errors import InputError
+from rbench.results.statistics import Estimate, mcnemar, paired_bootstrap
+from rbench.results.table import Table
+from rbench.results.worst_case import Values
+
+SIGNIFICANCE, POWER = 0.05, 0.8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A pair of rows, sample by sample in their worst case; a random defence is right where most of its draws are.
+
+    Attributes:
+        first: `backbone/purifier` of the row.
+        second: of the other.
+        accuracies: robust accuracies of the two.
+        difference: first minus second, with its paired bootstrap interval.
+        both: samples that both get right.
+        only_first: samples that only the first gets right.
+        only_second: samples that only the second gets right.
+        neither: samples that none gets right.
+        p_value: of McNemar's exact test.
+        holm: the same, corrected for all pairs that were compared.
+        needed: samples that would tell the two apart with power 0.8 at 0.05; None where they are equally often right.
+    """
+
+    first: str
+    second: str
+    accuracies: tuple[float, float]
+    difference: Estimate
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    p_value: float
+    holm: float
+    needed: int | None
+
+
+def compare(table: Table, patterns: Sequence[str]) -> list[Comparison]:
+    """Every pair of the chosen rows that was judged on the same samples under the same threat.
+
+    Args:
+        table: the leaderboard.
+        patterns: globs over `backbone/purifier`, or over the purifier where they have no slash; all rows if empty.
+
+    Raises:
+        InputError: a pattern matches no row, or no two rows can be compared.
+    """
+    rows = [(row, values) for row, values in zip(table.rows(), table.outcomes, strict=True) if values is not None]
+    for pattern in patterns:
+        if not any(_matches(row, pattern) for row, _ in rows):
+            names = ", ".join(dict.fromkeys(_name(row) for row, _ in rows)) or "none"
+            raise InputError(f"{pattern!r} matches no row with a robust accuracy. There are: {names}.")
+    chosen = [one for one in rows if not patterns or any(_matches(one[0], pattern) for pattern in patterns)]
+    pairs = [_pair(a, b) for a, b in combinations(chosen, 2) if a[0]["group"] == b[0]["group"]]
+    if not pairs:
+        raise InputError(f"nothing to compare: no two of {len(chosen)} rows have the same samples and threat")
+    return [replace(pair, holm=p_value) for pair, p_value in zip(pairs, holm([p.p_value for p in pairs]), strict=True)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Holm 1979): whoever rejects below 0.05 errs in any of them with at most that probability."""
+    order = np.argsort(p_values, kind="stable")
+    left = np.arange(len(p_values), 0, -1)
+    corrected = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values, dtype=np.float64)[order] * left))
+    back = np.empty_like(corrected)
+    back[order] = corrected
+    return [float(value) for value in back]
+
+
+def samples_needed(only_first: float, only_second: float) -> int | None:
+    """Samples with which McNemar's test finds such a difference with power 0.8 at level 0.05 (Connor 1987, Biometrics 43, 207-211).
+
+    Args:
+        only_first: share of samples that only the first gets right.
+        only_second: share that only the second gets right.
+    """
+    from scipy.special import ndtri
+
+    apart, difference = only_first + only_second, abs(only_first - only_second)
+    if difference == 0:
+        return None
+    level, power = float(ndtri(1 - SIGNIFICANCE / 2)), float(ndtri(POWER))
+    root = level * math.sqrt(apart) + power * math.sqrt(apart - difference**2)
+    return math.ceil((root / difference) ** 2)
+
+
+def _pair(one: tuple[dict[str, Any], Values], other: tuple[dict[str, Any], Values]) -> Comparison:
+    (row, values), (second, others) = one, other
+    right, wrong = values >= 0.5, others >= 0.5
+    test, n = mcnemar(right, wrong), len(values)
+    return Comparison(
+        first=_name(row),
+        second=_name(second),
+        accuracies=(float(values.mean()), float(others.mean())),
+        difference=paired_bootstrap(values, others),
+        both=int((right & wrong).sum()),
+        only_first=test.only_first,
+        only_second=test.only_second,
+        neither=int((~right & ~wrong).sum()),
+        p_value=test.p_value,
+        holm=test.p_value,
+        needed=samples_needed(test.only_first / n, test.only_second / n),
+    )
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['backbone']}/{row['purifier']}"
+
+
+def _matches(row: dict[str, Any], pattern: str) -> bool:
+    return fnmatchcase(_name(row), pattern) or fnmatchcase(str(row["purifier"]), pattern)
