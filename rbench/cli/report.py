@@ -19,7 +19,7 @@ def command(
         typer.Argument(metavar="DIR...", help="Run folders, such as results/quickstart.", show_default=False),
     ],
     to: Annotated[
-        str | None, typer.Option("--to", metavar="FORMATS", help="Files to write: md, csv. [default: md,csv]")
+        str | None, typer.Option("--to", metavar="FORMATS", help="Files to write: md, csv, latex. [default: md,csv]")
     ] = None,
     out: Annotated[
         Path | None,

@@ -11,19 +11,28 @@ from rbench.results.files import write_text
 if TYPE_CHECKING:
     from rbench.results.table import Table
 
-FORMATS = {"md": "rbench.reports.markdown:markdown", "csv": "rbench.reports.csv:csv"}
-"""File ending -> the function that makes the text, loaded when it is asked for."""
+FORMATS = {
+    "md": "rbench.reports.markdown:markdown",
+    "csv": "rbench.reports.csv:csv",
+    "latex": "rbench.reports.latex:latex",
+}
+"""Format -> the function that makes the text, loaded when it is asked for."""
+
+ENDINGS = {"latex": "tex"}
+"""File endings of the formats that are not their own."""
+
+USUAL = ("md", "csv")
 
 
-def write(table: "Table", folder: Path, wanted: Iterable[str] = tuple(FORMATS)) -> list[Path]:
-    """Write `leaderboard.<format>` for each format; all texts are made before the first file is touched.
+def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[Path]:
+    """Write `leaderboard.<ending>` for each format; all texts are made before the first file is touched.
 
     Raises:
         InputError: an unknown format.
         MissingError: the folder cannot be written.
     """
     texts = {name: _renderer(name)(table) for name in wanted}
-    paths = {name: folder / f"leaderboard.{name}" for name in texts}
+    paths = {name: folder / f"leaderboard.{ENDINGS.get(name, name)}" for name in texts}
     for name, text in texts.items():
         write_text(paths[name], text)
     return list(paths.values())

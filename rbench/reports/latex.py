@@ -1,0 +1,83 @@
+"""The leaderboard as LaTeX tables in the style of booktabs, ready to paste into a paper."""
+
+from rbench.reports.groups import Row, groups, heading, remark
+from rbench.reports.plain import percent, visible
+from rbench.results.flags import FLAGS
+from rbench.results.table import Table
+
+_SPECIAL = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "-": "{-}",  # two of them would become a dash
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
+    '"': r"\textquotedbl{}",
+    "[": "{[}",  # at the start of a row it would be taken for the row's spacing
+    "]": "{]}",
+}
+
+
+def latex(table: Table) -> str:
+    """A `table` environment for each group of rows; needs the packages booktabs, textcomp and fontenc with T1."""
+    parts = [_environment(rows) for rows in groups(table)]
+    return "% \\usepackage{booktabs,textcomp} \\usepackage[T1]{fontenc}\n" + "\n".join(parts)
+
+
+def latex_text(text: str) -> str:
+    """The text without anything that acts in LaTeX; characters beyond ASCII are spelled out, since not every font has them."""
+    ascii_only = visible(text).encode("ascii", "backslashreplace").decode("ascii")
+    return "".join(_SPECIAL.get(character, character) for character in ascii_only)
+
+
+def _environment(rows: list[Row]) -> str:
+    raised = [name for name in FLAGS if any(name in row["flags"] for row in rows)]
+    shown = "; ".join(f"{FLAGS[name].short} {latex_text(name)}" for name in raised)
+    caption = " ".join(
+        part
+        for part in (
+            f"{latex_text(heading(rows))}: accuracy in percent.",
+            "Robust is the worst case over all attacks with its 95\\,\\% interval, blind that over attacks that ignore the purifier.",
+            latex_text(remark(rows)),
+            f"Flags: {shown}." if shown else "",
+        )
+        if part
+    )
+    return "\n".join(
+        [
+            "\\begin{table}",
+            "  \\centering",
+            f"  \\caption{{{caption}}}",
+            "  \\begin{tabular}{llrrcrl}",
+            "    \\toprule",
+            "    Backbone & Purifier & Standard & Robust & 95\\,\\% interval & Blind & Flags \\\\",
+            "    \\midrule",
+            *(f"    {' & '.join(_cells(row))} \\\\" for row in rows),
+            "    \\bottomrule",
+            "  \\end{tabular}",
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    names = [latex_text(row["backbone"]), latex_text(row["purifier"])]
+    flags = " ".join(FLAGS[name].short for name in row["flags"])
+    if row["robust_accuracy"] is None:
+        state = latex_text(row["status"].split(":")[0])
+        return [*names, percent(row["standard_accuracy"]), f"\\multicolumn{{2}}{{c}}{{{state}}}", "--", flags]
+    interval = f"{percent(row['robust_low'])}--{percent(row['robust_high'])}"
+    blind = "--" if row["blind_robust_accuracy"] is None else percent(row["blind_robust_accuracy"])
+    return [
+        *names,
+        percent(row["standard_accuracy"]),
+        f"\\textbf{{{percent(row['robust_accuracy'])}}}",
+        interval,
+        blind,
+        flags,
+    ]

@@ -1,0 +1,64 @@
+"""LaTeX tables: what a paper needs, nothing that acts, and a document that compiles where LaTeX is."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from made_runs import Made
+
+from rbench.reports.latex import latex, latex_text
+from rbench.results.frames import read_runs
+from rbench.results.record import Flag
+from rbench.results.table import table
+
+EVERY = [1, 1, 1, 1]
+NASTY = r"50% & \input{x} $a_b^c$ #~ [2em] -- <é> `'\""
+
+
+@pytest.fixture
+def text(tmp_path):
+    made = Made(tmp_path)
+    changes = {"flags": (Flag(name="zero-gradients", value=1.0),)}
+    made.done("pgd", clean=EVERY, robust=[1, 1, 1, 0], cell_changes={"purifier": "bit-depth"}, record_changes=changes)
+    made.done(
+        "blind", clean=EVERY, robust=EVERY, cell_changes={"purifier": "bit-depth"}, record_changes={"gradient": "blind"}
+    )
+    made.done("pgd", clean=EVERY, robust=EVERY, cell_changes={"purifier": NASTY}, record_changes={"stochastic": True})
+    made.other("pgd", "failed", purifier="broken", error="sample 3: logits are NaN")
+    made.done("pgd", clean=EVERY, robust=[1, 0, 0, 0], cell_changes={"eps": "4/255"})
+    return latex(table(read_runs([tmp_path])))
+
+
+def test_a_row_has_its_figures_and_a_blocked_one_none(text):
+    rows = [line.strip() for line in text.splitlines() if line.strip().startswith("cnn &")]
+    assert r"cnn & bit{-}depth & 100.0 & \textbf{75.0} & 30.1--95.4 & 100.0 & ZG FS \\" in rows
+    assert r"cnn & broken & - & \multicolumn{2}{c}{failed} & -- &  \\" in rows
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert "ZG zero{-}gradients" in text
+    assert "the mean of 8 draws" in text
+
+
+def test_every_row_has_as_many_columns_as_the_head(text):
+    for line in text.splitlines():
+        if line.endswith(r"\\"):
+            spans = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d)\}", line))
+            assert len(re.findall(r"(?<!\\)&", line)) + spans == 6
+
+
+def test_nothing_in_a_name_acts():
+    shown = latex_text(NASTY)
+    assert shown.isascii()
+    assert not re.search(r"(?<!\\)[%&$#_]", shown)
+    assert r"\input" not in shown
+    assert "--" not in shown
+    assert latex_text("\u202ea") == latex_text(r"\u202ea")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_a_document_with_the_tables_compiles(text, tmp_path):
+    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage{textcomp}\\usepackage[T1]{fontenc}\\begin{document}\n"
+    (tmp_path / "paper.tex").write_text(head + text + "\\end{document}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
