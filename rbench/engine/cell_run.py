@@ -14,8 +14,10 @@ from rbench.engine.components import Components, order, read_batch
 from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
 from rbench.engine.outcome import Outcome, conclude
+from rbench.engine.pictures import picture
 from rbench.engine.resume import cell_document
 from rbench.errors import CellFailed, RbenchError
+from rbench.results.gallery import Gallery
 from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, Flag, PurifierPart, Record, ThreatPart
 from rbench.results.record import Protocol as ProtocolPart
 from rbench.results.store import RunFolder
@@ -72,7 +74,7 @@ def run_cell(cell: Cell, work: Work) -> Record:
     """
     started = time.monotonic()
     try:
-        record, outcome, images = _evaluate(cell, work, started)
+        ended = _evaluate(cell, work, started)
     except CellFailed as error:
         record = blank(cell, "failed", str(error), error.sample_ids)
     except RbenchError:
@@ -80,8 +82,8 @@ def run_cell(cell: Cell, work: Work) -> Record:
     except Exception as error:
         record = blank(cell, "failed", f"{type(error).__name__}: {error}", ())
     else:
-        work.folder.finish(record, outcome.samples, images)
-        return record
+        work.folder.finish(ended.record, ended.samples, ended.images, ended.pictures)
+        return ended.record
     work.components.forget_models()  # whatever broke may have changed them: the next cell gets fresh ones
     work.folder.finish(record)
     return record
@@ -101,7 +103,17 @@ def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Reco
     )
 
 
-def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, tuple[np.ndarray, np.ndarray] | None]:
+@dataclass(frozen=True)
+class _Ended:
+    """What a finished cell leaves on disk."""
+
+    record: Record
+    samples: dict[str, np.ndarray]
+    images: tuple[np.ndarray, np.ndarray] | None
+    pictures: Gallery
+
+
+def _evaluate(cell: Cell, work: Work, started: float) -> _Ended:
     components = work.components
     dataset, attack = components.dataset(cell.dataset), components.attack(cell.attack)
     ids = order(dataset, cell.slice)
@@ -128,7 +140,9 @@ def _evaluate(cell: Cell, work: Work, started: float) -> tuple[Record, Outcome, 
     record = _record(cell, setup, whole, outcome, data_hash=data_hash, started=started)
     flags = (*record.flags, *found.flags, *_unverifiable(kept))
     evidence = {"convergence": found.parts, "converged": found.converged, "flags": flags, "images": kept}
-    return record.model_copy(update=evidence), outcome, _kept(whole, outcome, kept)
+    adversarial = torch.from_numpy(whole.arrays["images"][: len(first[0])]).to(components.device)
+    pictures = picture(setup.model, first[0], adversarial, *first[1:], setup.noise)
+    return _Ended(record.model_copy(update=evidence), outcome.samples, _kept(whole, outcome, kept), pictures)
 
 
 def _chunk(setup: Setup, work: Work, dataset: Any, ids: np.ndarray) -> Evaluated:

@@ -66,11 +66,16 @@ def conclude(setup: Setup, evaluated: Evaluated) -> Outcome:
         "robust": _value(arrays["robust_predictions"], label, setup),
         "robust_8bit": _value(arrays["robust_8bit_predictions"], label, setup),
         "clean_predictions": arrays["clean_predictions"],
+        "noise_predictions": arrays["noise_predictions"],
+        "select_predictions": arrays["select_predictions"],
         "robust_predictions": arrays["robust_predictions"],
         "distance": arrays["distance"],
         "loss_first": arrays["loss_first"],
         "loss_last": arrays["loss_last"],
         "queries": arrays["queries"].astype(np.int32),
+        "zero_gradients": arrays["zero_gradients"].astype(np.int32),
+        "zero_at_start": arrays["zero_at_start"].astype(bool),
+        "passed_by": arrays["passed_by"].astype(bool),
     }
     summary = Summary(
         standard_accuracy=_figure(columns["clean"], arrays["clean_predictions"], label, setup),

@@ -32,6 +32,7 @@ class ReadCell:
         id: the cell's id.
         document: the resolved cell, as in `Record.cell`.
         status: `missing` if planned and not recorded, `unreadable` if its record or samples are broken.
+        root: the run folder that it was read from.
         record: None if missing or unreadable.
         samples: the samples of a done cell.
     """
@@ -39,6 +40,7 @@ class ReadCell:
     id: str
     document: dict[str, Any]
     status: CellStatus
+    root: Path
     record: Record | None = None
     samples: "pa.Table | None" = None
 
@@ -108,7 +110,7 @@ def _read_folder(root: Path, reading: _Reading) -> None:
         cells = [
             _read_cell(folder, cell["id"], cell, reading)
             if cell["id"] in recorded
-            else ReadCell(cell["id"], cell, "missing")
+            else ReadCell(cell["id"], cell, "missing", root)
             for cell in planned
         ]
         stale = recorded.keys() - {cell["id"] for cell in planned}
@@ -127,21 +129,21 @@ def _read_cell(folder: RunFolder, cell_id: str, document: dict[str, Any], readin
     except InputError as error:
         path = folder.root / "records" / f"{cell_id}.json"
         reading.broken.append(Broken(str(path), str(error)))
-        return ReadCell(cell_id, document, "unreadable")
+        return ReadCell(cell_id, document, "unreadable", folder.root)
     if record is None:
         reading.broken.append(Broken(str(path), f"{path}: it went away while it was read."))
-        return ReadCell(cell_id, document, "unreadable")
+        return ReadCell(cell_id, document, "unreadable", folder.root)
     document = document or dict(record.cell)
     if record.status != "done":
-        return ReadCell(cell_id, document, record.status, record)
+        return ReadCell(cell_id, document, record.status, folder.root, record)
     try:
         table = folder.read_samples(record)
         if record.protocol.decide != "mean" or record.protocol.draws == 1:
             parquet.check_decided(table, folder.samples_path(cell_id))
     except InputError as error:
         reading.broken.append(Broken(str(folder.samples_path(cell_id)), str(error)))
-        return ReadCell(cell_id, document, "unreadable", record)
-    return ReadCell(cell_id, document, "done", record, table)
+        return ReadCell(cell_id, document, "unreadable", folder.root, record)
+    return ReadCell(cell_id, document, "done", folder.root, record, table)
 
 
 def _merge(cell: ReadCell, root: Path, reading: _Reading) -> None:

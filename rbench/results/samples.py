@@ -22,17 +22,25 @@ SCHEMA = pa.schema(
         pa.field("robust", pa.float32(), nullable=False),
         pa.field("robust_8bit", pa.float32()),
         pa.field("clean_predictions", pa.list_(pa.int32()), nullable=False),
+        pa.field("noise_predictions", pa.list_(pa.int32())),
+        pa.field("select_predictions", pa.list_(pa.int32())),
         pa.field("robust_predictions", pa.list_(pa.int32()), nullable=False),
         pa.field("distance", pa.float64(), nullable=False),
         pa.field("loss_first", pa.float32()),
         pa.field("loss_last", pa.float32()),
         pa.field("queries", pa.int32(), nullable=False),
+        pa.field("zero_gradients", pa.int32()),
+        pa.field("zero_at_start", pa.bool_()),
+        pa.field("passed_by", pa.bool_()),
         pa.field("outcome", pa.string(), nullable=False),
     ]
 )
 """Accuracies of a sample are in [0, 1] after the decide rule. `select` was measured on other draws than
-`robust`, and `clean_select` on other draws than `clean`: what is chosen by one is valued by the other."""
+`robust`, and `clean_select` on other draws than `clean`: what is chosen by one is valued by the other.
+`zero_gradients` counts the queries that were answered with a zero gradient, `zero_at_start` says whether the first one was,
+`passed_by` whether the attack saw the sample fooled and gave it back unfooled."""
 
+PREDICTIONS = ("clean_predictions", "noise_predictions", "select_predictions", "robust_predictions")
 _SHARES = ("clean", "clean_select", "noise", "select", "robust", "robust_8bit")
 MAX_BYTES = 4 * 2**30
 
@@ -74,7 +82,8 @@ def read(path: Path, n: int) -> pa.Table:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             metadata = file.metadata
-            if not file.schema_arrow.equals(SCHEMA):
+            lacking = [field for field in SCHEMA if field.name not in file.schema_arrow.names and field.nullable]
+            if not file.schema_arrow.equals(pa.schema([field for field in SCHEMA if field not in lacking])):
                 raise InputError(f"{path}: its columns are not those of samples.")
             if metadata.num_rows != n:
                 raise InputError(f"{path}: {metadata.num_rows} samples, but its record has {n}.")
@@ -82,6 +91,9 @@ def read(path: Path, n: int) -> pa.Table:
             if size > MAX_BYTES:
                 raise InputError(f"{path}: larger than {MAX_BYTES / 2**30:g} GiB unpacked.")
             table = file.read()
+            for field in lacking:  # it was written before there was such a column
+                table = table.append_column(field, pa.nulls(len(table), field.type))
+            table = table.select(SCHEMA.names)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:  # pyarrow answers torn files with any
         raise InputError(f"{path}: unreadable: {' '.join(str(error).split())[:200]}") from None
     table = table.replace_schema_metadata(None)
@@ -119,10 +131,14 @@ def _check(table: pa.Table, path: Path) -> None:
         values = table[name].drop_null().to_numpy()
         if not ((values >= 0) & (values <= 1)).all():
             raise InputError(f"{path}: {name}: has values outside [0, 1].")
-    for name in ("clean_predictions", "robust_predictions"):
+    for name in PREDICTIONS:
         column = table[name].combine_chunks()
+        if column.null_count == len(column):
+            continue
         lengths = np.diff(column.offsets.to_numpy())
-        if len(lengths) and (lengths[0] == 0 or (lengths != lengths[0]).any() or column.flatten().null_count):
+        if len(lengths) and (
+            lengths[0] == 0 or (lengths != lengths[0]).any() or column.flatten().null_count or column.null_count
+        ):
             raise InputError(f"{path}: {name}: not the same number of draws for every sample.")
     if len(np.unique(table["sample"].to_numpy())) != len(table):
         raise InputError(f"{path}: sample: an id comes twice.")

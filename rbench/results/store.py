@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rbench.errors import InputError
-from rbench.results import disk, files
+from rbench.results import disk, files, gallery
 from rbench.results.chunks import Chunk, decode, encode
 from rbench.results.lock import locked
 from rbench.results.record import CELL_ID, CELL_PARTS, Record, read_record, record_text
@@ -38,7 +38,7 @@ class RunFolder:
     def create(cls, root: Path) -> "RunFolder":
         """Make the folder and those inside it, where they are missing."""
         folder = cls(root)
-        for name in ("records", "samples", "images", "chunks"):
+        for name in ("records", "samples", "images", "gallery", "chunks"):
             with files.writing(root / name):
                 disk.make_folder(root / name)
         return folder
@@ -56,7 +56,7 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what writers left that died: temporary files, and chunks of cells that are done."""
-        for folder in (self.root, *(self.root / name for name in ("records", "samples", "images"))):
+        for folder in (self.root, *(self.root / name for name in ("records", "samples", "images", "gallery"))):
             files.tidy(folder)
         for folder in sorted((self.root / "chunks").glob("*/")):
             files.tidy(folder)
@@ -83,6 +83,10 @@ class RunFolder:
     def images_path(self, cell_id: str) -> Path:
         """`images/<id>.safetensors`."""
         return self.root / "images" / f"{_checked(cell_id)}.safetensors"
+
+    def gallery_path(self, cell_id: str) -> Path:
+        """`gallery/<id>.safetensors`."""
+        return self.root / "gallery" / f"{_checked(cell_id)}.safetensors"
 
     def chunks_path(self, cell_id: str) -> Path:
         """`chunks/<id>/`."""
@@ -174,6 +178,7 @@ class RunFolder:
         record: Record,
         samples: Mapping[str, Any] | None = None,
         images: tuple[np.ndarray, np.ndarray] | None = None,
+        pictures: gallery.Gallery | None = None,
     ) -> None:
         """Write a cell's results, the record last, then drop its chunks.
 
@@ -181,11 +186,14 @@ class RunFolder:
             record: of any status; only a done one has samples.
             samples: the columns of `rbench.results.samples`.
             images: float32 [M, C, H, W] adversarial examples and int64 [M] ids of their samples.
+            pictures: of a few samples, for readers.
         """
         if images is not None:
             self.write_images(record.id, *images)
         if samples is not None:
             self.write_samples(record.id, samples)
+        if pictures is not None:
+            self.write_gallery(record.id, pictures)
         self.write_record(record)
         if record.status == "done":  # the others may still be resumed
             self.drop_chunks(record.id)
@@ -253,6 +261,18 @@ class RunFolder:
         if images.dtype != np.float32 or images.ndim != 4 or ids.dtype != np.int64 or ids.shape != images.shape[:1]:
             raise InputError(f"{path}: images {images.dtype}{images.shape} and ids {ids.dtype}{ids.shape} do not fit.")
         return images, ids
+
+    def write_gallery(self, cell_id: str, pictures: gallery.Gallery) -> None:
+        """Write `gallery/<id>.safetensors`."""
+        files.write_bytes(self.gallery_path(cell_id), pictures.encode())
+
+    def read_gallery(self, cell_id: str) -> gallery.Gallery | None:
+        """The pictures of a cell; None if there are none.
+
+        Raises:
+            InputError: they are broken.
+        """
+        return gallery.read(self.gallery_path(cell_id))
 
 
 def _checked(cell_id: str) -> str:

@@ -25,6 +25,7 @@ class Table:
     Attributes:
         frame: a row for each (data, backbone, purifier, threat), columns as in `columns`; `flags` are tuples.
         doubts: the flags of each row of `frame` with their values, in the same order.
+        cells: what each row was made of, in the same order: the attacks in the order of the suite.
         outcomes: the value [n] of each sample of each row in its worst case, in the same order; None where a row has no number.
         broken: files that were not used.
         notes: what else a reader should know, one line each.
@@ -33,6 +34,7 @@ class Table:
 
     frame: pd.DataFrame
     doubts: tuple[tuple[RowFlag, ...], ...] = ()
+    cells: tuple[tuple[ReadCell, ...], ...] = ()
     outcomes: tuple[Values | None, ...] = ()
     broken: tuple[Broken, ...] = ()
     notes: tuple[str, ...] = ()
@@ -58,8 +60,14 @@ def table(runs: Runs) -> Table:
         raised = {flag.name for flag in row.flags}
         row.fields["flags"] = tuple(name for name in FLAGS if name in raised)
     frame = pd.DataFrame([row.fields for row in ranked], columns=list(COLUMNS))
-    doubts, outcomes = tuple(tuple(row.flags) for row in ranked), tuple(row.outcome for row in ranked)
-    return Table(_typed(frame), doubts, outcomes, runs.broken, runs.notes)
+    return Table(
+        frame=_typed(frame),
+        doubts=tuple(tuple(row.flags) for row in ranked),
+        cells=tuple(tuple(row.cells) for row in ranked),
+        outcomes=tuple(row.outcome for row in ranked),
+        broken=runs.broken,
+        notes=runs.notes,
+    )
 
 
 def _digest(cell: ReadCell, *without: str) -> str:
