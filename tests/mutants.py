@@ -57,15 +57,15 @@ MUTANTS = (
     Mutant(
         "a random defence is scored on draws that the attack did not select on",
         EVALUATION,
-        'judge.predictions(proposals.x, x, ids, "score") if setup.random else select',
+        'judge.predictions(images, x, ids, "score") if setup.random else select',
         "select",
         (KNOWN, "gains_nothing"),
     ),
     Mutant(
         "uniform noise in the ball is judged beside the attack",
         EVALUATION,
-        'noisy = judge.predictions(_noisy(setup, x, ids), x, ids, "score")',
-        "noisy = torch.zeros_like(clean) - 1",
+        'judge.predictions(_noisy(setup, x, ids), x, ids, "score"),',
+        "torch.zeros_like(select) - 1,",
         (KNOWN, "null_defence_is_reported"),
     ),
     Mutant(

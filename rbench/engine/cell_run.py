@@ -17,8 +17,9 @@ from rbench.engine.outcome import Outcome, conclude
 from rbench.engine.pictures import picture
 from rbench.engine.resume import cell_document
 from rbench.errors import CellFailed, RbenchError
+from rbench.results.cell_flags import unverifiable
 from rbench.results.gallery import Gallery
-from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, Flag, PurifierPart, Record, ThreatPart
+from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, PurifierPart, Record, ThreatPart
 from rbench.results.record import Protocol as ProtocolPart
 from rbench.results.store import RunFolder
 from rbench.results.versions import versions
@@ -103,6 +104,20 @@ def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Reco
     )
 
 
+def set_up_cell(
+    components: Components, cell: Cell, protocol: Protocol, sample: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+) -> Setup:
+    """The setup of a cell under a protocol, which may be another than its own.
+
+    Raises:
+        InputError: the attack cannot do what the protocol asks.
+        CellFailed: the defended model cannot be judged.
+    """
+    attack, model = components.attack(cell.attack), components.defended(cell.backbone, cell.purifier)
+    stand_in = None if cell.stand_in is None else components.purifier(cell.stand_in)
+    return set_up(model, attack, protocol, sample, components.source(attack), stand_in, components.audits)
+
+
 @dataclass(frozen=True)
 class _Ended:
     """What a finished cell leaves on disk."""
@@ -117,10 +132,8 @@ def _evaluate(cell: Cell, work: Work, started: float) -> _Ended:
     components = work.components
     dataset, attack = components.dataset(cell.dataset), components.attack(cell.attack)
     ids = order(dataset, cell.slice)
-    model = components.defended(cell.backbone, cell.purifier)
     first = read_batch(dataset, ids[:SAMPLES], components.device)
-    stand_in = None if cell.stand_in is None else components.purifier(cell.stand_in)
-    setup = set_up(model, attack, protocol_of(cell, work.batch_size), first, components.source(attack), stand_in)
+    setup = set_up_cell(components, cell, protocol_of(cell, work.batch_size), first)
     dataset.require_classes(setup.audit.classes)
     size = CHUNK_BATCHES * work.batch_size if isinstance(attack, IterativeAttack) else attack.batch_size
     parts = _finished(work, cell, ids)
@@ -138,7 +151,7 @@ def _evaluate(cell: Cell, work: Work, started: float) -> _Ended:
     kept = _policy(whole, work.images)
     data_hash = components.data_hash(cell.dataset, ids)
     record = _record(cell, setup, whole, outcome, data_hash=data_hash, started=started)
-    flags = (*record.flags, *found.flags, *_unverifiable(kept))
+    flags = (*record.flags, *found.flags, *unverifiable(kept))
     evidence = {"convergence": found.parts, "converged": found.converged, "flags": flags, "images": kept}
     adversarial = torch.from_numpy(whole.arrays["images"][: len(first[0])]).to(components.device)
     pictures = picture(setup.model, first[0], adversarial, *first[1:], setup.noise)
@@ -181,11 +194,6 @@ def _gaps(parts: Iterable[tuple[int, int]], count: int, size: int) -> Iterator[t
 def _policy(whole: Evaluated, images: str) -> str:
     small = max(whole.arrays["images"].shape[2:]) <= KEPT_SIDE
     return ("all" if small else "fooled") if images == "auto" else images
-
-
-def _unverifiable(kept: str) -> tuple[Flag, ...]:
-    """Without images nobody can judge the cell again. That nobody has done so yet is no flag, but `verified` of the row."""
-    return (Flag(name="unverified", detail="store.images is none"),) if kept == "none" else ()
 
 
 def _kept(whole: Evaluated, outcome: Outcome, policy: str) -> tuple[np.ndarray, np.ndarray] | None:

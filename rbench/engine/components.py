@@ -14,6 +14,7 @@ from rbench.attacks.types import Attack, IterativeAttack
 from rbench.backbones.head import load_backbone
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
+from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel
 from rbench.engine.fixed_noise import load_purifier
 from rbench.errors import InputError
@@ -27,9 +28,11 @@ class Components:
 
     Attributes:
         device: where models live.
+        audits: what was measured of them.
     """
 
     device: torch.device
+    audits: Audits = field(default_factory=Audits)
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
 

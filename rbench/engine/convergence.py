@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rbench.attacks.types import Attack, IterativeAttack
 from rbench.engine.driver import fit_classes
 from rbench.engine.evaluation import Setup, evaluate_chunk
-from rbench.engine.judge import value
 from rbench.engine.oracle import Oracle
 from rbench.engine.terms import Norm
 from rbench.errors import CellFailed
+from rbench.results.decide import decided
 from rbench.results.record import ConvergencePart, Flag
 from rbench.results.row_flags import LUCK_CONFIDENCE
 from rbench.results.statistics import paired_bootstrap
@@ -106,8 +105,7 @@ def _trial(setup: Setup, sample: tuple[Tensor, Tensor, Tensor], what: str, attac
         arrays = evaluate_chunk(replace(setup, attack=fitted), *sample).arrays
     except CellFailed as error:
         raise CellFailed(f"protocol.convergence ({what}): {error}", error.sample_ids) from error
-    label = torch.from_numpy(arrays["label"])
-    values = value(torch.from_numpy(arrays["robust_predictions"]), label, setup.protocol.decide).numpy()
+    values = decided(arrays["robust_predictions"], arrays["label"], setup.protocol.decide)
     losses = arrays["loss_last"][np.isfinite(arrays["loss_last"])]
     content: dict[str, Any] = {
         "what": what,

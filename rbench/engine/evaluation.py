@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack, Ladder, Rung
-from rbench.engine.audit import Audit, audit
+from rbench.engine.audit import Audit
+from rbench.engine.audits import Audits
 from rbench.engine.ball import to_eight_bits, uniform_in_ball
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
 from rbench.engine.displacements import LATENT
 from rbench.engine.driver import Proposals, fit_classes
-from rbench.engine.gradient_audit import GradientAudit, audit_gradients
+from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose, climb
 from rbench.engine.noise import Noise
@@ -85,6 +86,7 @@ def set_up(
     sample: tuple[Tensor, Tensor, Tensor],
     source: DefendedModel | None = None,
     stand_in: nn.Module | None = None,
+    audits: Audits | None = None,
 ) -> Setup:
     """Audits a defended model and fixes gradient path, EOT and draws by what was found.
 
@@ -95,6 +97,7 @@ def set_up(
         sample: (images, labels, ids) to audit on.
         source: the model to craft on, for a transfer attack.
         stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
+        audits: those of the run, so that what was measured for another attack is not measured again.
 
     Raises:
         InputError: the attack cannot do what the protocol asks, or not with this purifier.
@@ -107,8 +110,7 @@ def set_up(
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
     noise = Noise(protocol.seed)
-    seen = audit(model, *sample, noise)
-    gradients = audit_gradients(model, sample, noise, (protocol.norm, protocol.eps), reproducible=seen.reproducible)
+    seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, (protocol.norm, protocol.eps))
     path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
     eot = protocol.eot if seen.random and path != "blind" else 1
     rungs: tuple[Rung, ...] = ()
@@ -179,29 +181,17 @@ def evaluate_chunk(
     Raises:
         CellFailed: an image, a logit or a proposal breaks a rule of judging.
     """
-    judge, protocol = setup.judge, setup.protocol
     untouched = x.clone()
-    clean_select = judge.predictions(x, x, ids, "select")
-    clean = judge.predictions(x, x, ids, "score") if setup.random else clean_select
-    noisy = judge.predictions(_noisy(setup, x, ids), x, ids, "score")
-    share = (clean_select == y[:, None]).float().mean(1)
+    calm = judge_clean(setup, x, ids)
+    share = (calm["clean_select"] == y[:, None]).float().mean(1)
     proposals, tolerance, rungs = _propose(setup, Samples(x, y, ids, share), on_done)
     if not torch.equal(x, untouched):
         raise CellFailed("the attack or the model changed the clean images in place")
-    moved = judge.admit(proposals.x, x, ids, tolerance)
-    select = judge.predictions(proposals.x, x, ids, "select")
-    robust = judge.predictions(proposals.x, x, ids, "score") if setup.random else select
-    rounded = judge.predictions(to_eight_bits(proposals.x, x, protocol.eps, protocol.norm), x, ids, "score")
     tensors = {
         "sample": ids,
         "label": y,
-        "clean_select": clean_select,
-        "clean_predictions": clean,
-        "noise_predictions": noisy,
-        "select_predictions": select,
-        "robust_predictions": robust,
-        "robust_8bit_predictions": rounded,
-        "distance": moved,
+        **calm,
+        **judge_proposals(setup, proposals.x, x, ids, tolerance),
         "loss_first": proposals.loss_first,
         "loss_last": proposals.loss_last,
         "queries": proposals.queries,
@@ -212,6 +202,39 @@ def evaluate_chunk(
     }
     counts: dict[str, float] = {"proposed": proposals.seen_fooled, "confirmed": proposals.confirmed, **rungs}
     return Evaluated({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}, counts)
+
+
+def judge_clean(setup: Setup, x: Tensor, ids: Tensor) -> dict[str, Tensor]:
+    """What the judge says of images without an attack and under uniform noise: classes [N, draws] by name.
+
+    Raises:
+        CellFailed: a logit is not finite.
+    """
+    judge = setup.judge
+    select = judge.predictions(x, x, ids, "select")
+    return {
+        "clean_select": select,
+        "clean_predictions": judge.predictions(x, x, ids, "score") if setup.random else select,
+        "noise_predictions": judge.predictions(_noisy(setup, x, ids), x, ids, "score"),
+    }
+
+
+def judge_proposals(setup: Setup, images: Tensor, x: Tensor, ids: Tensor, tolerance: float) -> dict[str, Tensor]:
+    """What the judge says of proposals, once they are admitted: classes [N, draws] by name, and how far they are from `x`.
+
+    Raises:
+        CellFailed: a proposal breaks a rule, or a logit is not finite.
+    """
+    judge, protocol = setup.judge, setup.protocol
+    moved = judge.admit(images, x, ids, tolerance)
+    select = judge.predictions(images, x, ids, "select")
+    rounded = to_eight_bits(images, x, protocol.eps, protocol.norm)
+    return {
+        "select_predictions": select,
+        "robust_predictions": judge.predictions(images, x, ids, "score") if setup.random else select,
+        "robust_8bit_predictions": judge.predictions(rounded, x, ids, "score"),
+        "distance": moved,
+    }
 
 
 def _noisy(setup: Setup, x: Tensor, ids: Tensor) -> Tensor:

@@ -92,24 +92,3 @@ def _refuse(broken: Tensor, ids: Tensor, what: str) -> None:
     if broken.any():
         samples = ids[broken].tolist()
         raise CellFailed(f"sample {samples[0]}: {what}", samples)
-
-
-def value(predictions: Tensor, y: Tensor, decide: Decide) -> Tensor:
-    """What the draws say of each sample, float32 [B] in [0, 1]; 1 is right.
-
-    `mean` is the share of right draws, `majority` whether the most frequent class (the lowest of a tie) is right, `any` whether every
-    draw is right, so that one wrong draw of T is enough for the attacker (a resubmission threat model).
-
-    Args:
-        predictions: [B, draws] int64.
-        y: [B] true labels.
-        decide: the rule.
-    """
-    right = predictions == y[:, None]
-    if decide == "mean":
-        return right.float().mean(1)
-    if decide == "any":
-        return right.all(1).float()
-    classes = int(torch.maximum(predictions.max(), y.max())) + 1
-    votes = torch.zeros(len(y), classes, device=y.device).scatter_add(1, predictions, torch.ones_like(right.float()))
-    return (votes.argmax(1) == y).float()

@@ -1,33 +1,20 @@
 """From judged samples to figures, flags and a hash; pure functions of arrays."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from rbench.attacks.types import ExternalAttack, IterativeAttack
 from rbench.engine.displacements import LATENT
 from rbench.engine.evaluation import Evaluated, Setup
 from rbench.engine.gradient_audit import gradient_flags
-from rbench.engine.judge import value
 from rbench.engine.ladder import contributions
 from rbench.engine.terms import EXACT
+from rbench.results.cell_flags import SHARE, black_box_wins, few_samples, noise_wins, silent_success
+from rbench.results.decide import decided
+from rbench.results.hashes import DECIDED, array_hash
 from rbench.results.record import Confirmation, Figure, Flag, RungPart, Summary
-from rbench.results.row_flags import BLACK_BOX_MARGIN
 from rbench.results.statistics import accuracy
-
-SHARE = 0.01
-"""Flags speak from a share of samples above 1 % (EVALUATION section 4)."""
-
-HASHED = (
-    "sample",
-    "label",
-    "clean_predictions",
-    "noise_predictions",
-    "select_predictions",
-    "robust_predictions",
-)
 
 
 @dataclass(frozen=True)
@@ -86,31 +73,20 @@ def conclude(setup: Setup, evaluated: Evaluated) -> Outcome:
             proposed=int(evaluated.counts["proposed"]), confirmed=int(evaluated.counts["confirmed"])
         ),
     )
-    hashes = array_hash(arrays, HASHED), array_hash(arrays, ("images",))
+    hashes = array_hash(arrays, DECIDED), array_hash(arrays, ("images",))
     rungs = contributions(setup.rungs, evaluated.counts)
-    flags = (*_flags(setup, columns, arrays), *_black_box_wins(rungs, len(label)))
+    flags = (*_flags(setup, columns, arrays), *black_box_wins(rungs, len(label)))
     return Outcome(columns, summary, flags, *hashes, rungs)
 
 
 def _value(predictions: np.ndarray, label: np.ndarray, setup: Setup) -> np.ndarray:
-    decided = value(torch.from_numpy(predictions), torch.from_numpy(label), setup.protocol.decide)
-    return decided.numpy()
+    return decided(predictions, label, setup.protocol.decide)
 
 
 def _figure(values: np.ndarray, predictions: np.ndarray, label: np.ndarray, setup: Setup) -> Figure:
     draws_matter = setup.random and setup.protocol.decide == "mean"
     found = accuracy(values, predictions == label[:, None] if draws_matter else None)
     return Figure(value=found.value, low=found.low, high=found.high, n=found.n)
-
-
-def array_hash(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> str:
-    """sha256 over some arrays with their names, types and shapes."""
-    digest = hashlib.sha256()
-    for name in names:
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> list[Flag]:
@@ -129,36 +105,17 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
     if zero > SHARE:
         detail = f"{setup.path} path: share of samples at the start, or of the steps after it where that is more"
         found.append(Flag(name="zero-gradients", value=zero, detail=detail))
-    beaten = float(((columns["noise"] < 0.5) & (columns["robust"] >= 0.5)).mean())
-    if beaten > SHARE:
-        found.append(Flag(name="noise-wins", value=beaten, detail="one uniform draw from the ball beats this attack"))
+    found.extend(noise_wins(columns["noise"], columns["robust"]))
     if setup.random and setup.path != "blind" and not _averages(setup):
         found.append(Flag(name="no-eot", detail="a random defence was attacked on single draws"))
-    silent = float((arrays["passed_by"] & (columns["robust"] >= 0.5)).mean())
-    if silent > 0:
-        detail = "share of samples that the attack saw fooled inside the ball and gave back unfooled"
-        found.append(Flag(name="silent-success", value=silent, detail=detail))
+    found.extend(silent_success(arrays["passed_by"].astype(bool), columns["robust"]))
     found.extend(gradient_flags(setup.gradients, setup.path))
-    if len(arrays["sample"]) < 100:
-        found.append(Flag(name="few-samples", value=float(len(arrays["sample"]))))
-    return found
+    return [*found, *few_samples(len(arrays["sample"]))]
 
 
 def _moves_a_code(setup: Setup) -> bool:
     """Whether the attack differentiates `encode`, and not what follows it."""
     return isinstance(setup.attack, IterativeAttack) and setup.attack.loss in LATENT
-
-
-def _black_box_wins(rungs: tuple[RungPart, ...], samples: int) -> list[Flag]:
-    """A black-box rung meets only what the white-box rungs left standing, so what it fools is its win."""
-    won = [rung for rung in rungs if rung.path == "none"]
-    share = sum(rung.fooled for rung in won) / samples
-    if share <= BLACK_BOX_MARGIN:
-        return []
-    labels = ", ".join(rung.label for rung in won)
-    return [
-        Flag(name="black-box-wins", value=share, detail=f"{labels}: {100 * share:.1f} points below the other rungs")
-    ]
 
 
 def _finite(number: float) -> float | None:

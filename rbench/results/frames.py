@@ -35,6 +35,7 @@ class ReadCell:
         root: the run folder that it was read from.
         record: None if missing or unreadable.
         samples: the samples of a done cell.
+        verified: its stored examples were judged again, and its files have not changed since.
     """
 
     id: str
@@ -43,6 +44,7 @@ class ReadCell:
     root: Path
     record: Record | None = None
     samples: "pa.Table | None" = None
+    verified: bool = False
 
     def label(self, part: Literal["dataset", "backbone", "purifier", "attack"]) -> str:
         """What tables call a part: the plan's label, because the user may have renamed it since."""
@@ -143,7 +145,15 @@ def _read_cell(folder: RunFolder, cell_id: str, document: dict[str, Any], readin
     except InputError as error:
         reading.broken.append(Broken(str(folder.samples_path(cell_id)), str(error)))
         return ReadCell(cell_id, document, "unreadable", folder.root, record)
-    return ReadCell(cell_id, document, "done", folder.root, record, table)
+    return ReadCell(cell_id, document, "done", folder.root, record, table, _is_verified(folder, cell_id, reading))
+
+
+def _is_verified(folder: RunFolder, cell_id: str, reading: _Reading) -> bool:
+    try:
+        return folder.is_verified(cell_id)
+    except InputError as error:
+        reading.broken.append(Broken(str(folder.verified_path(cell_id)), str(error)))
+        return False
 
 
 def _merge(cell: ReadCell, root: Path, reading: _Reading) -> None:

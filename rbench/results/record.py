@@ -42,13 +42,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """What every part of a stored document obeys: frozen, no unknown field, no NaN."""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
     )
 
 
-class Figure(_Document):
+class Figure(Document):
     """An accuracy with its 95 % interval."""
 
     value: Share = Field(description="The accuracy, a fraction of all samples.")
@@ -57,14 +59,14 @@ class Figure(_Document):
     n: int = Field(ge=1, description="Number of samples in the denominator.")
 
 
-class Confirmation(_Document):
+class Confirmation(Document):
     """How many proposals of the attack the judge upheld on draws the attack had not seen."""
 
     proposed: Count = Field(description="Samples that the attack proposed as fooled.")
     confirmed: Count = Field(description="Samples that the judge found fooled.")
 
 
-class Summary(_Document):
+class Summary(Document):
     """The figures of a finished cell."""
 
     standard_accuracy: Figure = Field(description="Accuracy of the defended model without an attack.")
@@ -76,7 +78,7 @@ class Summary(_Document):
     confirmed: Confirmation = Field(description="Proposed and confirmed adversarial examples.")
 
 
-class Cost(_Document):
+class Cost(Document):
     """What the cell took."""
 
     seconds: float = Field(default=0.0, ge=0, description="Wall-clock seconds, from a monotonic clock.")
@@ -86,7 +88,7 @@ class Cost(_Document):
     queries: Count = Field(default=0, description="Questions asked by the attack, one an image.")
 
 
-class RungPart(_Document):
+class RungPart(Document):
     """What one attack of a ladder did."""
 
     label: str = Field(description="Name of the rung.")
@@ -97,7 +99,7 @@ class RungPart(_Document):
     seconds: float = Field(ge=0, description="Wall-clock seconds, from a monotonic clock.")
 
 
-class ConvergencePart(_Document):
+class ConvergencePart(Document):
     """What an attack of another budget did to the first samples of the cell."""
 
     what: Literal["curve", "budget", "steps", "restarts", "eot", "eps"] = Field(
@@ -117,7 +119,7 @@ class ConvergencePart(_Document):
     seconds: float = Field(ge=0, description="Wall-clock seconds; not in the cost of the cell.")
 
 
-class Flag(_Document):
+class Flag(Document):
     """A typed doubt about this cell."""
 
     name: FlagName = Field(description="The flag; `rbench.results.flags` has its meaning, cause and cure.")
@@ -125,7 +127,7 @@ class Flag(_Document):
     detail: OneLine = Field(default="", description="What was seen, in one line.")
 
 
-class DatasetPart(_Document):
+class DatasetPart(Document):
     """The data the cell was judged on."""
 
     name: str = Field(description="Registry name of the data set.")
@@ -135,7 +137,7 @@ class DatasetPart(_Document):
     classes: Count | None = Field(default=None, description="Number of classes, from the logits.")
 
 
-class ThreatPart(_Document):
+class ThreatPart(Document):
     """What the attacker may do."""
 
     norm: Literal["Linf", "L2", "L1"] = Field(description="Norm of the perturbation.")
@@ -143,7 +145,7 @@ class ThreatPart(_Document):
     eps: float = Field(gt=0, description="Radius on the [0, 1] pixel scale.")
 
 
-class BackbonePart(_Document):
+class BackbonePart(Document):
     """The frozen classifier."""
 
     label: str = Field(description="Name in tables.")
@@ -175,7 +177,7 @@ class AttackPart(BackbonePart):
     eot: int = Field(default=1, ge=1, description="Draws of the defence's randomness per gradient.")
 
 
-class Protocol(_Document):
+class Protocol(Document):
     """How a random defence is judged."""
 
     draws: int = Field(ge=1, description="Independent draws of the defence really used to judge each image.")
@@ -183,7 +185,7 @@ class Protocol(_Document):
     seed: int = Field(description="The seed that all noise is keyed by.")
 
 
-class Record(_Document):
+class Record(Document):
     """The result of one cell. Reading it imports, opens and fetches nothing that it names."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema", description="Version of this document.")

@@ -16,6 +16,7 @@ from rbench.results.chunks import Chunk, decode, encode
 from rbench.results.lock import locked
 from rbench.results.record import CELL_ID, CELL_PARTS, Record, read_record, record_text
 from rbench.results.untrusted import parse_json, read_text
+from rbench.results.verification import Verification, holds, read_verification
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,6 +88,10 @@ class RunFolder:
     def gallery_path(self, cell_id: str) -> Path:
         """`gallery/<id>.safetensors`."""
         return self.root / "gallery" / f"{_checked(cell_id)}.safetensors"
+
+    def verified_path(self, cell_id: str) -> Path:
+        """`verified/<id>.json`."""
+        return self.root / "verified" / f"{_checked(cell_id)}.json"
 
     def chunks_path(self, cell_id: str) -> Path:
         """`chunks/<id>/`."""
@@ -273,6 +278,34 @@ class RunFolder:
             InputError: they are broken.
         """
         return gallery.read(self.gallery_path(cell_id))
+
+    # What was verified
+
+    def write_verification(self, found: Verification) -> None:
+        """Write `verified/<id>.json`."""
+        with files.writing(self.root / "verified"):
+            disk.make_subfolder(self.root / "verified")
+        content = found.model_dump(mode="json", by_alias=True)
+        text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n"
+        files.write_text(self.verified_path(found.cell), text)
+
+    def drop_verification(self, cell_id: str) -> None:
+        """Take back that a cell was verified."""
+        with files.writing(self.verified_path(cell_id)):
+            disk.remove(self.verified_path(cell_id))
+
+    def is_verified(self, cell_id: str) -> bool:
+        """Whether the cell was verified, and its record and samples have not changed since.
+
+        Raises:
+            InputError: the verification is broken.
+        """
+        found = read_verification(self.verified_path(cell_id))
+        return (
+            found is not None
+            and found.cell == cell_id
+            and holds(found, self.record_path(cell_id), self.samples_path(cell_id))
+        )
 
 
 def _checked(cell_id: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -13,6 +14,12 @@ JUDGE_VERSION = 1
 Norm = Literal["Linf", "L2", "L1"]
 Decide = Literal["mean", "majority", "any"]
 GradientChoice = Literal["auto", "exact", "checkpointed", "bpda", "blind"]
+
+
+def id_of(document: Mapping[str, Any]) -> str:
+    """First 12 hex digits of the sha256 of the canonical JSON of a cell's content."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,8 @@ class Cell:
 
     @cached_property
     def id(self) -> str:
-        """First 12 hex digits of the sha256 of the canonical JSON: same id, same work."""
-        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        """Same id, same work."""
+        return id_of(self.document())
 
     @property
     def title(self) -> str:

@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from rbench.engine.ball import EXTERNAL_TOLERANCE
 from rbench.engine.defended import DefendedModel
-from rbench.engine.judge import Judge, value
+from rbench.engine.judge import Judge
 from rbench.engine.noise import Noise
 from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
@@ -20,49 +18,6 @@ EPS = 8 / 255
 def judge(*, purifier=None, norm="Linf", draws=1, batch_size=64, eps=EPS):
     model = DefendedModel(purifier or Identity(), nn.Flatten())
     return Judge(model, norm, eps, draws, "mean", Noise(0), batch_size)
-
-
-@pytest.mark.parametrize(
-    ("predictions", "mean", "majority", "any_"),
-    [
-        ([2, 2, 2, 2], 1.0, 1.0, 1.0),
-        ([2, 2, 2, 0], 0.75, 1.0, 0.0),
-        ([2, 1, 2, 1], 0.5, 0.0, 0.0),  # a tie goes to the lowest class, here a wrong one
-        ([2, 3, 2, 3], 0.5, 1.0, 0.0),  # and here the right one
-        ([2, 0, 1, 2], 0.5, 1.0, 0.0),  # the most frequent class needs no half of the votes
-        ([0, 0, 2, 1], 0.25, 0.0, 0.0),
-        ([1, 1, 1, 1], 0.0, 0.0, 0.0),
-    ],
-)
-def test_draws_become_a_verdict_by_the_rule(predictions, mean, majority, any_):
-    for rule, expected in (("mean", mean), ("majority", majority), ("any", any_)):
-        assert value(torch.tensor([predictions]), torch.tensor([2]), rule).tolist() == [expected]
-
-
-def test_a_label_above_every_prediction_is_simply_wrong():
-    for rule in ("mean", "majority", "any"):
-        assert value(torch.tensor([[0, 1, 0]]), torch.tensor([9]), rule).tolist() == [0.0]
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.lists(st.lists(st.integers(0, 4), min_size=5, max_size=5), min_size=1, max_size=6), st.integers(0, 4))
-def test_one_wrong_draw_is_never_kinder_than_the_mean_and_more_than_half_is_a_majority(rows, label):
-    predictions, y = torch.tensor(rows), torch.full((len(rows),), label)
-    mean, majority, worst = (value(predictions, y, rule) for rule in ("mean", "majority", "any"))
-    assert bool((worst <= mean).all())
-    assert bool((worst <= majority).all())
-    assert bool((majority[mean > 0.5] == 1).all())
-    assert bool((majority[mean == 0] == 0).all())
-
-
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=9), st.randoms(use_true_random=False))
-def test_the_order_of_the_draws_does_not_matter(row, shuffler):
-    turned = list(row)
-    shuffler.shuffle(turned)
-    for rule in ("mean", "majority", "any"):
-        a, b = (value(torch.tensor([r]), torch.tensor([1]), rule) for r in (row, turned))
-        assert torch.allclose(a, b)
 
 
 def test_equal_logits_are_decided_for_the_first_class():

@@ -8,7 +8,7 @@ import rbench
 from rbench.engine.audit import audit
 from rbench.engine.ball import to_eight_bits
 from rbench.engine.defended import DefendedModel
-from rbench.engine.judge import Judge, value
+from rbench.engine.judge import Judge
 from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.registry import load
@@ -101,7 +101,6 @@ def test_oracle_judge_and_audit_answer_the_same_one_by_one(meta):
                 *oracle.logits(x, y, ids, calls, "margin")[:2],
                 slope,
                 predictions,
-                value(predictions, y, "majority"),
                 judge.admit(x, x, ids, 0.0),
                 to_eight_bits(x, x, 0.1, "Linf"),
                 audit(model, x, y, ids, noise),

@@ -11,9 +11,10 @@ from rbench.attacks.pgd import pgd
 from rbench.attacks.square import square
 from rbench.engine.defended import DefendedModel
 from rbench.engine.evaluation import Evaluated, Protocol, evaluate_chunk, join, set_up
-from rbench.engine.outcome import HASHED, array_hash, conclude
+from rbench.engine.outcome import conclude
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
+from rbench.results.hashes import DECIDED, array_hash
 
 ATTACKS = {
     "pgd": pgd(steps=6, restarts=2),
@@ -45,7 +46,7 @@ def result(attack, purifier, *, batch_size=16, order=None, pieces=1):
     arrays = {name: array[back] for name, array in whole.arrays.items()}
     robust = conclude(setup, Evaluated(arrays, whole.counts)).summary.robust_accuracy.value
     assert 0 < robust < 1, "an attack that fools all or none would have one hash whatever it did"
-    return array_hash(arrays, HASHED)
+    return array_hash(arrays, DECIDED)
 
 
 @pytest.mark.parametrize("purifier", [Identity(), GaussianNoise(sigma=0.05)], ids=["deterministic", "random"])

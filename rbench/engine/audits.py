@@ -1,0 +1,50 @@
+"""Audits of a run: what was measured of a defended model under a radius holds for every attack on it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from rbench.engine.audit import Audit, audit
+from rbench.engine.defended import DefendedModel
+from rbench.engine.gradient_audit import GradientAudit, audit_gradients
+from rbench.engine.noise import Noise
+from rbench.engine.terms import Norm
+
+
+@dataclass
+class Audits:
+    """Measures each defended model once for each radius, seed and set of samples; what was refused is refused again."""
+
+    _made: dict[tuple[Any, ...], tuple[Audit, GradientAudit]] = field(default_factory=dict)
+    _alive: list[nn.Module] = field(default_factory=list)
+
+    def of(
+        self,
+        model: DefendedModel,
+        stand_in: nn.Module | None,
+        sample: tuple[Tensor, Tensor, Tensor],
+        noise: Noise,
+        ball: tuple[Norm, float],
+    ) -> tuple[Audit, GradientAudit]:
+        """What was found.
+
+        Args:
+            model: the defended model, with the stand-in if there is one.
+            stand_in: what BPDA differentiates in place of the purifier.
+            sample: (images, labels, ids) to audit on.
+            noise: the root of the cell's randomness.
+            ball: norm and radius.
+
+        Raises:
+            InputError: a label is no class.
+            CellFailed: the defended model cannot be judged.
+        """
+        parts = [part for part in (model.purifier, model.backbone, stand_in) if part is not None]
+        # An id is that of one object only while the object lives, so they are kept.
+        key = (*map(id, parts), stand_in is None, tuple(sample[2].tolist()), float(sample[0].sum()), noise.seed, *ball)
+        if key not in self._made:
+            seen = audit(model, *sample, noise)
+            self._made[key] = seen, audit_gradients(model, sample, noise, ball, reproducible=seen.reproducible)
+            self._alive += parts
+        return self._made[key]
