@@ -64,7 +64,7 @@ MUTANTS = (
     Mutant(
         "uniform noise in the ball is judged beside the attack",
         EVALUATION,
-        'judge.predictions(_noisy(setup, x, ids), x, ids, "score"),',
+        'judge.predictions(noisy(setup, x, ids), x, ids, "score"),',
         "torch.zeros_like(select) - 1,",
         (KNOWN, "null_defence_is_reported"),
     ),

@@ -223,7 +223,7 @@ def _parts(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _used(cell: Cell, setup: Setup) -> dict[str, Any]:
+def used(cell: Cell, setup: Setup) -> dict[str, Any]:
     """What the attack really used."""
     own = "identity" if setup.model.surrogate is None else "surrogate"
     stand_in = own if cell.stand_in is None else cell.stand_in.label
@@ -241,7 +241,7 @@ def _record(cell: Cell, setup: Setup, whole: Evaluated, outcome: Outcome, *, dat
             "status": "done",
             "dataset": parts["dataset"].model_copy(update=changes),
             "purifier": parts["purifier"].model_copy(update={"stochastic": setup.random}),
-            "attack": parts["attack"].model_copy(update=_used(cell, setup)),
+            "attack": parts["attack"].model_copy(update=used(cell, setup)),
             "protocol": ProtocolPart(draws=setup.judge.draws, decide=cell.decide, seed=cell.seed),
             "summary": outcome.summary,
             "cost": Cost(**cost, seconds=round(float(whole.counts["seconds"]), 3)),

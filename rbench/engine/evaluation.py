@@ -215,7 +215,7 @@ def judge_clean(setup: Setup, x: Tensor, ids: Tensor) -> dict[str, Tensor]:
     return {
         "clean_select": select,
         "clean_predictions": judge.predictions(x, x, ids, "score") if setup.random else select,
-        "noise_predictions": judge.predictions(_noisy(setup, x, ids), x, ids, "score"),
+        "noise_predictions": judge.predictions(noisy(setup, x, ids), x, ids, "score"),
     }
 
 
@@ -237,7 +237,7 @@ def judge_proposals(setup: Setup, images: Tensor, x: Tensor, ids: Tensor, tolera
     }
 
 
-def _noisy(setup: Setup, x: Tensor, ids: Tensor) -> Tensor:
+def noisy(setup: Setup, x: Tensor, ids: Tensor) -> Tensor:
     """Uniform noise in the ball: the null calibration that every attack must beat."""
     noise = setup.noise.of("calibration", ids, x.device)
     eps = torch.full((len(x),), setup.protocol.eps, dtype=torch.float64, device=x.device)

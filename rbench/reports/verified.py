@@ -1,0 +1,79 @@
+"""What verifying has found, on a terminal of 80 columns."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table as Grid
+from rich.text import Text
+
+from rbench.reports.plain import percent, visible
+from rbench.results.frames import Broken
+from rbench.results.verdict import Verdict
+
+
+def verified(verdicts: Sequence[Verdict], broken: Sequence[Broken] = ()) -> RenderableType:
+    """A line for each cell, the faults in full, and what was done in sum."""
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in ("backbone", "purifier", "attack"):
+        grid.add_column(name, overflow="fold")
+    grid.add_column("robust", justify="right", no_wrap=True)
+    grid.add_column("judged\nagain", justify="right", no_wrap=True)
+    grid.add_column("attacked\nagain", justify="right", no_wrap=True)
+    grid.add_column("", no_wrap=True)
+    for verdict in verdicts:
+        grid.add_row(*_line(verdict))
+    faults = [
+        Text(visible(f"{verdict.cell.id}: {fault}"), style="red") for verdict in verdicts for fault in verdict.faults
+    ]
+    notes = dict.fromkeys(note for verdict in verdicts for note in verdict.notes)
+    return Group(
+        *([grid] if verdicts else []),
+        *faults,
+        *(Text(visible(one.message), style="red") for one in broken),
+        *(Text(visible(f"note: {note}"), style="dim") for note in notes),
+        *_sum(verdicts),
+    )
+
+
+def _line(verdict: Verdict) -> list[Text | str]:
+    record, evidence = verdict.cell.record, verdict.evidence
+    robust = record.summary.robust_accuracy.value if record and record.summary else None
+    again = evidence.reattack if evidence else None
+    names: list[Text | str] = [Text(visible(_label(verdict, part))) for part in ("backbone", "purifier", "attack")]
+    return [
+        *names,
+        percent(robust),
+        str(evidence.examples) if evidence else "-",
+        f"{again.fell} of {again.attacked} fell" if again else "",
+        Text("FAILED", style="bold red") if verdict.faults else "ok",
+    ]
+
+
+def _label(verdict: Verdict, part: str) -> str:
+    return verdict.cell.label(part)  # type: ignore[arg-type]
+
+
+def _sum(verdicts: Sequence[Verdict]) -> list[Text]:
+    held = [verdict.evidence for verdict in verdicts if verdict.evidence]
+    failed = sum(bool(verdict.faults) for verdict in verdicts)
+    if not held:
+        return [Text(f"{len(verdicts) - failed} of {len(verdicts)} cells agree with their files.")]
+    spent = sum(v.cell.record.cost.seconds for v in verdicts if v.evidence and v.cell.record)
+    judging = sum(one.seconds for one in held)
+    lines = [
+        f"{len(held)} of {len(verdicts)} cells verified: {sum(one.examples for one in held):,} examples judged again in {judging:.1f} s"
+        + (f" ({100 * judging / spent:.1f} % of the {spent:,.0f} s of the attacks)." if spent else ".")
+    ]
+    if ties := sum(one.near_ties for one in held):
+        lines.append(f"{ties} predictions differ by rounding: the two logits were as good as equal.")
+    attacked = [one.reattack for one in held if one.reattack]
+    if attacked:
+        total, fell = sum(one.attacked for one in attacked), sum(one.fell for one in attacked)
+        seconds = sum(one.seconds for one in attacked)
+        lines.append(f"{fell} of {total} claimed survivors fell to another seed, in {seconds:.1f} s.")
+    again = [one.rerun for one in held if one.rerun]
+    if again:
+        worst = max(one.difference for one in again)
+        lines.append(f"{len(again)} cells run again: robust accuracy at most {100 * worst:.1f} points lower.")
+    return [Text(line) for line in lines]
