@@ -125,7 +125,7 @@ class Component:
     def written_names(self) -> list[str]:
         """How its name is written in suites: `jpeg`, `bundled:fashion-cnn`, `file:PATH`."""
         source = self.signature().source
-        if source is None:
+        if source is None or self.kind == "reporter":  # whose first parameter is the table
             return [self.name]
         return [f"{self.name}:{item}" for item in self.items() or (source.name.upper(),)]
 

@@ -19,7 +19,8 @@ def command(
         typer.Argument(metavar="DIR...", help="Run folders, such as results/quickstart.", show_default=False),
     ],
     to: Annotated[
-        str | None, typer.Option("--to", metavar="FORMATS", help="Files to write: md, csv, latex. [default: md,csv]")
+        str | None,
+        typer.Option("--to", metavar="FORMATS", help="What to write; see `rbench list reporters`. [default: md,csv]"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -29,7 +30,6 @@ def command(
 ) -> None:
     """Print the leaderboard of one or more run folders and write it to files. Runs nothing that a record names."""
     from rbench import reports
-    from rbench.results import disk, files
     from rbench.results.frames import read_runs
     from rbench.results.table import table
 
@@ -40,8 +40,6 @@ def command(
     leaderboard = table(read_runs(folders))
     _show(leaderboard, as_json=as_json)
     if target is not None:
-        with files.writing(target):
-            disk.make_folder(target)
         reports.write(leaderboard, target, formats)
     if leaderboard.broken:
         raise typer.Exit(1)

@@ -1,41 +1,46 @@
-"""Reports: pure functions from a table to text, and the one that writes them."""
+"""Reports: pure functions from a table to files, and the one that writes them."""
 
-from collections.abc import Callable, Iterable
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rbench.errors import InputError
-from rbench.results.files import write_text
+from rbench.registry import Component, registry
+from rbench.results import disk
+from rbench.results.files import write_bytes, writing
 
 if TYPE_CHECKING:
     from rbench.results.table import Table
 
-FORMATS = {
-    "md": "rbench.reports.markdown:markdown",
-    "csv": "rbench.reports.csv:csv",
-    "latex": "rbench.reports.latex:latex",
-}
-"""Format -> the function that makes the text, loaded when it is asked for."""
-
-ENDINGS = {"latex": "tex"}
-"""File endings of the formats that are not their own."""
+Files = Mapping[str, str | bytes]
+"""What a reporter returns: the content of each file under its path in the folder, with `/` between folders."""
 
 USUAL = ("md", "csv")
 
 
 def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[Path]:
-    """Write `leaderboard.<ending>` for each format; all texts are made before the first file is touched.
+    """Write what the reporters of some formats make of a table; everything is made before the first file is touched.
+
+    Args:
+        table: the leaderboard.
+        folder: where the files go.
+        wanted: names of reporters.
 
     Raises:
-        InputError: an unknown format.
+        InputError: an unknown format, or a reporter that fails.
         MissingError: the folder cannot be written.
     """
-    texts = {name: _renderer(name)(table) for name in wanted}
-    paths = {name: folder / f"leaderboard.{ENDINGS.get(name, name)}" for name in texts}
-    for name, text in texts.items():
-        write_text(paths[name], text)
-    return list(paths.values())
+    made: dict[str, str | bytes] = {}
+    for name in wanted:
+        made |= _files(registry("reporter").get(name), table)
+    paths = []
+    for place, content in made.items():
+        path = folder / place
+        with writing(path.parent):
+            disk.make_folder(path.parent)
+        write_bytes(path, content.encode("utf-8") if isinstance(content, str) else content)
+        paths.append(path)
+    return paths
 
 
 def formats(text: str) -> tuple[str, ...]:
@@ -46,19 +51,18 @@ def formats(text: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise InputError(f"report formats: none given. Known: {', '.join(FORMATS)}.")
+        raise InputError(f"report formats: none given. Known: {', '.join(registry('reporter').names())}.")
     for name in names:
-        _known(name)
+        registry("reporter").get(name)
     return names
 
 
-def _known(name: str) -> str:
-    if name not in FORMATS:
-        raise InputError(f"report format {name[:40]!r}: unknown. Known: {', '.join(FORMATS)}.")
-    return name
-
-
-def _renderer(name: str) -> "Callable[[Table], str]":
-    module, _, function = FORMATS[_known(name)].partition(":")
-    renderer: Callable[[Table], str] = getattr(import_module(module), function)
-    return renderer
+def _files(reporter: Component, table: "Table") -> Files:
+    function = reporter.load()
+    with reporter.blamed("write its report", bugs=True):
+        files: Files = function(table)
+    for place in files:
+        parts = PurePosixPath(place).parts
+        if not parts or place.startswith("/") or ".." in parts or "\\" in place:
+            raise InputError(f"reporter {reporter.name!r}: {place!r} is no path inside the folder of the report.")
+    return files

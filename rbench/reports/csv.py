@@ -8,6 +8,11 @@ from rbench.reports.plain import csv_text
 from rbench.results.table import Table
 
 
+def report(table: Table) -> dict[str, str]:
+    """One line for each row, for programs."""
+    return {"leaderboard.csv": csv(table)}
+
+
 def csv(table: Table) -> str:
     """One line for each row of the table, columns by their names; empty where there is none."""
     sink = io.StringIO()

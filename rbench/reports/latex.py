@@ -22,6 +22,11 @@ _SPECIAL = {
 }
 
 
+def report(table: Table) -> dict[str, str]:
+    """Tables in the style of booktabs, ready to paste."""
+    return {"leaderboard.tex": latex(table)}
+
+
 def latex(table: Table) -> str:
     """A `table` environment for each group of rows; needs the packages booktabs, textcomp and fontenc with T1."""
     parts = [_environment(rows) for rows in groups(table)]

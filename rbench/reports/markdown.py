@@ -20,6 +20,11 @@ _HEADER = (
 _RIGHT = {"#", "standard %", "robust % (95 % interval)", "blind %", "noise %"}
 
 
+def report(table: Table) -> dict[str, str]:
+    """A page of Markdown for readers."""
+    return {"leaderboard.md": markdown(table)}
+
+
 def markdown(table: Table) -> str:
     """The leaderboard with a heading for each group, the meaning of its flags, and what could not be read."""
     lines = ["# Leaderboard", ""]

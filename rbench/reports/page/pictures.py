@@ -96,7 +96,8 @@ def _smaller(tiles: Pixels, by: int) -> Pixels:
     height, width = (side - side % by for side in tiles.shape[3:])
     cut = tiles[..., :height, :width]
     blocks = cut.reshape(*cut.shape[:3], height // by, by, width // by, by)
-    return blocks.mean(axis=(4, 6)).round().astype(np.uint8)
+    smaller: Pixels = blocks.mean(axis=(4, 6)).round().astype(np.uint8)
+    return smaller
 
 
 def _png(tiles: Pixels) -> bytes:
