@@ -64,7 +64,7 @@ class Runs:
     """Everything that was read.
 
     Attributes:
-        cells: in the order of the plans; the attacks of a row are in the order of the suite.
+        cells: folder by folder, each in the order of its plan; a cell that several folders have comes once for each.
         broken: files that were not used.
         notes: what else a reader should know, one line each.
     """
@@ -76,7 +76,7 @@ class Runs:
 
 @dataclass
 class _Reading:
-    cells: dict[str, ReadCell] = field(default_factory=dict)
+    cells: list[ReadCell] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -88,9 +88,9 @@ def read_runs(folders: Sequence[Path]) -> Runs:
         InputError: a folder is missing or holds no records.
     """
     reading = _Reading()
-    for path in folders:
+    for path in dict.fromkeys(folders):
         _read_folder(path, reading)
-    return Runs(tuple(reading.cells.values()), tuple(reading.broken), tuple(reading.notes))
+    return Runs(tuple(reading.cells), tuple(reading.broken), tuple(reading.notes))
 
 
 def _read_folder(root: Path, reading: _Reading) -> None:
@@ -120,8 +120,7 @@ def _read_folder(root: Path, reading: _Reading) -> None:
             reading.notes.append(
                 f"{root}: {len(stale)} older records left out: suite, data, weights or code have changed."
             )
-    for cell in cells:
-        _merge(cell, root, reading)
+    reading.cells += {cell.id: cell for cell in cells}.values()
 
 
 def _read_cell(folder: RunFolder, cell_id: str, document: dict[str, Any], reading: _Reading) -> ReadCell:
@@ -154,11 +153,3 @@ def _is_verified(folder: RunFolder, cell_id: str, reading: _Reading) -> bool:
     except InputError as error:
         reading.broken.append(Broken(str(folder.verified_path(cell_id)), str(error)))
         return False
-
-
-def _merge(cell: ReadCell, root: Path, reading: _Reading) -> None:
-    known = reading.cells.get(cell.id)
-    if known is None or (known.status != "done" and cell.status == "done"):
-        reading.cells[cell.id] = cell
-    elif known.record and cell.record and known.record.result_hash != cell.record.result_hash:
-        reading.notes.append(f"{root}: cell {cell.id} has another outcome than in a folder before; not used.")

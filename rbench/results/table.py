@@ -1,8 +1,5 @@
 """The leaderboard as a frame, with what each column means: all that reporters read."""
 
-import hashlib
-import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,6 +10,9 @@ import pandas as pd
 from rbench.results.columns import COLUMNS, Column
 from rbench.results.flags import FLAGS
 from rbench.results.frames import Broken, ReadCell, Runs
+from rbench.results.merge import rows_of
+from rbench.results.merge_groups import judged_alike, reasons_apart
+from rbench.results.merge_names import tell_apart
 from rbench.results.row import Row, make_row
 from rbench.results.row_flags import RowFlag, inseparable
 from rbench.results.worst_case import Values
@@ -48,13 +48,11 @@ class Table:
 
 def table(runs: Runs) -> Table:
     """Make the leaderboard: a row for each defended model under a threat; rows judged alike stand together."""
-    by_row: dict[str, list[ReadCell]] = defaultdict(list)
-    for cell in runs.cells:
-        by_row[_digest(cell, "attack")].append(cell)
-    alike: dict[str, list[Row]] = defaultdict(list)
-    for cells in by_row.values():
-        alike[_digest(cells[0], "attack", "backbone", "purifier")].append(make_row(cells))
-    groups = [group for mark, rows in alike.items() for group in _by_data(mark, rows)]
+    rows, notes = rows_of(runs.cells)
+    groups = judged_alike([make_row(cells) for cells in rows])
+    folders = list(dict.fromkeys(cell.root for cell in runs.cells))
+    notes += reasons_apart(groups, folders)
+    notes += [note for group in groups for note in tell_apart(group)]
     ranked = [row for group in sorted(groups, key=_group_order) for row in _rank(group)]
     for row in ranked:
         raised = {flag.name for flag in row.flags}
@@ -66,24 +64,8 @@ def table(runs: Runs) -> Table:
         cells=tuple(tuple(row.cells) for row in ranked),
         outcomes=tuple(row.outcome for row in ranked),
         broken=runs.broken,
-        notes=runs.notes,
+        notes=(*runs.notes, *notes),
     )
-
-
-def _digest(cell: ReadCell, *without: str) -> str:
-    left_out = {"id", "labels", *without}
-    content = {key: value for key, value in cell.document.items() if key not in left_out}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _by_data(mark: str, rows: Sequence[Row]) -> list[list[Row]]:
-    """Split rows whose cells look alike but were judged on different images: they share no ranking."""
-    data = list(dict.fromkeys(row.data for row in rows if row.data)) or [""]
-    groups = [[row for row in rows if (row.data or data[0]) == one] for one in data]
-    for index, group in enumerate(groups):
-        for row in group:
-            row.fields["group"] = mark if index == 0 else f"{mark}-{index + 1}"
-    return groups
 
 
 def _group_order(group: Sequence[Row]) -> tuple[str, str, float, int, str]:
@@ -92,7 +74,7 @@ def _group_order(group: Sequence[Row]) -> tuple[str, str, float, int, str]:
 
 
 def _rank(group: Sequence[Row]) -> list[Row]:
-    """Order a group, blocked rows last, and flag neighbours that its samples cannot tell apart."""
+    """Order a group: verified rows first, blocked ones last. Rows that its samples cannot tell apart get a flag."""
 
     def order(row: Row) -> tuple[float, float, str, str]:
         robust, standard = row.fields.get("robust_accuracy"), row.fields.get("standard_accuracy")
@@ -100,11 +82,20 @@ def _rank(group: Sequence[Row]) -> list[Row]:
         return (-1.0 if robust is None else robust) * -1, -(standard or 0.0), *labels
 
     rows = sorted(group, key=order)
-    judged = [row for row in rows if row.outcome is not None]
-    for place, row in enumerate(judged):
-        above = judged[place - 1] if place else None
-        tied = above and above.fields["robust_accuracy"] == row.fields["robust_accuracy"]
-        row.fields["rank"] = above.fields["rank"] if above and tied else place + 1
+    # By accuracy alone: whether two rows can be told apart does not depend on who was verified.
+    _flag_neighbours([row for row in rows if row.outcome is not None])
+    rows.sort(key=lambda row: (row.outcome is None, not row.fields["verified"]))
+    above: Row | None = None
+    for place, row in enumerate(rows, 1):
+        if row.outcome is None:
+            break
+        tied = above and all(above.fields[name] == row.fields[name] for name in ("robust_accuracy", "verified"))
+        row.fields["rank"] = above.fields["rank"] if above and tied else place
+        above = row
+    return rows
+
+
+def _flag_neighbours(judged: Sequence[Row]) -> None:
     for first, second in pairwise(judged):
         assert first.outcome is not None
         assert second.outcome is not None
@@ -113,7 +104,6 @@ def _rank(group: Sequence[Row]) -> list[Row]:
             for row, other in ((first, second), (second, first)):
                 detail = f"cannot be told from {other.fields['purifier']} on {other.fields['backbone']}"
                 row.flags.append(RowFlag("few-samples", p_value, f"{detail} (p = {p_value:.2f})"))
-    return rows
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -208,7 +208,8 @@ def test_folders_are_read_together_and_a_cell_counts_once(tmp_path):
     second.done("square", clean=EVERY, robust=[0, 0, 0, 0], record_changes={"result_hash": "1" * 64})
     leaderboard = table(read_runs([tmp_path / "a", tmp_path / "b"]))
     assert leaderboard.rows()[0]["robust_accuracy"] == 0.5
-    assert "another outcome" in leaderboard.notes[0]
+    assert "failed there" in leaderboard.notes[0]
+    assert "another outcome" in leaderboard.notes[1]
 
 
 def test_flags_of_all_records_are_flags_of_the_row(tmp_path):
