@@ -134,7 +134,7 @@ def read_batch(dataset: Dataset, ids: np.ndarray, device: torch.device) -> tuple
     """Images, labels and ids of some samples, on the device."""
     images = torch.from_numpy(np.ascontiguousarray(dataset.read(ids), dtype=np.float32))
     labels = torch.from_numpy(dataset.labels[ids].astype(np.int64))
-    return images.to(device), labels.to(device), torch.from_numpy(ids).to(device)
+    return images.to(device), labels.to(device), torch.from_numpy(ids.copy()).to(device)
 
 
 def _data_hash(dataset: Dataset, ids: np.ndarray) -> str:

@@ -38,7 +38,7 @@ class Demand:
 
     survivors: int = 10
     audit: bool = False
-    batch_size: int = 64
+    batch_size: int = 256
 
 
 @dataclass

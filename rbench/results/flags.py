@@ -150,9 +150,9 @@ FLAGS: dict[FlagName, FlagFacts] = {
     ),
     "unverified": FlagFacts(
         "UV",
-        "The adversarial examples were not stored, so nobody can judge them again.",
-        "The suite has `store: {images: none}`.",
-        "Run again with `store: {images: all}`.",
+        "The adversarial examples have not been judged again since the run, or were not stored.",
+        "Nobody has verified the folder, its files have changed since, or the suite has `store: {images: none}`.",
+        "Run `rbench verify DIR`; where nothing was stored, run again with `store: {images: all}` first.",
     ),
     "no-eot": FlagFacts(
         "NE",

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from rbench.results.flags import FlagName
 from rbench.results.frames import ReadCell
-from rbench.results.row_flags import Judged, RowFlag, few_samples, flags_of_cells, weak_gradient
+from rbench.results.row_flags import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
 from rbench.results.worst_case import Rule, Values, attack_scores, clean_scores
 
 DEAD = 0.5
@@ -44,6 +45,10 @@ def make_row(cells: Sequence[ReadCell]) -> Row:
         fields |= _accuracies_without_attack(done[0])
         if small := few_samples(fields["n"]):
             flags.append(small)
+        if doubt := unverified(
+            [cell.label("attack") for cell in done if not cell.verified and not _said(cell, "unverified")]
+        ):
+            flags.append(doubt)
     if blocked.startswith("mixed"):
         return Row(cells, fields, flags, None, data)
     random = bool(fields["stochastic"]) or (fields["draws"] or 1) > 1
@@ -112,7 +117,7 @@ def _facts(cells: Sequence[ReadCell]) -> dict[str, Any]:
         "stochastic": any(random) if random else None,
         "draws": max(draws) if draws else None,
         "decide": str(protocol.get("decide", "mean")),
-        "verified": False,
+        "verified": all(cell.verified for cell in cells),
         "cost_seconds": sum(record.cost.seconds for record in records) if records else None,
     }
 
@@ -143,6 +148,10 @@ def _flags_of_records(cells: Sequence[ReadCell]) -> list[RowFlag]:
         for flag in cell.record.flags
         if flag.name != "few-samples"  # the row has it once
     ]
+
+
+def _said(cell: ReadCell, name: FlagName) -> bool:
+    return cell.record is not None and any(flag.name == name for flag in cell.record.flags)
 
 
 def _weak_gradient(judged: Sequence[Judged], cells: Sequence[ReadCell]) -> RowFlag | None:

@@ -99,6 +99,13 @@ def weak_gradient(paths: Sequence[str | None], *, differentiable: bool) -> RowFl
     return RowFlag("weak-gradient", None, f"{used} alone, though a gradient goes through the purifier")
 
 
+def unverified(attacks: Sequence[str]) -> RowFlag | None:
+    """The doubt about a row of which the examples of some attacks have not been judged again."""
+    if not attacks:
+        return None
+    return RowFlag("unverified", None, f"not judged again: {', '.join(attacks)}")
+
+
 def few_samples(n: int) -> RowFlag | None:
     """The flag of a slice below 100 samples."""
     return RowFlag("few-samples", float(n), f"{n} samples") if n < FEW_SAMPLES else None

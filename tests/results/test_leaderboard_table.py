@@ -56,7 +56,7 @@ def test_a_row_has_every_column_with_its_meaning(tmp_path):
         "stochastic": False,
         "gradient": "exact",
         "flags": ("few-samples",),
-        "verified": False,
+        "verified": True,
         "status": "done",
         "noise_accuracy": 0.75,
         "cost_seconds": 4.0,

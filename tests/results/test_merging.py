@@ -9,11 +9,9 @@ import pytest
 from made_runs import Made, columns, document, record
 from small_runs import rbench
 
-import rbench.results.table as tables
 from rbench.results.frames import read_runs
 from rbench.results.hashes import file_hash
 from rbench.results.record import AttackPart
-from rbench.results.row import make_row
 from rbench.results.store import RunFolder
 from rbench.results.table import table
 from rbench.results.verification import Verification
@@ -242,17 +240,6 @@ def test_a_failed_cell_gives_way_to_a_done_one_and_is_mentioned(a, b):
     assert merged(a, b).rows()[0]["status"] == "missing: square"
 
 
-@pytest.fixture
-def judged_again(monkeypatch):
-    def verified(cells):
-        row = make_row(cells)
-        row.fields["verified"] = all(cell.verified for cell in cells)
-        return row
-
-    monkeypatch.setattr(tables, "make_row", verified)
-
-
-@pytest.mark.usefixtures("judged_again")
 def test_an_unverified_row_never_ranks_above_a_verified_one(a):
     add(a, label="best", robust=[1, 1, 1, 0])
     add(a, label="sure", robust=QUARTER, verified=True)
@@ -262,7 +249,6 @@ def test_an_unverified_row_never_ranks_above_a_verified_one(a):
     assert ranks == [("surer", 1), ("sure", 2), ("best", 3), ("worst", 4)]
 
 
-@pytest.mark.usefixtures("judged_again")
 def test_a_rank_is_shared_only_by_rows_that_are_verified_alike(a):
     for label, verified in {"a": True, "b": True, "c": False, "d": False}.items():
         add(a, label=label, verified=verified)
@@ -271,7 +257,6 @@ def test_a_rank_is_shared_only_by_rows_that_are_verified_alike(a):
     assert ranks == [("a", 1), ("b", 1), ("c", 3), ("d", 3), ("e", None)]
 
 
-@pytest.mark.usefixtures("judged_again")
 def test_which_rows_cannot_be_told_apart_does_not_depend_on_who_is_verified(a, b):
     right = {"x": 100, "y": 97, "z": 60}  # x and y cannot be told apart; verified, y and z rank above x
     for label, k in right.items():
