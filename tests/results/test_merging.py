@@ -6,15 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_runs import Made, columns, document, record
+from made_runs import Made, columns, document, record, verification
 from small_runs import rbench
 
 from rbench.results.frames import read_runs
-from rbench.results.hashes import file_hash
 from rbench.results.record import AttackPart
 from rbench.results.store import RunFolder
 from rbench.results.table import table
-from rbench.results.verification import Verification
 from rbench.suite.cell import id_of
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
@@ -39,13 +37,7 @@ def add(
     changes.setdefault("provenance", {"weights_sha256": weights} if weights else {})
     folder.finish(record(cell, **changes), samples)
     if verified:
-        hashes = {
-            "record_sha256": file_hash(folder.record_path(cell["id"])),
-            "samples_sha256": file_hash(folder.samples_path(cell["id"])),
-            "images_sha256": "0" * 64,
-        }
-        counts = {"examples": 4, "near_ties": 0, "largest_distance": 0.0, "passes": 4, "seconds": 0.0}
-        folder.write_verification(Verification(cell=cell["id"], **hashes, **counts))
+        folder.write_verification(verification(folder, cell["id"]))
     return cell
 
 
