@@ -11,24 +11,23 @@ from rbench.reports.plain import percent, visible
 from rbench.results.frames import Broken
 from rbench.results.verdict import Verdict
 
+WORTH_A_SHARE = 10.0
+"""Seconds of attacks from which on it says something what share of them judging again took."""
+
 
 def verified(verdicts: Sequence[Verdict], broken: Sequence[Broken] = ()) -> RenderableType:
-    """A line for each cell, the faults in full, and what was done in sum."""
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for name in ("backbone", "purifier", "attack"):
-        grid.add_column(name, overflow="fold")
-    grid.add_column("robust", justify="right", no_wrap=True)
-    grid.add_column("judged\nagain", justify="right", no_wrap=True)
-    grid.add_column("attacked\nagain", justify="right", no_wrap=True)
-    grid.add_column("", no_wrap=True)
-    for verdict in verdicts:
-        grid.add_row(*_line(verdict))
+    """A line for each cell under its backbone, the faults in full, and what was done in sum."""
+    backbones = dict.fromkeys(verdict.cell.label("backbone") for verdict in verdicts)
+    parts: list[RenderableType] = []
+    for name in backbones:
+        here = [verdict for verdict in verdicts if verdict.cell.label("backbone") == name]
+        parts += [Text(visible(name), style="bold"), _grid(here), Text()]
     faults = [
         Text(visible(f"{verdict.cell.id}: {fault}"), style="red") for verdict in verdicts for fault in verdict.faults
     ]
     notes = dict.fromkeys(note for verdict in verdicts for note in verdict.notes)
     return Group(
-        *([grid] if verdicts else []),
+        *parts,
         *faults,
         *(Text(visible(one.message), style="red") for one in broken),
         *(Text(visible(f"note: {note}"), style="dim") for note in notes),
@@ -36,22 +35,35 @@ def verified(verdicts: Sequence[Verdict], broken: Sequence[Broken] = ()) -> Rend
     )
 
 
+def _grid(verdicts: Sequence[Verdict]) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    grid.add_column("purifier", overflow="fold")
+    grid.add_column("attack", overflow="fold")
+    grid.add_column("robust", justify="right", no_wrap=True)
+    grid.add_column("judged\nagain", justify="right", no_wrap=True)
+    grid.add_column("attacked\nagain", justify="right", no_wrap=True)
+    grid.add_column("fell", justify="right", no_wrap=True)
+    grid.add_column("false at\nmost", justify="right", no_wrap=True)
+    grid.add_column("", no_wrap=True)
+    for verdict in verdicts:
+        grid.add_row(*_line(verdict))
+    return grid
+
+
 def _line(verdict: Verdict) -> list[Text | str]:
     record, evidence = verdict.cell.record, verdict.evidence
     robust = record.summary.robust_accuracy.value if record and record.summary else None
     again = evidence.reattack if evidence else None
-    names: list[Text | str] = [Text(visible(_label(verdict, part))) for part in ("backbone", "purifier", "attack")]
     return [
-        *names,
+        Text(visible(verdict.cell.label("purifier"))),
+        Text(visible(verdict.cell.label("attack"))),
         percent(robust),
         str(evidence.examples) if evidence else "-",
-        f"{again.fell} of {again.attacked} fell" if again else "",
+        str(again.attacked) if again else "",
+        str(again.fell) if again else "",
+        percent(again.false_at_most) if again else "",
         Text("FAILED", style="bold red") if verdict.faults else "ok",
     ]
-
-
-def _label(verdict: Verdict, part: str) -> str:
-    return verdict.cell.label(part)  # type: ignore[arg-type]
 
 
 def _sum(verdicts: Sequence[Verdict]) -> list[Text]:
@@ -63,7 +75,7 @@ def _sum(verdicts: Sequence[Verdict]) -> list[Text]:
     judging = sum(one.seconds for one in held)
     lines = [
         f"{len(held)} of {len(verdicts)} cells verified: {sum(one.examples for one in held):,} examples judged again in {judging:.1f} s"
-        + (f" ({100 * judging / spent:.1f} % of the {spent:,.0f} s of the attacks)." if spent else ".")
+        + (f" ({100 * judging / spent:.1f} % of the {spent:,.0f} s of the attacks)." if spent >= WORTH_A_SHARE else ".")
     ]
     if ties := sum(one.near_ties for one in held):
         lines.append(f"{ties} predictions differ by rounding: the two logits were as good as equal.")
@@ -71,7 +83,10 @@ def _sum(verdicts: Sequence[Verdict]) -> list[Text]:
     if attacked:
         total, fell = sum(one.attacked for one in attacked), sum(one.fell for one in attacked)
         seconds = sum(one.seconds for one in attacked)
-        lines.append(f"{fell} of {total} claimed survivors fell to another seed, in {seconds:.1f} s.")
+        lines.append(
+            f"{fell} of {total} claimed survivors fell to another seed, in {seconds:.1f} s; of those of a row at most the share under "
+            "`false at most` (percent) is false, with 95 % confidence."
+        )
     again = [one.rerun for one in held if one.rerun]
     if again:
         worst = max(one.difference for one in again)
