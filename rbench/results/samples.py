@@ -81,9 +81,9 @@ def read(path: Path, n: int) -> pa.Table:
         raise InputError(f"{path}: no such file, though its record is done.")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            metadata = file.metadata
-            lacking = [field for field in SCHEMA if field.name not in file.schema_arrow.names and field.nullable]
-            if not file.schema_arrow.equals(pa.schema([field for field in SCHEMA if field not in lacking])):
+            metadata, found = file.metadata, file.schema_arrow  # every access makes the schema anew
+            lacking = [field for field in SCHEMA if field.name not in found.names and field.nullable]
+            if not found.equals(pa.schema([field for field in SCHEMA if field not in lacking])):
                 raise InputError(f"{path}: its columns are not those of samples.")
             if metadata.num_rows != n:
                 raise InputError(f"{path}: {metadata.num_rows} samples, but its record has {n}.")
