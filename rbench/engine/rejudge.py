@@ -19,6 +19,7 @@ from rbench.engine.defended import state_hash
 from rbench.engine.evaluation import Setup, describe, judge_clean, judge_proposals, noisy
 from rbench.engine.noise import Role
 from rbench.engine.reflag import flag_faults
+from rbench.engine.repicture import picture_faults
 from rbench.errors import CellFailed, InputError
 from rbench.results.decide import decided
 from rbench.results.evidence import arrays_of
@@ -108,6 +109,7 @@ class Rejudge:
                 rows = torch.from_numpy(kept).to(x.device)
                 again.examples(start + np.flatnonzero(kept), examples, x[rows], batch[rows])
         again.faults += flag_faults(setup, record, samples, again.arrays)
+        again.faults += picture_faults(setup, cell, self.components, self.folder, (images, stored))
         return Rejudged(tuple(again.conclusion()), setup, len(stored), again.near_ties, again.largest)
 
     def _once(self, setup: Setup, x: Tensor, ids: Tensor) -> dict[str, Tensor]:

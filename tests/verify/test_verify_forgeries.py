@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from forger import Forger
 from small_runs import SUITE, rbench
 
 from rbench.results.frames import read_runs
+from rbench.results.gallery import SHOWN
 from rbench.results.store import RunFolder
 from rbench.results.table import table
 
@@ -281,6 +284,37 @@ def test_a_thorough_forger_is_belied_by_the_model(root, capsys, forge, said, tit
     found = faults(verify(root, capsys, "--survivors", "0"))
     assert said_so(said, found), found
     assert not RunFolder(root).is_verified(forger.id)
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_a_picture_that_was_retouched_is_found(root, capsys, kind):
+    folder, forger = RunFolder(root), Forger(root, RANDOM)
+    shown = folder.read_gallery(forger.id)
+    pixels = shown.pixels.copy()
+    pixels[2, kind, 0, 5:15, 5:15] ^= 0x3F
+    folder.write_gallery(forger.id, replace(shown, pixels=pixels))
+    found = faults(verify(root, capsys, "--survivors", "0"))
+    assert said_so(f"gallery: sample {shown.samples[2]}: the {SHOWN[kind]} picture", found)
+
+
+def test_examples_made_by_other_weights_are_refused(tmp_path, capsys):
+    weights = shutil.copy(str(files("rbench") / "assets/fashion-dae.safetensors"), tmp_path / "mine.safetensors")
+    (tmp_path / "small.yaml").write_text(f"""\
+suite: small
+dataset: {{name: fashion-mnist-mini, samples: 8}}
+threat: {{norm: Linf, eps: 0.05}}
+backbones: [bundled:fashion-cnn]
+purifiers: [{{name: denoising-autoencoder, weights: "{weights}"}}]
+attacks: [{{name: fgsm}}]
+""")
+    root = tmp_path / "run"
+    assert rbench("run", tmp_path / "small.yaml", "--out", root) == 0
+    verify(root, capsys, code=0)
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    found = faults(verify(root, capsys))
+    assert said_so(r"purifier: mine.safetensors is not the file that was judged \(sha256\)", found)
 
 
 def lazy(root):
