@@ -68,9 +68,10 @@ def table(runs: Runs) -> Table:
     )
 
 
-def _group_order(group: Sequence[Row]) -> tuple[str, str, float, int, str]:
-    fields = group[0].fields
-    return fields["dataset"], fields["norm"], fields["eps"] or 0.0, -(fields["n"] or 0), fields["group"]
+def _group_order(group: Sequence[Row]) -> tuple[str, str, float, int, int, str]:
+    fields, judge = group[0].fields, group[0].cells[0].document.get("judge")
+    newest = -judge if isinstance(judge, int) else 0
+    return fields["dataset"], fields["norm"], fields["eps"] or 0.0, -(fields["n"] or 0), newest, fields["group"]
 
 
 def _rank(group: Sequence[Row]) -> list[Row]:

@@ -96,6 +96,14 @@ def test_what_was_judged_otherwise_stands_apart_with_its_reason(a, b, what):
     assert reason.split(",")[0].split(" (")[0] not in " ".join(merged(a).notes + merged(b).notes)
 
 
+@pytest.mark.parametrize("order", [("A", "B"), ("B", "A")])
+def test_the_newest_rules_come_first(tmp_path, order):
+    add(tmp_path / "A", label="old", content={"judge": 3})
+    add(tmp_path / "B", label="new", content={"judge": 10})
+    add(tmp_path / "B", label="odd", content={"judge": "x"})
+    assert names(merged(*(tmp_path / name for name in order))) == ["new", "old", "odd"]
+
+
 def test_the_same_images_under_other_parameters_of_the_data_set_are_the_same_data(a, b):
     add(a, label="jpeg")
     add(b, label="blur", robust=QUARTER, content={"dataset": {"params": {"path": "moved.npz"}, "version": "2"}})
