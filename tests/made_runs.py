@@ -93,7 +93,8 @@ def record(cell, *, status="done", error=None, sha256="data", stochastic=False, 
 
 
 def verification(folder, cell_id):
-    """What verifying leaves, figures made up but for the hashes of the files."""
+    """What verifying leaves, figures made up but for the hashes of the files; stores an example, without which nothing is verified."""
+    folder.write_images(cell_id, np.zeros((1, 1, 2, 2), np.float32), np.zeros(1, np.int64))
     return Verification(
         cell=cell_id,
         record_sha256=file_hash(folder.record_path(cell_id)),

@@ -84,6 +84,8 @@ def _blocked(cells: Sequence[ReadCell]) -> str:
     for cell in done[1:]:
         if not _same_data(done[0], cell):
             return f"mixed: {done[0].label('attack')} and {cell.label('attack')} were judged on different data"
+        if _weights(done[0]) != _weights(cell):
+            return f"mixed: {done[0].label('attack')} and {cell.label('attack')} were run on different weights"
     states = ("failed", "cancelled", "unreadable", "missing")
     named = {state: [cell.label("attack") for cell in cells if cell.status == state] for state in states}
     return "; ".join(f"{state}: {', '.join(labels)}" for state, labels in named.items() if labels)
@@ -95,6 +97,10 @@ def _same_data(first: ReadCell, second: ReadCell) -> bool:
     if first.record.dataset.sha256 != second.record.dataset.sha256:
         return False
     return all(first.samples[name].equals(second.samples[name]) for name in ("sample", "label"))
+
+
+def _weights(cell: ReadCell) -> object:
+    return cell.record.provenance.get("weights_sha256") if cell.record else None
 
 
 def _facts(cells: Sequence[ReadCell]) -> dict[str, Any]:

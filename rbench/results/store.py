@@ -295,7 +295,7 @@ class RunFolder:
             disk.remove(self.verified_path(cell_id))
 
     def is_verified(self, cell_id: str) -> bool:
-        """Whether the cell was verified, and its record and samples have not changed since.
+        """Whether the cell was verified, its record and samples have not changed since, and its examples are there for the next to doubt.
 
         Raises:
             InputError: the verification is broken.
@@ -304,6 +304,7 @@ class RunFolder:
         return (
             found is not None
             and found.cell == cell_id
+            and self.images_path(cell_id).is_file()
             and holds(found, self.record_path(cell_id), self.samples_path(cell_id))
         )
 

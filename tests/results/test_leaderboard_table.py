@@ -143,6 +143,16 @@ def test_attacks_on_different_data_make_no_row(tmp_path):
     assert row["status"] == "mixed: a and b were judged on different data"
 
 
+def test_attacks_on_different_weights_make_no_row(tmp_path):
+    made = Made(tmp_path)
+    for attack, weights in (("a", "1"), ("b", "2")):
+        made.done(attack, clean=EVERY, robust=EVERY, record_changes={"provenance": {"weights_sha256": weights}})
+    made.plan()
+    (row,) = rows(tmp_path)
+    assert row["robust_accuracy"] is None
+    assert row["status"] == "mixed: a and b were run on different weights"
+
+
 def test_one_broken_record_among_a_hundred_is_listed_and_the_others_are_shown(tmp_path):
     made = Made(tmp_path)
     for k in range(100):
