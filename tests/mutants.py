@@ -46,6 +46,7 @@ class Mutant(NamedTuple):
         return ((self.file, self.old, self.new), *self.also)
 
 
+FORGED, REJUDGE = "verify/test_verify_forgeries.py", "engine/rejudge.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
     "engine/evaluation.py",
     "engine/oracle.py",
@@ -234,12 +235,69 @@ MUTANTS = (
         "            pass",
         ("engine/test_oracle.py", "shown_twice or alone"),
     ),
+    Mutant(
+        "figures of a record must follow from its samples",
+        "results/evidence.py",
+        "if said.n != len(values) or not np.allclose(told, recorded, rtol=0, atol=_ROUNDING):",
+        "if False:",
+        (FORGED, "accuracy_edited"),
+    ),
+    Mutant(
+        "a verdict must be what the model says when it is judged again",
+        REJUDGE,
+        "self._fault(rows[differ][~close],",
+        "self._fault(rows[:0],",
+        (FORGED, "survivor_claimed"),
+    ),
+    Mutant(
+        "examples of our own attacks are held to the ball without tolerance",
+        REJUDGE,
+        "EXTERNAL_TOLERANCE if external else 0.0",
+        "EXTERNAL_TOLERANCE",
+        (FORGED, "just_outside"),
+    ),
+    Mutant(
+        "distances are measured again",
+        REJUDGE,
+        "self._fault(rows[wrong],",
+        "self._fault(rows[:0],",
+        (FORGED, "distance_lowered"),
+    ),
+    Mutant(
+        "weights must be those that were judged",
+        REJUDGE,
+        "if state_hash(self.components.defended(cell.backbone, cell.purifier)) != record.provenance.get(\n"
+        '            "weights_sha256"\n        ):',
+        "if False:",
+        (FORGED, "other_weights"),
+    ),
+    Mutant(
+        "flags are raised again",
+        "engine/reflag.py",
+        "names = sorted((found.keys() | said.keys()) - unknown - _OF_OTHERS)",
+        "names: list[FlagName] = []",
+        (FORGED, "zero_gradients_forged"),
+    ),
+    Mutant(
+        "survivors that fall to another seed belie the claim",
+        "engine/reattack.py",
+        "if claim.value * (1 - least) >= claim.low:",
+        "if True:",
+        (FORGED, "was_lazy"),
+    ),
+    Mutant(
+        "what was edited after it was verified is verified no more",
+        "results/store.py",
+        "            and holds(found, self.record_path(cell_id), self.samples_path(cell_id))\n",
+        "",
+        (FORGED, "after_it_was_verified"),
+    ),
 )
 
 
 def main() -> int:
-    """Runs all mutants, or those whose rule contains the words given."""
-    chosen = [mutant for mutant in MUTANTS if all(word in mutant.rule for word in sys.argv[1:])]
+    """Runs all mutants, or those whose rule and file of tests contain the words given."""
+    chosen = [mutant for mutant in MUTANTS if all(word in f"{mutant.rule} {mutant.tests[0]}" for word in sys.argv[1:])]
     survivors = 0
     print("| rule taken away | file | test that failed |\n|---|---|---|", flush=True)
     for mutant in chosen:
