@@ -1,13 +1,16 @@
 """The committed results are what their records say, and the README shows them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from small_runs import rbench
 
 from rbench.reports.markdown import markdown
 from rbench.results.frames import read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import table
+from rbench.results.verdict import offline
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/suite.yaml"))
@@ -29,6 +32,27 @@ def test_every_planned_cell_is_committed_and_done(folder):
         record = run.read_record(path.stem)
         assert record.status == "done"
         run.read_samples(record)
+
+
+KEPT = [folder for folder in FOLDERS if (folder / "images").is_dir()]
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda path: path.name)
+def test_committed_results_that_keep_their_examples_are_verified_again(folder, tmp_path, capsys):
+    root = shutil.copytree(folder, tmp_path / folder.name)
+    shutil.rmtree(root / "verified")
+    assert rbench("verify", root, "--survivors", "0") == 0, capsys.readouterr()
+    assert table(read_runs([root])).frame["verified"].all()
+    assert (folder / "leaderboard.md").read_text() == markdown(table(read_runs([root])))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_the_files_of_committed_results_agree(folder):
+    verdicts, broken = offline(folder)
+    assert verdicts
+    assert not broken
+    kept = [fault for one in verdicts for fault in one.faults if folder in KEPT or not fault.startswith("images:")]
+    assert kept == []
 
 
 def test_the_readme_shows_the_committed_quickstart_table():
