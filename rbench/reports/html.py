@@ -1,0 +1,59 @@
+"""The leaderboard as one page of HTML that needs nothing else: no network, no other file, and no script to be read."""
+
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from rbench.reports.page.view import page
+from rbench.reports.plain import percent, visible
+from rbench.results.table import Table
+
+
+def report(table: Table) -> dict[str, str]:
+    """A page to sort, filter and open, with the evidence and pictures of every row."""
+    return {"leaderboard.html": html(table)}
+
+
+def html(table: Table) -> str:
+    """The page as text; the same records give the same bytes."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    style, script = (files("rbench.reports.page").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
+    environment = Environment(
+        loader=PackageLoader("rbench.reports", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    return environment.get_template("page.html").render(
+        page=page(table),
+        style=_Trusted(style),
+        script=_Trusted(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+
+
+class _Trusted(str):
+    """Text of this package, which goes into the page as it is."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return str(self)
+
+
+def _shown(value: Any) -> Any:
+    """Every text that the template places: what does not show, or turns the direction of writing, is spelled out."""
+    if value is None:
+        return "-"
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _hash(text: str) -> str:
+    """What the page's content security policy knows the text by; browsers hash what stands between the tags."""
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

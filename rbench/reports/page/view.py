@@ -1,0 +1,173 @@
+"""The table as the page shows it: groups of rows, each with all that it opens to."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rbench.errors import InputError
+from rbench.reports.groups import heading, remark
+from rbench.reports.page.evidence import CellView, Doubt, cell_view, doubt
+from rbench.reports.page.marks import Axis, axis
+from rbench.reports.page.pictures import Sheet, sheet
+from rbench.reports.page.words import command, listed, pairs
+from rbench.reports.plain import percent
+from rbench.results.flags import FLAGS, FlagFacts
+from rbench.results.frames import ReadCell
+from rbench.results.table import Table
+from rbench.results.untrusted import read_text
+
+MAX_SUITE = 2**18
+"""Bytes of a suite that are shown; what is larger was not written by a person."""
+
+
+@dataclass(frozen=True)
+class RowView:
+    """A row.
+
+    Attributes:
+        anchor: what a link to it ends in.
+        fields: the columns of the table.
+        threat: norm and radius.
+        random: `yes`, `no`, or `?` where nothing was measured.
+        axis: its accuracies on one line; None while it is blocked.
+        doubts: flags of the row.
+        cells: what it is made of.
+        sheets: pictures of its strongest attack and of the strongest that ignores the purifier.
+        purifier: parameters of the purifier.
+        backbone: parameters of the backbone.
+        command: what to type to judge it again.
+        suite: anchor of the suite it belongs to; empty if that could not be read.
+    """
+
+    anchor: str
+    fields: dict[str, Any]
+    threat: str
+    random: str
+    axis: Axis | None
+    doubts: Sequence[Doubt]
+    cells: Sequence[CellView]
+    sheets: Sequence[Sheet]
+    purifier: Sequence[tuple[str, str]]
+    backbone: Sequence[tuple[str, str]]
+    command: str
+    suite: str
+
+    @property
+    def robust(self) -> str:
+        """Robust accuracy in percent."""
+        return percent(self.fields["robust_accuracy"])
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """Rows that were judged alike."""
+
+    heading: str
+    remark: str
+    rows: Sequence[RowView]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The text of a suite, for who wants to run it again."""
+
+    anchor: str
+    name: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the template places."""
+
+    groups: Sequence[GroupView]
+    suites: Sequence[Suite]
+    flags: Sequence[tuple[str, FlagFacts]]
+    choices: dict[str, Sequence[str]]
+    notes: Sequence[str]
+    broken: Sequence[str]
+
+
+def page(table: Table) -> Page:
+    """The page of a table; reads the pictures, verifications and suites of its run folders."""
+    suites = _suites(cell.root for cells in table.cells for cell in cells)
+    anchors = {root: suite.anchor for root, suite in suites.items()}
+    rows = [
+        _row(f"row-{place + 1}", fields, table, place, anchors) for place, fields in enumerate(table.rows())
+    ]
+    marks = list(dict.fromkeys(row.fields["group"] for row in rows))
+    groups = [[row for row in rows if row.fields["group"] == mark] for mark in marks]
+    raised = {one.name for row in rows for one in (*row.doubts, *(d for cell in row.cells for d in cell.doubts))}
+    return Page(
+        groups=[GroupView(heading([r.fields for r in some]), remark([r.fields for r in some]), some) for some in groups],
+        suites=list(suites.values()),
+        flags=[(name, facts) for name, facts in FLAGS.items() if name in raised],
+        choices=_choices(rows),
+        notes=table.notes,
+        broken=[one.message for one in table.broken],
+    )
+
+
+def _row(anchor: str, fields: dict[str, Any], table: Table, place: int, suites: dict[Path, str]) -> RowView:
+    cells = table.cells[place]
+    record = next((cell.record for cell in cells if cell.record), None)
+    random = fields["stochastic"]
+    return RowView(
+        anchor=anchor,
+        fields=fields,
+        threat=f"{fields['norm']} {fields['eps_text']}",
+        random="?" if random is None else "yes" if random else "no",
+        axis=axis(fields),
+        doubts=[
+            doubt(one.name, one.value, listed(part for part in (one.attack or "", one.detail) if part))
+            for one in table.doubts[place]
+        ],
+        cells=[cell_view(cell) for cell in cells],
+        sheets=[found for cell in _telling(cells) if (found := sheet(cell)) is not None],
+        purifier=pairs(record.purifier.params) if record else (),
+        backbone=pairs(record.backbone.params) if record else (),
+        command=command(fields["backbone"], fields["purifier"]),
+        suite=suites.get(cells[0].root, "") if cells else "",
+    )
+
+
+def _telling(cells: Sequence[ReadCell]) -> list[ReadCell]:
+    """The strongest attack that uses the purifier and the strongest that ignores it: the gap between them tells most."""
+    done = [(cell.record.summary.robust_accuracy.value, place, cell) for place, cell in enumerate(cells) if cell.record and cell.record.summary]
+    chosen = []
+    for blind in (False, True):
+        kind = [one for one in done if (one[2].record is not None and one[2].record.attack.gradient == "blind") is blind]
+        if kind:
+            chosen.append(min(kind, key=lambda one: one[:2])[2])
+    return chosen
+
+
+def _suites(roots: Iterable[Path]) -> dict[Path, Suite]:
+    found: dict[Path, Suite] = {}
+    for root in dict.fromkeys(roots):
+        try:
+            text = read_text(root / "suite.yaml", MAX_SUITE)
+        except (InputError, OSError):
+            continue
+        found[root] = Suite(f"suite-{len(found) + 1}", root.name, text.splitlines())
+    return found
+
+
+def _choices(rows: Sequence[RowView]) -> dict[str, Sequence[str]]:
+    """What each filter offers; nothing where all rows are alike."""
+    flags = {name for row in rows for name in row.fields["flags"]}
+    offered: dict[str, Sequence[str]] = {
+        "dataset": _unlike(row.fields["dataset"] for row in rows),
+        "backbone": _unlike(row.fields["backbone"] for row in rows),
+        "threat": _unlike(row.threat for row in rows),
+        "random": _unlike(row.random for row in rows),
+        "gradient": _unlike(row.fields["gradient"] or "-" for row in rows),
+        "flag": [name for name in FLAGS if name in flags],
+    }
+    return {name: values for name, values in offered.items() if values}
+
+
+def _unlike(values: Iterable[str]) -> Sequence[str]:
+    found = list(dict.fromkeys(values))
+    return found if len(found) > 1 else ()
