@@ -3,11 +3,14 @@
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rbench.reports.page.view import page
 from rbench.reports.plain import percent, visible
 from rbench.results.table import Table
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 
 def report(table: Table) -> dict[str, str]:
@@ -19,7 +22,9 @@ def html(table: Table) -> str:
     """The page as text; the same records give the same bytes."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    style, script = (files("rbench.reports.page").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
+    style, script = (
+        files("rbench.reports.page").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js")
+    )
     environment = Environment(
         loader=PackageLoader("rbench.reports", "page"),
         autoescape=True,
@@ -28,7 +33,7 @@ def html(table: Table) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "prose": _prose}
     return environment.get_template("page.html").render(
         page=page(table),
         style=_Trusted(style),
@@ -52,6 +57,16 @@ def _shown(value: Any) -> Any:
     if value is None:
         return "-"
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _prose(text: str) -> "Markup":
+    """A sentence of this package whose words between backticks are code."""
+    from markupsafe import Markup, escape
+
+    parts = [escape(visible(part)) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
 
 
 def _hash(text: str) -> str:

@@ -22,7 +22,9 @@ class Column:
 
 
 COLUMNS: dict[str, Column] = {
-    "rank": Column("Place by robust accuracy among rows judged alike, the verified ones first; ties share it.", "count", "lower"),
+    "rank": Column(
+        "Place by robust accuracy among rows judged alike, the verified ones first; ties share it.", "count", "lower"
+    ),
     "dataset": Column("The data set.", "text"),
     "backbone": Column("The frozen classifier.", "text"),
     "purifier": Column("The transform in front of it.", "text"),

@@ -130,15 +130,17 @@ def _figures(record: Record) -> Pairs:
         ("rounded to 8 bits", record.summary.robust_accuracy_8bit),
     ]
     confirmed = record.summary.confirmed
+    upheld = [("judge upheld", f"{count(confirmed.confirmed)} of {count(confirmed.proposed)} proposed")]
+    # Attacks by others do not say what they take for fooled.
     return [
-        *((name, percent(figure.value)) for name, figure in found if figure is not None),
-        ("judge upheld", f"{count(confirmed.confirmed)} of {count(confirmed.proposed)} proposed"),
+        *((name, percent(one.value)) for name, one in found if one is not None),
+        *(upheld if confirmed.proposed else []),
     ]
 
 
 def _gradient(record: Record) -> str:
     attack = record.attack
-    parts = [attack.gradient or "-"]
+    parts: list[str] = [attack.gradient or "-"]
     if attack.stand_in and attack.gradient == "bpda":
         parts.append(f"differentiating {attack.stand_in}")
     if attack.eot > 1:

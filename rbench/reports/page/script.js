@@ -20,14 +20,14 @@
 
   const sort = (spec) => {
     const [key, way] = spec.split(":");
-    const known = [...document.querySelectorAll("th[data-key]")].some((head) => head.dataset.key === key);
+    const known = [...document.querySelectorAll("thead th[data-key]")].some((head) => head.dataset.key === key);
     sorting = known ? spec : "";
     for (const group of groups) {
       const table = group.querySelector("table");
       const own = rows.filter((row) => group.contains(row));
       own.sort(known ? compare(key, way === "down") : (a, b) => original.get(a) - original.get(b));
       table.append(...own);
-      for (const head of group.querySelectorAll("th[data-key]")) {
+      for (const head of group.querySelectorAll("thead th[data-key]")) {
         if (known && head.dataset.key === key) head.setAttribute("aria-sort", way === "down" ? "descending" : "ascending");
         else head.removeAttribute("aria-sort");
       }
@@ -79,7 +79,7 @@
     filter();
   };
 
-  for (const head of document.querySelectorAll("th[data-key]")) {
+  for (const head of document.querySelectorAll("thead th[data-key]")) {
     const button = document.createElement("button");
     button.type = "button";
     button.title = "sort by this column";

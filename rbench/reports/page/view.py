@@ -93,14 +93,14 @@ def page(table: Table) -> Page:
     """The page of a table; reads the pictures, verifications and suites of its run folders."""
     suites = _suites(cell.root for cells in table.cells for cell in cells)
     anchors = {root: suite.anchor for root, suite in suites.items()}
-    rows = [
-        _row(f"row-{place + 1}", fields, table, place, anchors) for place, fields in enumerate(table.rows())
-    ]
+    rows = [_row(f"row-{place + 1}", fields, table, place, anchors) for place, fields in enumerate(table.rows())]
     marks = list(dict.fromkeys(row.fields["group"] for row in rows))
     groups = [[row for row in rows if row.fields["group"] == mark] for mark in marks]
     raised = {one.name for row in rows for one in (*row.doubts, *(d for cell in row.cells for d in cell.doubts))}
     return Page(
-        groups=[GroupView(heading([r.fields for r in some]), remark([r.fields for r in some]), some) for some in groups],
+        groups=[
+            GroupView(heading([r.fields for r in some]), remark([r.fields for r in some]), some) for some in groups
+        ],
         suites=list(suites.values()),
         flags=[(name, facts) for name, facts in FLAGS.items() if name in raised],
         choices=_choices(rows),
@@ -134,10 +134,16 @@ def _row(anchor: str, fields: dict[str, Any], table: Table, place: int, suites: 
 
 def _telling(cells: Sequence[ReadCell]) -> list[ReadCell]:
     """The strongest attack that uses the purifier and the strongest that ignores it: the gap between them tells most."""
-    done = [(cell.record.summary.robust_accuracy.value, place, cell) for place, cell in enumerate(cells) if cell.record and cell.record.summary]
+    done = [
+        (cell.record.summary.robust_accuracy.value, place, cell)
+        for place, cell in enumerate(cells)
+        if cell.record and cell.record.summary
+    ]
     chosen = []
     for blind in (False, True):
-        kind = [one for one in done if (one[2].record is not None and one[2].record.attack.gradient == "blind") is blind]
+        kind = [
+            one for one in done if (one[2].record is not None and one[2].record.attack.gradient == "blind") is blind
+        ]
         if kind:
             chosen.append(min(kind, key=lambda one: one[:2])[2])
     return chosen

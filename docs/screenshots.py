@@ -1,0 +1,33 @@
+"""Pictures of the leaderboard page for the documentation: `python docs/screenshots.py results/leaderboard.html docs`."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def main(page: Path, folder: Path) -> None:
+    """Light, dark, an opened row, and a phone."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+        _take(browser, page, folder / "page-light.png", "", viewport=WIDE, color_scheme="light")
+        _take(browser, page, folder / "page-dark.png", "#sort=blind:down", viewport=WIDE, color_scheme="dark")
+        _take(browser, page, folder / "page-row.png", "#row-1", viewport=WIDE, color_scheme="light")
+        _take(browser, page, folder / "page-phone.png", "", viewport=PHONE, color_scheme="light", device_scale_factor=2)
+        browser.close()
+
+
+def _take(browser: Browser, page: Path, target: Path, place: str, **options: object) -> None:
+    tab = browser.new_page(**options)
+    tab.goto(page.resolve().as_uri() + place)
+    tab.wait_for_timeout(300)
+    tab.screenshot(path=target)
+    tab.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,228 @@
+"""The leaderboard page in a browser: sorting, filtering, opening, by mouse and keyboard, in the dark, on a phone, and without scripts."""
+
+import shutil
+
+import pytest
+from pages import filled, hostile, page_of
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+pytestmark = [
+    pytest.mark.skipif(BROWSER is None, reason="needs Chromium"),
+    # Playwright closes its pipes when its process has ended, which may be after the interpreter looks.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+CONTRAST = """
+() => {
+  const channel = (value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const found = parse(getComputedStyle(one).backgroundColor);
+      if (found.length === 3 || found[3] > 0) return found;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || element.closest("script, style, option")) continue;
+    const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) low.push([ratio.toFixed(2), element.className || element.tagName, walker.currentNode.textContent.trim()]);
+  }
+  return low;
+}
+"""
+"""Visible text whose contrast is below the 4.5 of WCAG 2.1, level AA."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Addresses of a page of each kind."""
+    root = tmp_path_factory.mktemp("pages")
+    found = {}
+    for name, fill in (("filled", filled), ("hostile", hostile)):
+        fill(root / name)
+        path = root / f"{name}.html"
+        path.write_text(page_of(root / name), encoding="utf-8")
+        found[name] = path.as_uri()
+    return found
+
+
+@pytest.fixture
+def opened(browser, files):
+    """Opens a page; whatever it says on the console or asks of the network fails the test."""
+    contexts, said, asked = [], [], []
+
+    def tab(name="filled", place="", **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(files[name] + place)
+        return page
+
+    yield tab
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert {url.partition("#")[0] for url in asked if not url.startswith("data:")} <= set(files.values())
+
+
+def purifiers(page, threat="Linf 8/255"):
+    """Those that are to be seen, from top to bottom."""
+    return page.eval_on_selector_all(
+        f'.row[data-threat="{threat}"]',
+        "rows => rows.filter(row => row.checkVisibility()).map(row => row.dataset.purifier)",
+    )
+
+
+def head(page, key):
+    return page.locator(f'.group:has(.row[data-threat="Linf 8/255"]) thead th[data-key="{key}"]')
+
+
+def test_a_column_is_sorted_down_up_and_back(opened):
+    page = opened()
+    ranked = ["noise", "jpeg", "identity", "broken"]
+    assert purifiers(page) == ranked
+    button = head(page, "robust").locator("button")
+    button.click()
+    assert head(page, "robust").get_attribute("aria-sort") == "descending"
+    assert purifiers(page) == ["noise", "jpeg", "identity", "broken"]
+    button.click()
+    assert head(page, "robust").get_attribute("aria-sort") == "ascending"
+    assert purifiers(page) == ["identity", "jpeg", "noise", "broken"]  # what has no number stays last
+    assert "sort=robust%3Aup" in page.url
+    button.click()
+    assert purifiers(page) == ranked
+    head(page, "purifier").locator("button").click()
+    assert purifiers(page) == ["broken", "identity", "jpeg", "noise"]
+
+
+def test_rows_are_filtered_and_groups_without_rows_go(opened):
+    page = opened()
+    page.select_option('select[name="threat"]', "Linf 4/255")
+    assert (purifiers(page), purifiers(page, "Linf 4/255")) == ([], ["jpeg"])
+    assert page.locator(".group:visible").count() == 1
+    assert page.locator("output").inner_text() == "1 of 5 rows"
+    page.locator('button[type="reset"]').click()
+    page.wait_for_function("document.querySelector('output').textContent === '5 rows'")
+    page.fill('input[name="q"]', "JP")
+    assert (purifiers(page), purifiers(page, "Linf 4/255")) == (["jpeg"], ["jpeg"])
+    page.fill('input[name="q"]', "")
+    page.select_option('select[name="flag"]', "unverified")
+    assert purifiers(page) == ["identity"]
+    page.select_option('select[name="flag"]', "")
+    page.select_option('select[name="random"]', "yes")
+    assert purifiers(page) == ["noise"]
+
+
+def test_what_was_chosen_is_in_the_address(opened):
+    page = opened()
+    page.select_option('select[name="flag"]', "few-samples")
+    head(page, "purifier").locator("button").click()
+    page.locator("#row-2 .more summary").first.click()
+    page.wait_for_function("location.hash.includes('open')")
+    place = page.evaluate("location.hash")
+    again = opened(place=place)
+    assert purifiers(again) == purifiers(page)
+    assert again.locator("#row-2 .inside").is_visible()
+    assert again.evaluate("location.hash") == place
+    odd = opened(place="#sort=nothing:down&flag=none-such&open=row-99&x=1")
+    assert len(purifiers(odd)) == 4
+
+
+def test_a_row_opens_to_its_evidence(opened):
+    page = opened()
+    row = page.locator('.row[data-purifier="jpeg"][data-threat="Linf 8/255"]')
+    assert not row.locator(".inside").is_visible()
+    row.locator(".more summary").first.click()
+    assert row.locator(".ladder").is_visible()
+    assert row.locator("img").first.evaluate("picture => picture.naturalWidth") > 10
+    row.locator("a", has_text="this suite").click()
+    assert page.locator("details", has_text="suite: made").last.evaluate("one => one.open")
+
+
+def test_a_link_to_a_row_opens_it(opened):
+    page = opened(place="#row-2")
+    assert page.locator("#row-2 .inside").is_visible()
+
+
+def test_everything_is_done_by_keyboard(opened):
+    page = opened()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    seen = []
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "[document.activeElement.tagName, document.activeElement.textContent.trim(), "
+            "getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        if focused[0] == "BODY":
+            break
+        seen.append(focused)
+        if focused[:2] == ["BUTTON", "purifier"] and not page.locator("th[aria-sort]").count():
+            page.keyboard.press("Enter")
+        if focused[0] == "SUMMARY" and "on noise" in focused[1]:
+            page.keyboard.press("Space")
+    assert {"INPUT", "SELECT", "BUTTON", "SUMMARY", "A"} <= {one[0] for one in seen}
+    assert all(outline != "none" for _, _, outline in seen)
+    assert head(page, "purifier").get_attribute("aria-sort") == "ascending"
+    assert page.locator('.row[data-purifier="noise"] .inside').is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_light_and_dark(opened, scheme):
+    page = opened(color_scheme=scheme)
+    page.eval_on_selector_all("details", "found => found.forEach(one => { one.open = true; })")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+    assert page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("name", ["filled", "hostile"])
+def test_nothing_leaves_the_screen_of_a_phone(opened, name):
+    page = opened(name, viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page.eval_on_selector_all("details", "found => found.forEach(one => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert purifiers(page) if name == "filled" else True
+
+
+def test_without_scripts_the_tables_are_complete_and_rows_open(opened):
+    page = opened(java_script_enabled=False)
+    assert page.locator(".row:visible").count() == 5
+    assert not page.locator(".filters").is_visible()
+    row = page.locator("#row-1")
+    row.locator(".more summary").first.click()
+    assert row.locator(".cell").first.is_visible()
+
+
+def test_no_hostile_name_runs(opened):
+    page = opened("hostile")
+    page.eval_on_selector_all("details", "found => found.forEach(one => { one.open = true; })")
+    for select in page.locator("select").all():
+        for value in select.locator("option").evaluate_all("found => found.map(one => one.value)"):
+            select.select_option(value)
+        select.select_option("")
+    page.mouse.move(200, 400)
+    assert page.evaluate("window.pwned") is None
+    assert page.evaluate("document.baseURI.startsWith('file:')")
