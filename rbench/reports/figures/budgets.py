@@ -1,0 +1,33 @@
+"""Attacks of other budgets on the same images, as `protocol.convergence` had them run: what convergence and loss paths are drawn from."""
+
+import pandas as pd
+
+from rbench.reports.figures.rows import named
+from rbench.reports.plain import csv_text
+from rbench.results.table import Table
+
+COLUMNS = ["panel", "row", "attack", "budget", "steps", "restarts", "eot", "samples", "robust", "loss"]
+
+
+def budgets(table: Table) -> pd.DataFrame:
+    """A line for each budget of each cell but those without a radius; steps, restarts and EOT draws, robust as a fraction, mean loss."""
+    rows = [
+        {
+            "panel": panel,
+            "row": name,
+            "attack": csv_text(cell.label("attack")),
+            "budget": part.what,
+            "steps": part.steps,
+            "restarts": part.restarts,
+            "eot": part.eot,
+            "samples": part.samples,
+            "robust": part.robust_accuracy,
+            "loss": part.loss,
+        }
+        for panel, name, _, cells in named(table)
+        for cell in cells
+        if cell.record
+        for part in cell.record.convergence
+        if part.what != "eps"
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"loss": "float64"})

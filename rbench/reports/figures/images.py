@@ -1,0 +1,107 @@
+"""What the attacks and the purifiers do to an image."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from rbench.errors import InputError
+from rbench.reports.figures.rows import named
+from rbench.reports.figures.style import WIDTH, blank, shown
+from rbench.reports.plain import csv_text
+from rbench.results.frames import ReadCell
+from rbench.results.gallery import SHOWN
+from rbench.results.store import RunFolder
+from rbench.results.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWS = (
+    "For each row of the first panel the strongest attack that uses the purifier: the first stored image that it changed. Difference amplified, grey is none; "
+    "classes as the defended model sees them."
+)
+LACKS = "no run kept pictures"
+MOST = 8
+_KINDS = ("clean", "attacked", "difference", "purified clean", "purified attacked")
+_PIXELS = [name.replace(" ", "_") for name in SHOWN]
+
+
+def frame(table: Table) -> pd.DataFrame:
+    """A line for each row with pictures: panel, row, attack, sample, label, classes, shape, and the pixels as hexadecimal bytes."""
+    rows = []
+    for panel, name, _, cells in named(table):
+        for cell in sorted(cells, key=_strength):
+            if (picture := _picture(cell)) is not None:
+                rows.append({"panel": panel, "row": name, "attack": csv_text(cell.label("attack")), **picture})
+                break
+    columns = [
+        "panel",
+        "row",
+        "attack",
+        "sample",
+        "label",
+        "clean_class",
+        "attacked_class",
+        "channels",
+        "height",
+        "width",
+    ]
+    return pd.DataFrame(rows, columns=[*columns, *_PIXELS])
+
+
+def _strength(cell: ReadCell) -> tuple[bool, float]:
+    record = cell.record
+    if record is None or record.summary is None:
+        return True, 2.0
+    return record.attack.gradient == "blind", record.summary.robust_accuracy.value
+
+
+def _picture(cell: ReadCell) -> dict[str, object] | None:
+    try:
+        found = RunFolder(cell.root).read_gallery(cell.id)
+    except InputError:  # the page says so; a figure has no place for it
+        return None
+    if found is None or not len(found.samples) or found.pixels.shape[2] not in (1, 3):
+        return None
+    changed = np.flatnonzero((found.pixels[:, 0] != found.pixels[:, 1]).any(axis=(1, 2, 3)))
+    one = int(changed[0]) if len(changed) else 0
+    channels, height, width = found.pixels.shape[2:]
+    told = {"sample": int(found.samples[one]), "label": int(found.labels[one])}
+    seen = dict(zip(("clean_class", "attacked_class"), found.predictions[one].tolist(), strict=True))
+    pixels = {name: found.pixels[one, place].tobytes().hex() for place, name in enumerate(_PIXELS)}
+    return {**told, **seen, "channels": channels, "height": height, "width": width, **pixels}
+
+
+def draw(data: pd.DataFrame) -> "Figure":
+    """A column for each row of the leaderboard, five pictures below each other."""
+    rows = data[data["panel"] == data["panel"].iloc[0]].head(MOST)
+    figure = blank(max(2.2, WIDTH * len(rows) / MOST), 4.6)
+    axes = figure.subplots(len(_KINDS), len(rows), squeeze=False)
+    for column, row in enumerate(rows.to_dict("records")):
+        for place, pixels in enumerate(_pictures(row)):
+            axis = axes[place, column]
+            axis.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.grid(visible=False)
+            axis.spines[:].set_visible(False)
+            if column == 0:
+                axis.set_ylabel(_KINDS[place].replace(" ", "\n"), rotation=0, ha="right", va="center", fontsize=7)
+        title = f"{shown(str(row['row']), 15)}\n{shown(str(row['attack']), 15)}"
+        axes[0, column].set_title(title, fontsize=6.5, loc="center")
+        axes[-1, column].set_xlabel(
+            f"class {row['label']}\n{row['clean_class']} \N{RIGHTWARDS ARROW} {row['attacked_class']}", fontsize=6.5
+        )
+    return figure
+
+
+def _pictures(row: dict[str, object]) -> list[np.ndarray]:
+    shape = [int(str(row[name])) for name in ("channels", "height", "width")]
+    clean, attacked, *purified = (
+        np.frombuffer(bytes.fromhex(str(row[name])), np.uint8).reshape(shape).transpose(1, 2, 0) for name in _PIXELS
+    )
+    change = attacked.astype(np.int16) - clean
+    most = int(np.abs(change).max(initial=0))
+    difference = np.clip(128 + (max(1, 127 // most) if most else 1) * change, 0, 255).astype(np.uint8)
+    return [clean, attacked, difference, *purified]

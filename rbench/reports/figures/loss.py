@@ -1,0 +1,26 @@
+"""The loss along an attack."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from rbench.reports.figures.budgets import budgets
+from rbench.reports.figures.convergence import panels
+from rbench.results.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWS = "Mean loss at the points that each attack proposes after so many steps. An attack whose loss does not rise has no gradient to follow."
+LACKS = "no cell was attacked with other budgets (`protocol: {convergence: N}`)"
+
+
+def frame(table: Table) -> pd.DataFrame:
+    """See `budgets`; where a loss was measured."""
+    found = budgets(table)
+    return found[found["loss"].notna()].reset_index(drop=True)
+
+
+def draw(data: pd.DataFrame) -> "Figure":
+    """A panel for each attack, a line for each row."""
+    return panels(data, "loss", "mean loss", 1.0)

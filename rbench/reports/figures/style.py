@@ -1,0 +1,62 @@
+"""How every figure looks, and how it becomes bytes: the same data, the same file."""
+
+import io
+from collections.abc import Callable
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from rbench.reports.plain import visible
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARKERS = "osD^vPX*"
+LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+WIDTH = 6.8
+"""Inches: the text width of most papers; half of it is a column."""
+LONGEST = 30
+
+
+def rendered(draw: "Callable[[], Figure]") -> dict[str, bytes]:
+    """A figure as PNG and SVG under the common style; matplotlib's own settings are as before afterwards."""
+    import matplotlib as mpl
+
+    style = mpl.rc_params_from_file(
+        str(files("rbench.reports.figures").joinpath("rbench.mplstyle")), use_default_template=False
+    )
+    with mpl.rc_context(style):
+        figure = draw()
+        return {kind: _saved(figure, kind) for kind in ("png", "svg")}
+
+
+def blank(width: float, height: float) -> "Figure":
+    """A figure of some inches that no window knows of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def colour(place: int) -> str:
+    """The colour of the n-th thing."""
+    return f"C{place % 8}"
+
+
+def marker(place: int) -> str:
+    """Its marker, so that it is told apart in grey too."""
+    return MARKERS[place % len(MARKERS)]
+
+
+def shown(text: str, longest: int = LONGEST) -> str:
+    """A name for a figure: nothing in it acts, a dollar sign is no mathematics, and it is not longer than some letters."""
+    plain = visible(text)
+    short = plain if len(plain) <= longest else f"{plain[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return short.replace("$", r"\$")
+
+
+def _saved(figure: "Figure", kind: str) -> bytes:
+    sink = io.BytesIO()
+    figure.savefig(sink, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+    return sink.getvalue()
