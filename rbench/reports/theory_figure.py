@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rbench.reports.plain import visible
+from rbench.reports.figures.style import blank, colour, marker, shown, styled
 from rbench.reports.theory import spelled
 from rbench.theory.points import pooled
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from rbench.theory.correlate import Correlation
     from rbench.theory.points import Point
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito (2008): told apart by colour-blind readers, and the markers differ too."""
-_MARKERS = "osD^vP"
 _COLUMNS = 3
 _SOURCES = {"run": "worst case of the run", "pgd": "PGD only"}
 
@@ -32,17 +29,12 @@ def draw(points: Sequence["Point"], found: Sequence["Correlation"], paths: Seque
         found: correlations, of which the pooled ones of each radius are in the titles.
         paths: written in the format of their ending.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     radii = list(dict.fromkeys(point.eps for point in points))
     kinds = list(dict.fromkeys(point.frozen for point in points))
-    with mpl.rc_context({"svg.hashsalt": "rbench", "svg.fonttype": "none"}):
+    with styled():
         columns = min(_COLUMNS, len(radii))
         rows = -(-len(radii) // columns)
-        figure = Figure(figsize=(0.8 + 4.4 * columns, 0.8 + 3.6 * rows), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = blank(0.8 + 3.6 * columns, 0.8 + 3.0 * rows)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
         for axis in axes[len(radii) :]:
             axis.remove()
@@ -66,23 +58,21 @@ def draw(points: Sequence["Point"], found: Sequence["Correlation"], paths: Seque
         )
         legend.get_title().set_fontsize(8)
         for path in paths:
-            figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _panel(axis: "Axes", points: Sequence["Point"], kinds: Sequence[str]) -> None:
     for number, kind in enumerate(kinds):
         some = [point for point in points if point.frozen == kind]
         x, y = [p.attacked_contrastive for p in some], [100 * p.robust_accuracy for p in some]
-        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-        # A dollar sign would be read as mathematics.
-        label = visible(kind).replace("$", r"\$")
-        axis.scatter(x, y, s=40, color=colour, marker=marker, edgecolor="white", linewidth=0.6, label=label, zorder=3)
+        look: dict[str, Any] = {"color": colour(number), "marker": marker(number)}
+        axis.scatter(x, y, s=34, edgecolor="white", linewidth=0.6, label=shown(kind, 60), zorder=3, **look)
         for rank, number in enumerate(sorted(range(len(some)), key=lambda i: x[i])):
             point, place, (right, up) = some[number], (x[number], y[number]), _SIDES[rank % len(_SIDES)]
-            text = f"{point.lam:g}" if point.lam is not None else visible(point.purifier).replace("$", r"\$")
+            text = f"{point.lam:g}" if point.lam is not None else shown(point.purifier)
             side = "left" if right > 0 else "right"
-            axis.annotate(text, place, (right, up), textcoords="offset points", ha=side, fontsize=8, color=colour)
+            axis.annotate(
+                text, place, (right, up), textcoords="offset points", ha=side, fontsize=7, color=look["color"]
+            )
     axis.margins(0.14)
     axis.set_xlabel("attacked contrastive loss $L_{con}$ (nats)")
-    axis.grid(color="0.92", zorder=0)
-    axis.spines[["top", "right"]].set_visible(False)

@@ -36,7 +36,7 @@ def report(table: "Table") -> dict[str, str | bytes]:
             lines.append(f"- {name}: not drawn, since {module.LACKS}.")
             continue
         made[f"figures/{name}.csv"] = data.to_csv(index=False, lineterminator="\n")
-        for kind, content in rendered(lambda module=module, data=data: module.draw(data)).items():
+        for kind, content in rendered(module.draw, data).items():
             made[f"figures/{name}.{kind}"] = content
         lines.append(f"- [{name}]({name}.png): {module.SHOWS}")
     made["figures/README.md"] = "\n".join(lines) + "\n"

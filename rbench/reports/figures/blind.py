@@ -42,7 +42,7 @@ def draw(data: pd.DataFrame) -> "Figure":
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=[size + 0.6 for size in sizes])
     for axis, panel in zip(axes[:, 0], panels, strict=True):
         _panel(axis, data[data["panel"] == panel].head(MOST_ROWS))
-        axis.set_title(shown(panel, 70))
+        axis.set_title(shown(panel, 46))
     axes[-1, 0].set_xlabel("accuracy (%)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)

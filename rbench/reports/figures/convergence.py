@@ -1,6 +1,6 @@
 """Have the attacks converged? Accuracy and loss against the budget."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWS = (
-    "Robust accuracy against the steps of each attack; hollow marks: twice the restarts (square) and twice the EOT draws (diamond) at the cell's own steps. "
-    "A line that still falls at its end has not converged."
+    "Robust accuracy against the steps of each attack; hollow marks: twice the restarts (square) and twice the EOT draws (diamond) at the "
+    "cell's own steps. A line that still falls at its end has not converged."
 )
 LACKS = "no cell was attacked with other budgets (`protocol: {convergence: N}`)"
 _DOUBLED = {"restarts": "s", "eot": "D"}
@@ -42,9 +42,13 @@ def panels(data: pd.DataFrame, column: str, title: str, scale: float) -> "Figure
     """
     keys = list(dict.fromkeys(zip(data["panel"], data["attack"], strict=True)))
     # One step is no path.
-    long = [key for key in keys if data[(data["panel"] == key[0]) & (data["attack"] == key[1])]["steps"].nunique() > 1]
+    long = [
+        key
+        for key in keys
+        if data[(data["panel"] == key[0]) & (data["attack"] == key[1])]["steps"].drop_duplicates().size > 1
+    ]
     drawn = (long or keys)[:MOST]
-    names = list(dict.fromkeys(data["row"]))
+    names, alone = list(dict.fromkeys(data["row"])), len({panel for panel, _ in drawn}) == 1
     down = -(-len(drawn) // ACROSS)
     figure = blank(WIDTH, 0.6 + 2.3 * down)
     axes = figure.subplots(down, min(ACROSS, len(drawn)), squeeze=False, sharey=scale == 100.0).flat
@@ -55,9 +59,11 @@ def panels(data: pd.DataFrame, column: str, title: str, scale: float) -> "Figure
         panel, attack = drawn[place]
         some = data[(data["panel"] == panel) & (data["attack"] == attack)]
         _panel(axis, some, names, column, scale)
-        axis.set_title(f"{shown(attack)}: {shown(panel, 40)}")
+        axis.set_title(shown(attack if alone else f"{attack}: {panel}", 44))
         axis.set_xlabel("steps")
-    axes[0].set_ylabel(title)
+    figure.axes[0].set_ylabel(title)
+    if alone:
+        figure.suptitle(shown(drawn[0][0], 80), fontsize=8.5)
     handles = {
         label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
@@ -69,7 +75,7 @@ def _panel(axis: "Axes", data: pd.DataFrame, names: list[str], column: str, scal
     for name in dict.fromkeys(data["row"]):
         place, rows = names.index(name), data[data["row"] == name].dropna(subset=[column])
         line = rows[rows["budget"].isin(["curve", "budget", "steps"])].sort_values("steps", kind="stable")
-        look = {"color": colour(place)}
+        look: dict[str, Any] = {"color": colour(place)}
         axis.plot(line["steps"], scale * line[column], marker=marker(place), label=shown(name), **look)
         for kind, mark in _DOUBLED.items():
             doubled = rows[rows["budget"] == kind]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWS = (
-    "Robust accuracy against seconds of attack per image, all attacks of a row together. What falls at the first step is cheap to break; seconds of "
-    "different machines are not comparable."
+    "Robust accuracy against seconds of attack per image, all attacks of a row together. What falls at the first step is cheap to break; "
+    "seconds of different machines are not comparable."
 )
 LACKS = "no row has a robust accuracy and a cost"
 ACROSS = 2
@@ -50,18 +50,23 @@ def draw(data: pd.DataFrame) -> "Figure":
             axis.remove()
             continue
         _panel(axis, data[data["panel"] == panels[place]].head(MOST_POINTS))
-        axis.set_title(shown(panels[place], 48))
+        axis.set_title(shown(panels[place], 46), fontsize=8)
     return figure
 
 
 def _panel(axis: "Axes", rows: pd.DataFrame) -> None:
-    for place, row in enumerate(rows.itertuples(index=False)):
-        robust, seconds = 100 * row.robust, row.seconds
-        ends = [[robust - 100 * row.low], [100 * row.high - robust]]
+    from matplotlib.ticker import LogLocator
+
+    columns = (rows[name] for name in ("row", "seconds", "robust", "low", "high"))
+    for place, (name, seconds, share, low, high) in enumerate(zip(*columns, strict=True)):
+        robust, ends = 100 * share, [[100 * (share - low)], [100 * (high - share)]]
         axis.errorbar(
-            seconds, robust, yerr=ends, color=colour(place), marker=marker(place), elinewidth=0.8, label=shown(row.row)
+            seconds, robust, yerr=ends, color=colour(place), marker=marker(place), elinewidth=0.8, label=shown(name)
         )
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.minorticks_off()
     axis.set_xlabel("seconds of attack per image")
     axis.set_ylabel("robust accuracy (%)")
     axis.set_ylim(-4, 104)

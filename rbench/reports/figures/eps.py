@@ -1,6 +1,6 @@
 """Accuracy against the radius of the ball."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWS = "Accuracy against eps: worst case of all attacks with its 95 % interval (solid), blind attacks only (dashed), no attack (at eps = 0)."
+SHOWS = "Accuracy against eps: worst case of all attacks with its 95 % interval (solid), blind attacks only (dashed), no attack (eps = 0)."
 LACKS = "no defended model was attacked under several radii on the same data"
 MOST_LINES = 8
 
@@ -36,7 +36,9 @@ def frame(table: Table) -> pd.DataFrame:
         rows.append(line | {"blind": row["blind_robust_accuracy"]})
     columns = ["panel", "row", "backbone", "eps", "standard", "robust", "low", "high", "blind"]
     found = pd.DataFrame(rows, columns=columns).astype({"blind": "float64"})
-    many = found.groupby(["panel", "row", "backbone"])["eps"].transform("nunique") > 1 if len(found) else []
+    if found.empty:
+        return found
+    many = found.groupby(["panel", "row", "backbone"])["eps"].transform("nunique") > 1
     return found[many].sort_values(["panel", "row", "eps"], kind="stable").reset_index(drop=True)
 
 
@@ -55,7 +57,7 @@ def _panel(axis: "Axes", rows: pd.DataFrame) -> None:
     lines = list(rows.groupby(["row", "backbone"], sort=False))
     lines.sort(key=lambda line: -line[1]["robust"].mean())
     for place, ((name, _), line) in enumerate(lines[:MOST_LINES]):
-        look = {"color": colour(place), "marker": marker(place)}
+        look: dict[str, Any] = {"color": colour(place), "marker": marker(place)}
         # Without a perturbation every attack leaves what no attack leaves.
         eps, start = [0.0, *line["eps"]], float(line["standard"].iloc[0])
         axis.plot(eps, [100 * share for share in (start, *line["robust"])], label=shown(str(name)), zorder=3, **look)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWS = (
-    "For each row of the first panel the strongest attack that uses the purifier: the first stored image that it changed. Difference amplified, grey is none; "
-    "classes as the defended model sees them."
+    "For each row of the first panel the strongest attack that uses the purifier and changed one of the first images: the first that it "
+    "changed. Difference amplified, grey is none; classes as the defended model sees them."
 )
 LACKS = "no run kept pictures"
 MOST = 8
@@ -31,10 +31,11 @@ def frame(table: Table) -> pd.DataFrame:
     """A line for each row with pictures: panel, row, attack, sample, label, classes, shape, and the pixels as hexadecimal bytes."""
     rows = []
     for panel, name, _, cells in named(table):
-        for cell in sorted(cells, key=_strength):
-            if (picture := _picture(cell)) is not None:
-                rows.append({"panel": panel, "row": name, "attack": csv_text(cell.label("attack")), **picture})
-                break
+        found = [(cell, picture) for cell in sorted(cells, key=_strength) if (picture := _picture(cell)) is not None]
+        # What an attack gave back unchanged shows nothing of it.
+        found.sort(key=lambda one: one[1][_PIXELS[0]] == one[1][_PIXELS[1]])
+        for cell, picture in found[:1]:
+            rows.append({"panel": panel, "row": name, "attack": csv_text(cell.label("attack")), **picture})
     columns = [
         "panel",
         "row",

@@ -11,7 +11,10 @@ from rbench.results.table import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWS = "Mean loss at the points that each attack proposes after so many steps. An attack whose loss does not rise has no gradient to follow."
+SHOWS = (
+    "Mean loss at the points that each attack proposes. PGD stops at the first point that fools every draw it sees, so where it wins with "
+    "small steps its loss is low; where nothing falls, a loss that does not rise says that there is no gradient to follow."
+)
 LACKS = "no cell was attacked with other budgets (`protocol: {convergence: N}`)"
 
 

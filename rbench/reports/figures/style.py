@@ -1,31 +1,37 @@
 """How every figure looks, and how it becomes bytes: the same data, the same file."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from rbench.reports.plain import visible
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 MARKERS = "osD^vPX*"
-LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 WIDTH = 6.8
 """Inches: the text width of most papers; half of it is a column."""
-LONGEST = 30
+LONGEST = 36
 
 
-def rendered(draw: "Callable[[], Figure]") -> dict[str, bytes]:
-    """A figure as PNG and SVG under the common style; matplotlib's own settings are as before afterwards."""
+@contextmanager
+def styled() -> Iterator[None]:
+    """The common style; matplotlib's own settings are as before afterwards."""
     import matplotlib as mpl
 
-    style = mpl.rc_params_from_file(
-        str(files("rbench.reports.figures").joinpath("rbench.mplstyle")), use_default_template=False
-    )
-    with mpl.rc_context(style):
-        figure = draw()
+    path = files("rbench.reports.figures").joinpath("rbench.mplstyle")
+    with mpl.rc_context(mpl.rc_params_from_file(str(path), use_default_template=False)):
+        yield
+
+
+def rendered(draw: "Callable[[pd.DataFrame], Figure]", data: "pd.DataFrame") -> dict[str, bytes]:
+    """What is drawn of some data, as PNG and SVG."""
+    with styled():
+        figure = draw(data)
         return {kind: _saved(figure, kind) for kind in ("png", "svg")}
 
 

@@ -1,0 +1,170 @@
+"""Figures: the data is right, each is drawn from its CSV file alone, and nothing in it acts."""
+
+import io
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_runs import Made
+from pages import EVERY, EVIL, HALF, NONE, filled, hostile, pictures
+
+from rbench import reports
+from rbench.reports.figures import FIGURES, report
+from rbench.reports.figures.style import rendered, shown
+from rbench.results.frames import read_runs
+from rbench.results.record import ConvergencePart
+from rbench.results.table import table
+
+
+def module(name):
+    return import_module(f"rbench.reports.figures.{FIGURES[name]}")
+
+
+def frame(name, *roots):
+    return module(name).frame(table(read_runs(roots)))
+
+
+def part(what, steps, robust, loss=1.0, eot=1):
+    sizes = {"restarts": 1, "eps": 0.03, "samples": 4, "standing": 2, "seconds": 1.0}
+    return ConvergencePart(what=what, steps=steps, eot=eot, robust_accuracy=robust, loss=loss, **sizes)
+
+
+PATH = (
+    part("curve", 1, 1.0, 0.5),
+    part("curve", 5, 0.75, 1.0),
+    part("budget", 10, 0.5, 2.0),
+    part("steps", 20, 0.25, 3.0),
+    part("eot", 10, 0.5, None, 2),
+    part("eps", 10, 0.0),
+)
+
+
+@pytest.fixture
+def root(tmp_path):
+    made = filled(tmp_path)
+    changes = {"purifier": "blur"}
+    cell = made.done("pgd", clean=EVERY, robust=HALF, cell_changes=changes, record_changes={"convergence": PATH})
+    made.folder.write_gallery(cell["id"], pictures())
+    made.plan()
+    return tmp_path
+
+
+def test_the_dumbbell_has_the_rows_with_a_blind_attack(root):
+    found = frame("blind-vs-adaptive", root)
+    (row,) = found.to_dict("records")
+    assert (row["row"], row["standard"], row["blind"], row["robust"]) == ("jpeg", 1.0, 1.0, 0.5)
+    assert row["low"] == pytest.approx(0.15, abs=0.001)
+
+
+def test_a_line_over_eps_needs_two_radii(root):
+    found = frame("accuracy-vs-eps", root)
+    assert found["eps"].tolist() == [4 / 255, 8 / 255]
+    assert set(found["row"]) == {"jpeg"}
+    assert found["robust"].tolist() == [1.0, 0.5]
+    assert found["blind"].isna().tolist() == [True, False]
+
+
+def test_every_attack_stands_beside_the_worst_case(root):
+    found = frame("accuracy-per-attack", root)
+    some = found[(found["row"] == "jpeg") & found["panel"].str.contains("8/255")]
+    assert some["attack"].tolist() == ["no attack", "adaptive", "blind", "worst case"]
+    assert some["robust"].tolist() == [1.0, 0.5, 0.5, 0.5]  # the records' own figures are made up
+    assert some["gradient"].tolist() == ["", "exact", "blind", ""]
+
+
+def test_costs_are_those_of_all_attacks_for_each_image(root):
+    found = frame("robustness-vs-cost", root).set_index("row")
+    assert found.loc["blur", "seconds"] == 2.0 / 4
+    assert found.loc["jpeg", "seconds"].tolist() == [2.0 / 4, 4.0 / 4]
+
+
+def test_budgets_are_the_parts_of_the_record_but_the_one_without_a_radius(root):
+    found = frame("convergence", root)
+    found = found[found["row"] == "blur"]
+    assert found["budget"].tolist() == ["curve", "curve", "budget", "steps", "eot"]
+    assert found["steps"].tolist() == [1, 5, 10, 20, 10]
+    assert found["robust"].tolist() == [1.0, 0.75, 0.5, 0.25, 0.5]
+    losses = frame("loss-paths", root)
+    assert losses[losses["row"] == "blur"]["loss"].tolist() == [0.5, 1.0, 2.0, 3.0]
+
+
+def test_pictures_are_in_the_data_byte_by_byte(root):
+    found = frame("images", root)
+    assert found["row"].tolist() == ["blur", "jpeg"] or found["row"].tolist() == ["jpeg", "blur"]
+    row = found.to_dict("records")[0]
+    pixels = np.frombuffer(bytes.fromhex(row["adversarial"]), np.uint8).reshape(
+        row["channels"], row["height"], row["width"]
+    )
+    assert (pixels == pictures().pixels[0, 1]).all()
+    assert (row["clean_class"], row["attacked_class"]) == (0, 3)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_is_drawn_from_its_csv_file_alone(root, name):
+    made = report(table(read_runs([root])))
+    read = pd.read_csv(io.StringIO(made[f"figures/{name}.csv"]))
+    again = rendered(module(name).draw, read)
+    assert again["svg"] == made[f"figures/{name}.svg"]
+    assert again["png"] == made[f"figures/{name}.png"]
+
+
+def test_the_same_records_give_the_same_bytes_and_matplotlib_is_as_before(root):
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    assert report(table(read_runs([root]))) == report(table(read_runs([root])))
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_figure_without_data_is_named_with_the_reason(tmp_path):
+    Made(tmp_path).done("pgd", clean=EVERY, robust=NONE)
+    made = report(table(read_runs([tmp_path])))
+    assert {name.split("/")[1].split(".")[0] for name in made} == {
+        "accuracy-per-attack",
+        "robustness-vs-cost",
+        "README",
+    }
+    index = made["figures/README.md"]
+    assert "- convergence: not drawn, since no cell was attacked with other budgets" in index
+    assert "- blind-vs-adaptive: not drawn, since no row has both" in index
+    assert "[accuracy-per-attack](accuracy-per-attack.png)" in index
+
+
+def test_no_name_acts_in_a_figure_or_its_data(tmp_path):
+    hostile(tmp_path)
+    made = report(table(read_runs([tmp_path])))
+    for name, content in made.items():
+        if name.endswith(".svg"):
+            text = content.decode()
+            assert "<script" not in text
+            assert 'onerror="' not in text.replace("&quot;", '"') or "<img" not in text
+        if name.endswith(".csv"):
+            for line in pd.read_csv(io.StringIO(content), dtype=str).to_numpy().ravel():
+                assert not str(line).startswith(("=", "+", "@", "\t"))
+    assert any(name.endswith(".svg") for name in made)
+
+
+def test_names_are_plain_and_short():
+    assert shown("a$b$c") == r"a\$b\$c"
+    assert shown("x" * 99) == "x" * 35 + "…"
+    for evil in EVIL:
+        assert "\u202e" not in shown(evil)
+
+
+def test_forty_rows_are_drawn_and_what_is_left_out_is_said(tmp_path):
+    made = Made(tmp_path)
+    for place in range(40):
+        changes = {"purifier": f"purifier-{place}"}
+        made.done("pgd", clean=EVERY, robust=HALF, cell_changes=changes)
+        made.done("blind", clean=EVERY, robust=EVERY, cell_changes=changes, record_changes={"gradient": "blind"})
+    found = frame("blind-vs-adaptive", tmp_path)
+    assert len(found) == 40
+    svg = rendered(module("blind-vs-adaptive").draw, found)["svg"].decode()
+    assert "Not drawn: rows beyond 16 in 1 panels; see the CSV file." in svg
+
+
+def test_they_are_written_into_a_folder_of_their_own(root, tmp_path):
+    paths = reports.write(table(read_runs([root])), tmp_path / "out", ["figures"])
+    assert {path.parent for path in paths} == {tmp_path / "out" / "figures"}
+    assert (tmp_path / "out/figures/blind-vs-adaptive.png").read_bytes().startswith(b"\x89PNG")
