@@ -1,6 +1,6 @@
 """The leaderboard as LaTeX tables in the style of booktabs, ready to paste into a paper."""
 
-from rbench.reports.groups import Row, groups, heading, remark
+from rbench.reports.groups import Row, by_backbone, groups, heading, remark
 from rbench.reports.plain import percent, visible
 from rbench.results.flags import FLAGS
 from rbench.results.table import Table
@@ -56,12 +56,13 @@ def _environment(rows: list[Row]) -> str:
         [
             "\\begin{table}",
             "  \\centering",
+            "  \\small",
             f"  \\caption{{{caption}}}",
-            "  \\begin{tabular}{llrrcrl}",
+            "  \\begin{tabular}{lrrcrl}",
             "    \\toprule",
-            "    Backbone & Purifier & Standard & Robust & 95\\,\\% interval & Blind & Flags \\\\",
+            "    Purifier & Standard & Robust & 95\\,\\% interval & Blind & Flags \\\\",
             "    \\midrule",
-            *(f"    {' & '.join(_cells(row))} \\\\" for row in rows),
+            *_lines(rows),
             "    \\bottomrule",
             "  \\end{tabular}",
             "\\end{table}",
@@ -70,8 +71,21 @@ def _environment(rows: list[Row]) -> str:
     )
 
 
+def _lines(rows: list[Row]) -> list[str]:
+    """The body: under a line for each backbone, where there are several; a single one stands in the caption."""
+    parts = by_backbone(rows)
+    lines = []
+    for place, part in enumerate(parts):
+        if len(parts) > 1:
+            lines += ["    \\addlinespace"] if place else []
+            lines.append(f"    \\multicolumn{{6}}{{l}}{{\\textit{{{latex_text(part[0]['backbone'])}}}}} \\\\")
+        indent = "\\quad " if len(parts) > 1 else ""
+        lines += [f"    {indent}{' & '.join(_cells(row))} \\\\" for row in part]
+    return lines
+
+
 def _cells(row: Row) -> list[str]:
-    names = [latex_text(row["backbone"]), latex_text(row["purifier"])]
+    names = [latex_text(row["purifier"])]
     flags = " ".join(FLAGS[name].short for name in row["flags"])
     if row["robust_accuracy"] is None:
         state = latex_text(row["status"].split(":")[0])

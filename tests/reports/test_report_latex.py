@@ -1,8 +1,6 @@
-"""LaTeX tables: what a paper needs, nothing that acts, and a document that compiles where LaTeX is."""
+"""LaTeX tables: what a paper needs, nothing that acts, and rows of one length."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 from made_runs import Made
@@ -31,19 +29,38 @@ def text(tmp_path):
 
 
 def test_a_row_has_its_figures_and_a_blocked_one_none(text):
-    rows = [line.strip() for line in text.splitlines() if line.strip().startswith("cnn &")]
-    assert r"cnn & bit{-}depth & 100.0 & \textbf{75.0} & 30.1--95.4 & 100.0 & ZG FS \\" in rows
-    assert r"cnn & broken & - & \multicolumn{2}{c}{failed} & -- &  \\" in rows
+    rows = [line.strip() for line in text.splitlines()]
+    assert r"bit{-}depth & 100.0 & \textbf{75.0} & 30.1--95.4 & 100.0 & ZG FS \\" in rows
+    assert r"broken & - & \multicolumn{2}{c}{failed} & -- &  \\" in rows
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     assert "ZG zero{-}gradients" in text
     assert "the mean of 8 draws" in text
+    assert "toy (4 samples), cnn, Linf 4/255: accuracy in percent." in text
+
+
+def test_rows_stand_under_their_backbone_where_there_are_several(tmp_path):
+    made = Made(tmp_path)
+    for backbone in ("big", "small"):
+        for purifier in ("jpeg", "blur"):
+            made.done(clean=EVERY, robust=EVERY, cell_changes={"backbone": backbone, "purifier": purifier})
+    lines = [line.strip() for line in latex(table(read_runs([tmp_path]))).splitlines()]
+    body = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
+    assert [line.split(" &")[0] for line in body] == [
+        r"\multicolumn{6}{l}{\textit{big}} \\",
+        r"\quad blur",
+        r"\quad jpeg",
+        r"\addlinespace",
+        r"\multicolumn{6}{l}{\textit{small}} \\",
+        r"\quad blur",
+        r"\quad jpeg",
+    ]
 
 
 def test_every_row_has_as_many_columns_as_the_head(text):
     for line in text.splitlines():
         if line.endswith(r"\\"):
             spans = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d)\}", line))
-            assert len(re.findall(r"(?<!\\)&", line)) + spans == 6
+            assert len(re.findall(r"(?<!\\)&", line)) + spans == 5
 
 
 def test_nothing_in_a_name_acts():
@@ -53,12 +70,3 @@ def test_nothing_in_a_name_acts():
     assert r"\input" not in shown
     assert "--" not in shown
     assert latex_text("\u202ea") == latex_text(r"\u202ea")
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_a_document_with_the_tables_compiles(text, tmp_path):
-    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage{textcomp}\\usepackage[T1]{fontenc}\\begin{document}\n"
-    (tmp_path / "paper.tex").write_text(head + text + "\\end{document}\n")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
