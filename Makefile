@@ -1,12 +1,16 @@
 # Two commands to learn: `make quickstart` and `make test`. Everything lives in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+RUNS := $(sort $(patsubst %/records,%,$(wildcard results/*/records)))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test check results clean
+.PHONY: quickstart test check results screenshots clean
 
-quickstart: .venv/core  ## from nothing to the quickstart leaderboard
-	$(BIN)/rbench run suites/quickstart.yaml --out runs/quickstart
+quickstart: .venv/core  ## from nothing to the quickstart leaderboard, verified
+	$(BIN)/rbench run suites/quickstart.yaml --out runs/quickstart > /dev/null
+	$(BIN)/rbench verify runs/quickstart
+	$(BIN)/rbench report runs/quickstart --to md,csv,html,figures
+	@echo 'Open runs/quickstart/leaderboard.html in a browser.'
 
 test: .venv/dev  ## from nothing to a passed test-suite
 	$(BIN)/python -m pytest
@@ -17,8 +21,13 @@ check: .venv/dev  ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-results: .venv/core  ## the committed leaderboards, made again from the committed records
-	for folder in results/*/; do $(BIN)/rbench report $$folder || exit 1; done
+results: .venv/core  ## all committed leaderboards, the page of all and the figures, made again from the committed records
+	for folder in $(RUNS); do $(BIN)/rbench report $$folder > /dev/null || exit 1; done
+	$(BIN)/rbench report results/quickstart --to figures > /dev/null
+	$(BIN)/rbench report $(RUNS) --to html,figures --out results
+
+screenshots: .venv/dev  ## those of the documentation, from the page of all results
+	$(BIN)/python docs/screenshots.py results/leaderboard.html docs
 
 clean:
 	rm -rf .venv runs build dist

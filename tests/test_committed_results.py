@@ -1,11 +1,15 @@
 """The committed results are what their records say, and the README shows them."""
 
+import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from small_runs import rbench
 
+from rbench.reports.figures import FIGURES
+from rbench.reports.html import html
 from rbench.reports.markdown import markdown
 from rbench.results.frames import read_runs
 from rbench.results.store import RunFolder
@@ -13,6 +17,7 @@ from rbench.results.table import table
 from rbench.results.verdict import offline
 
 ROOT = Path(__file__).parents[1]
+PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]*")
 FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/suite.yaml"))
 
 
@@ -53,6 +58,26 @@ def test_the_files_of_committed_results_agree(folder):
     assert not broken
     kept = [fault for one in verdicts for fault in one.faults if folder in KEPT or not fault.startswith("images:")]
     assert kept == []
+
+
+def test_page_and_figures_of_all_committed_results_follow_from_the_records(monkeypatch):
+    monkeypatch.chdir(ROOT)  # the page names folders as they were given
+    everything = table(read_runs([folder.relative_to(ROOT) for folder in FOLDERS]))
+    shown = (ROOT / "results/leaderboard.html").read_text(encoding="utf-8")
+    # The pictures are the same; how they are compressed is a matter of the library's version.
+    assert PICTURE.sub("", shown) == PICTURE.sub("", html(everything))
+    for folder, found in (
+        (ROOT / "results", everything),
+        (ROOT / "results/quickstart", table(read_runs([ROOT / "results/quickstart"]))),
+    ):
+        for name, module in FIGURES.items():
+            data = import_module(f"rbench.reports.figures.{module}").frame(found)
+            path = folder / "figures" / f"{name}.csv"
+            assert path.exists() != data.empty
+            if not data.empty:
+                assert path.read_text(encoding="utf-8") == data.to_csv(index=False, lineterminator="\n")
+                assert path.with_suffix(".png").exists()
+                assert path.with_suffix(".svg").exists()
 
 
 def test_the_readme_shows_the_committed_quickstart_table():

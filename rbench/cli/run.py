@@ -71,7 +71,7 @@ def command(
         ]
     if failed:
         typer.echo(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again", err=True)
-    report([root], as_json=as_json)
+    report([root], to="md,csv,html", as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
