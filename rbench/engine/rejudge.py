@@ -212,23 +212,13 @@ class _Again:
             )
         elif differ.any():
             where = torch.from_numpy(np.flatnonzero(differ)).to(images.device)
-            close = self._nearly_tied(images[where], ids[where], role)
+            close = nearly_tied(self.setup, images[where], ids[where], role)
             self.near_ties += int(close.sum())
             self._fault(rows[differ][~close], f"{column}: judged again, the defended model answers otherwise")
 
     @property
     def _exact(self) -> bool:
         return self.setup.audit.reproducible and not self.setup.audit.batch_dependent
-
-    def _nearly_tied(self, images: Tensor, ids: Tensor, role: Role) -> np.ndarray:
-        """Whether two logits are as good as equal on some draw."""
-        tied = torch.zeros(len(ids), dtype=torch.bool, device=images.device)
-        with torch.no_grad():
-            for draw in range(self.setup.judge.draws):
-                logits = self.setup.model(images, self.setup.noise.of(role, ids, images.device, draw=draw))
-                first, second = logits.topk(2, dim=1).values.T
-                tied |= first - second <= NEAR_TIE * logits.abs().amax(1)
-        return tied.cpu().numpy()
 
     def _fault(self, rows: np.ndarray, what: str) -> None:
         if len(rows):
@@ -243,3 +233,21 @@ class _Again:
             if abs(said - now) > DRIFT:
                 drifts.append(f"{column}: {100 * said:.1f} % recorded, judged again {100 * now:.1f} %")
         return [*self.faults, *drifts]
+
+
+def nearly_tied(setup: Setup, images: Tensor, ids: Tensor, role: Role) -> np.ndarray:
+    """Whether the two largest logits are as good as equal on some draw, bool [N]: another machine may order them otherwise.
+
+    Args:
+        setup: the audited cell.
+        images: [N, C, H, W] as they were judged.
+        ids: [N] of the samples.
+        role: of the draws that they were judged on.
+    """
+    tied = torch.zeros(len(ids), dtype=torch.bool, device=images.device)
+    with torch.no_grad():
+        for draw in range(setup.judge.draws):
+            logits = setup.model(images, setup.noise.of(role, ids, images.device, draw=draw))
+            first, second = logits.topk(2, dim=1).values.T
+            tied |= first - second <= NEAR_TIE * logits.abs().amax(1)
+    return tied.cpu().numpy()
