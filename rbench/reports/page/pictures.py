@@ -39,7 +39,7 @@ class Sheet:
     Attributes:
         attack: the attack whose pictures these are.
         uri: the PNG as a data URI; empty if there is none.
-        factor: how many times the difference was amplified; grey is no difference.
+        factor: how many times the difference was amplified; grey is no difference, and 0 says that there is none anywhere.
         reduced: how many pixels of a side became one.
         samples: what is said of each column.
         trouble: why pictures that exist are not shown.
@@ -47,7 +47,7 @@ class Sheet:
 
     attack: str
     uri: str = ""
-    factor: int = 1
+    factor: int = 0
     reduced: int = 1
     samples: Sequence[Shown] = ()
     trouble: str = ""
@@ -81,7 +81,7 @@ def _drawn(attack: str, gallery: Gallery) -> Sheet:
         return Sheet(attack, trouble=f"{channels} channels of {height} x {width} pixels cannot be drawn")
     change = pixels[:, 1].astype(np.int16) - pixels[:, 0]
     most = int(np.abs(change).max(initial=0))
-    factor = max(1, 127 // most) if most else 1
+    factor = max(1, 127 // most) if most else 0
     difference = np.clip(128 + factor * change, 0, 255).astype(np.uint8)
     tiles = np.stack([pixels[:, 0], pixels[:, 1], difference, pixels[:, 2], pixels[:, 3]])
     reduced = -(-max(height, width) // MAX_SIDE)
