@@ -1,5 +1,6 @@
 """The leaderboard page in a browser: sorting, filtering, opening, by mouse and keyboard, in the dark, on a phone, and without scripts."""
 
+import re
 import shutil
 
 import pytest
@@ -124,7 +125,7 @@ def test_rows_are_filtered_and_groups_without_rows_go(opened):
     assert page.locator(".group:visible").count() == 1
     assert page.locator("output").inner_text() == "1 of 5 rows"
     page.locator('button[type="reset"]').click()
-    page.wait_for_function("document.querySelector('output').textContent === '5 rows'")
+    page.get_by_text("5 rows", exact=True).wait_for()
     page.fill('input[name="q"]', "JP")
     assert (purifiers(page), purifiers(page, "Linf 4/255")) == (["jpeg"], ["jpeg"])
     page.fill('input[name="q"]', "")
@@ -140,7 +141,7 @@ def test_what_was_chosen_is_in_the_address(opened):
     page.select_option('select[name="flag"]', "few-samples")
     head(page, "purifier").locator("button").click()
     page.locator("#row-2 .more summary").first.click()
-    page.wait_for_function("location.hash.includes('open')")
+    page.wait_for_url(re.compile("open=row-2"))
     place = page.evaluate("location.hash")
     again = opened(place=place)
     assert purifiers(again) == purifiers(page)
