@@ -72,6 +72,8 @@ class Component:
         return self._signatures[rest]
 
     def _signature(self, rest: str | None) -> Signature:
+        if self.kind == "reporter":
+            return Signature()  # it takes the table, and nothing from whoever names it
         if rest is None:
             with self.blamed("import"):
                 try:
@@ -125,7 +127,7 @@ class Component:
     def written_names(self) -> list[str]:
         """How its name is written in suites: `jpeg`, `bundled:fashion-cnn`, `file:PATH`."""
         source = self.signature().source
-        if source is None or self.kind == "reporter":  # whose first parameter is the table
+        if source is None:
             return [self.name]
         return [f"{self.name}:{item}" for item in self.items() or (source.name.upper(),)]
 

@@ -76,13 +76,23 @@ def test_what_an_attack_refuses_is_not_doubled(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("images", "kept", "raised"), [("auto", "all", False), ("fooled", "fooled", False), ("none", "none", True)]
+    ("images", "kept", "why", "left"),
+    [
+        ("auto", "all", "not judged again: pgd", False),
+        ("fooled", "fooled", "not judged again: pgd", False),
+        ("none", "none", "store.images is none", True),
+    ],
 )
-def test_a_row_without_images_cannot_be_verified_and_says_so(tmp_path, images, kept, raised):
+def test_a_row_is_unverified_until_its_images_are_judged_again_and_without_images_for_good(
+    tmp_path, images, kept, why, left
+):
     path = tmp_path / "suite.yaml"
     path.write_text(SUITE)
     options = ("--set", f"store.images={images}", "--set", "protocol.convergence=0", "--only", "pgd", "--limit", "4")
     assert rbench("run", path, "--out", tmp_path / "out", *options) == 0
     assert records(tmp_path / "out")["identity/pgd"].images == kept
     (row,) = table(read_runs([tmp_path / "out"])).doubts
-    assert ("unverified" in {flag.name for flag in row}) == raised
+    assert [flag.detail for flag in row if flag.name == "unverified"] == [why]
+    assert rbench("verify", tmp_path / "out") == (4 if left else 0)
+    (row,) = table(read_runs([tmp_path / "out"])).doubts
+    assert ("unverified" in {flag.name for flag in row}) == left
