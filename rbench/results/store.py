@@ -260,7 +260,7 @@ class RunFolder:
             arrays = load_file(path)
             images, ids = arrays["images"], arrays["samples"]
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; the run stored no images.") from None
+            raise InputError(f"{path}: no such file; the adversarial examples are not here.") from None
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise InputError(f"{path}: no adversarial examples: {error}.") from None
         if images.dtype != np.float32 or images.ndim != 4 or ids.dtype != np.int64 or ids.shape != images.shape[:1]:

@@ -2,10 +2,12 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from pages import filled, hostile, page_of
 
+ROOT = Path(__file__).parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
@@ -57,7 +59,7 @@ def browser():
 def files(tmp_path_factory):
     """Addresses of a page of each kind."""
     root = tmp_path_factory.mktemp("pages")
-    found = {}
+    found = {"committed": (ROOT / "results/leaderboard.html").as_uri()}
     for name, fill in (("filled", filled), ("hostile", hostile)):
         fill(root / name)
         path = root / f"{name}.html"
@@ -227,3 +229,23 @@ def test_no_hostile_name_runs(opened):
     page.mouse.move(200, 400)
     assert page.evaluate("window.pwned") is None
     assert page.evaluate("document.baseURI.startsWith('file:')")
+
+
+def test_the_page_of_all_committed_results_sorts_filters_and_opens(opened):
+    page = opened("committed")
+    everything = page.locator(".row:visible").count()
+    assert everything > 50
+    page.select_option('select[name="threat"]', "Linf 0.1")
+    page.select_option('select[name="flag"]', "not-converged")
+    assert 0 < page.locator(".row:visible").count() < everything
+    page.locator('button[type="reset"]').click()
+    page.get_by_text(f"{everything} rows", exact=True).wait_for()
+    page.locator('thead th[data-key="blind"] button').first.click()
+    for group in page.locator(".group").all():
+        cells = group.locator('.main > [data-key="blind"]').evaluate_all("found => found.map(one => one.dataset.value)")
+        known = [float(value) for value in cells if value is not None]
+        assert known == sorted(known, reverse=True)
+    row = page.locator(".row:has(.ok):has(img)").first
+    row.locator(".more summary").first.click()
+    assert row.locator("img").first.is_visible()
+    assert row.locator(".cell").count() >= 3
