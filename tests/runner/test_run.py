@@ -306,7 +306,7 @@ def test_images_are_stored_as_the_suite_says(suite, run, tmp_path, policy, store
     fooled = [i for i, robust in zip(columns["sample"], columns["robust"], strict=True) if robust < 1]
     assert 0 < len(fooled) < 12
     if stored is None:
-        with pytest.raises(InputError, match="stored no images"):
+        with pytest.raises(InputError, match="the adversarial examples are not here"):
             folder.read_images(record.id)
         return
     images, ids = folder.read_images(record.id)
