@@ -6,10 +6,12 @@ import re
 from html import unescape
 
 import pytest
-from pages import EVIL, Tags, filled, hostile, page_of
+from made_runs import Made
+from pages import EVERY, EVIL, HALF, Tags, filled, hostile, page_of, pictures
 
 from rbench import reports
 from rbench.results.frames import read_runs
+from rbench.results.record import Confirmation, Figure, Summary
 from rbench.results.table import table
 
 KNOWN = {
@@ -123,6 +125,21 @@ def test_no_name_acts_on_the_page(tmp_path):
 def test_an_empty_folder_gives_a_page_that_says_so(tmp_path):
     (tmp_path / "records").mkdir()
     assert "nothing has been recorded yet" in page_of(tmp_path)
+
+
+@pytest.mark.parametrize(("strong", "weak", "shown"), [(0, 20, "weak"), (20, 20, "strong"), (0, 0, "strong")])
+def test_the_strongest_attack_that_changed_a_picture_is_shown(tmp_path, strong, weak, shown):
+    made = Made(tmp_path)
+    for name, value, changed in (("weak", 0.5, weak), ("strong", 0.25, strong)):
+        robust, upheld = Figure(value=value, low=0, high=1, n=4), Confirmation(proposed=1, confirmed=1)
+        summary = Summary(standard_accuracy=robust, noise_accuracy=robust, robust_accuracy=robust, confirmed=upheld)
+        cell = made.done(name, clean=EVERY, robust=HALF, record_changes={"summary": summary})
+        made.folder.write_gallery(cell["id"], pictures(changed))
+    made.plan()
+    seen = words(page_of(tmp_path))
+    assert f"{shown}: the first images, not chosen" in seen
+    assert seen.count("the first images, not chosen") == 1
+    assert ("gave all of them back unchanged" in seen) is (strong == weak == 0)
 
 
 def test_a_broken_picture_costs_the_picture_only(tmp_path):

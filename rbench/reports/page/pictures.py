@@ -53,6 +53,11 @@ class Sheet:
     trouble: str = ""
 
     @property
+    def unchanged(self) -> bool:
+        """Whether there are pictures, and the attack gave all of them back as they were."""
+        return bool(self.uri) and not self.factor
+
+    @property
     def words(self) -> str:
         """The alternative text."""
         each = "; ".join(

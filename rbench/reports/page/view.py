@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class RowView:
         axis: its accuracies on one line; None while it is blocked.
         doubts: flags of the row.
         cells: what it is made of.
-        sheets: pictures of its strongest attack and of the strongest that ignores the purifier.
+        sheets: pictures of the strongest attack on it, and of the strongest that ignores the purifier, that changed some of them.
         purifier: parameters of the purifier.
         backbone: parameters of the backbone.
         command: what to type to judge it again.
@@ -124,7 +125,7 @@ def _row(anchor: str, fields: dict[str, Any], table: Table, place: int, suites: 
             for one in table.doubts[place]
         ],
         cells=[cell_view(cell) for cell in cells],
-        sheets=[found for cell in _telling(cells) if (found := sheet(cell)) is not None],
+        sheets=_sheets(cells),
         purifier=pairs(record.purifier.params) if record else (),
         backbone=pairs(record.backbone.params) if record else (),
         command=command(fields["backbone"], fields["purifier"]),
@@ -132,20 +133,20 @@ def _row(anchor: str, fields: dict[str, Any], table: Table, place: int, suites: 
     )
 
 
-def _telling(cells: Sequence[ReadCell]) -> list[ReadCell]:
-    """The strongest attack that uses the purifier and the strongest that ignores it: the gap between them tells most."""
-    done = [
-        (cell.record.summary.robust_accuracy.value, place, cell)
-        for place, cell in enumerate(cells)
-        if cell.record and cell.record.summary
-    ]
+def _sheets(cells: Sequence[ReadCell]) -> list[Sheet]:
+    """Of the strongest attack that uses the purifier and of the strongest that ignores it: the gap between them tells most.
+
+    An attack that gave all of them back unchanged shows nothing of itself: the next strongest is asked first.
+    """
+    done = [(cell.record.summary.robust_accuracy.value, cell) for cell in cells if cell.record and cell.record.summary]
+    done.sort(key=lambda one: one[0])
     chosen = []
     for blind in (False, True):
-        kind = [
-            one for one in done if (one[2].record is not None and one[2].record.attack.gradient == "blind") is blind
-        ]
-        if kind:
-            chosen.append(min(kind, key=lambda one: one[:2])[2])
+        kind = (cell for _, cell in done if cell.record and (cell.record.attack.gradient == "blind") is blind)
+        drawn = (found for cell in kind if (found := sheet(cell)) is not None)
+        if strongest := next(drawn, None):
+            changed = (one for one in chain([strongest], drawn) if not one.unchanged)
+            chosen.append(next(changed, strongest))
     return chosen
 
 
