@@ -1,6 +1,7 @@
 """The leaderboard as a frame, with what each column means: all that reporters read."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,9 @@ from rbench.results.merge_names import tell_apart
 from rbench.results.row import Row, make_row
 from rbench.results.row_flags import RowFlag, inseparable
 from rbench.results.worst_case import Values
+
+THREADS = 4
+"""The bootstraps of random rows are most of the work, and numpy lets other threads run meanwhile; each may take 40 MB."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Table:
 def table(runs: Runs) -> Table:
     """Make the leaderboard: a row for each defended model under a threat; rows judged alike stand together."""
     rows, notes = rows_of(runs.cells)
-    groups = judged_alike([make_row(cells) for cells in rows])
+    with ThreadPoolExecutor(THREADS) as threads:
+        groups = judged_alike(list(threads.map(make_row, rows)))
     folders = list(dict.fromkeys(cell.root for cell in runs.cells))
     notes += reasons_apart(groups, folders)
     notes += [note for group in groups for note in tell_apart(group)]
