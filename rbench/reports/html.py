@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from rbench.reports.page.view import page
+from rbench.reports.pictured import KINDS
 from rbench.reports.plain import percent, visible
 from rbench.results.table import Table
 
@@ -35,6 +36,7 @@ def html(table: Table) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "prose": _prose}
+    environment.globals["picture_kinds"] = KINDS
     return environment.get_template("page.html").render(
         page=page(table),
         style=Markup(style),

@@ -8,6 +8,7 @@ import pandas as pd
 from rbench.errors import InputError
 from rbench.reports.figures.rows import named
 from rbench.reports.figures.style import WIDTH, blank, shown
+from rbench.reports.pictured import KINDS, amplified, strongest_first, telling
 from rbench.reports.plain import csv_text
 from rbench.results.frames import ReadCell
 from rbench.results.gallery import SHOWN
@@ -23,7 +24,6 @@ SHOWS = (
 )
 LACKS = "no run kept pictures"
 MOST = 8
-_KINDS = ("clean", "attacked", "difference", "purified clean", "purified attacked")
 _PIXELS = [name.replace(" ", "_") for name in SHOWN]
 
 
@@ -31,11 +31,9 @@ def frame(table: Table) -> pd.DataFrame:
     """A line for each row with pictures: panel, row, attack, sample, label, classes, shape, and the pixels as hexadecimal bytes."""
     rows = []
     for panel, name, _, cells in named(table):
-        found = [(cell, picture) for cell in sorted(cells, key=_strength) if (picture := _picture(cell)) is not None]
-        # What an attack gave back unchanged shows nothing of it.
-        found.sort(key=lambda one: one[1][_PIXELS[0]] == one[1][_PIXELS[1]])
-        for cell, picture in found[:1]:
-            rows.append({"panel": panel, "row": name, "attack": csv_text(cell.label("attack")), **picture})
+        picture = telling(map(_picture, strongest_first(cells)), lambda one: one[_PIXELS[0]] == one[_PIXELS[1]])
+        if picture is not None:
+            rows.append({"panel": panel, "row": name, **picture})
     columns = [
         "panel",
         "row",
@@ -51,13 +49,6 @@ def frame(table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, *_PIXELS])
 
 
-def _strength(cell: ReadCell) -> tuple[bool, float]:
-    record = cell.record
-    if record is None or record.summary is None:
-        return True, 2.0
-    return record.attack.gradient == "blind", record.summary.robust_accuracy.value
-
-
 def _picture(cell: ReadCell) -> dict[str, object] | None:
     try:
         found = RunFolder(cell.root).read_gallery(cell.id)
@@ -68,7 +59,11 @@ def _picture(cell: ReadCell) -> dict[str, object] | None:
     changed = np.flatnonzero((found.pixels[:, 0] != found.pixels[:, 1]).any(axis=(1, 2, 3)))
     one = int(changed[0]) if len(changed) else 0
     channels, height, width = found.pixels.shape[2:]
-    told = {"sample": int(found.samples[one]), "label": int(found.labels[one])}
+    told = {
+        "attack": csv_text(cell.label("attack")),
+        "sample": int(found.samples[one]),
+        "label": int(found.labels[one]),
+    }
     seen = dict(zip(("clean_class", "attacked_class"), found.predictions[one].tolist(), strict=True))
     pixels = {name: found.pixels[one, place].tobytes().hex() for place, name in enumerate(_PIXELS)}
     return {**told, **seen, "channels": channels, "height": height, "width": width, **pixels}
@@ -78,7 +73,7 @@ def draw(data: pd.DataFrame) -> "Figure":
     """A column for each row of the leaderboard, five pictures below each other."""
     rows = data[data["panel"] == data["panel"].iloc[0]].head(MOST)
     figure = blank(max(2.2, WIDTH * len(rows) / MOST), 4.6)
-    axes = figure.subplots(len(_KINDS), len(rows), squeeze=False)
+    axes = figure.subplots(len(KINDS), len(rows), squeeze=False)
     for column, row in enumerate(rows.to_dict("records")):
         for place, pixels in enumerate(_pictures(row)):
             axis = axes[place, column]
@@ -88,7 +83,7 @@ def draw(data: pd.DataFrame) -> "Figure":
             axis.grid(visible=False)
             axis.spines[:].set_visible(False)
             if column == 0:
-                axis.set_ylabel(_KINDS[place].replace(" ", "\n"), rotation=0, ha="right", va="center", fontsize=7)
+                axis.set_ylabel(KINDS[place].replace(" ", "\n"), rotation=0, ha="right", va="center", fontsize=7)
         title = f"{shown(str(row['row']), 15)}\n{shown(str(row['attack']), 15)}"
         axes[0, column].set_title(title, fontsize=6.5, loc="center")
         axes[-1, column].set_xlabel(
@@ -102,7 +97,5 @@ def _pictures(row: dict[str, object]) -> list[np.ndarray]:
     clean, attacked, *purified = (
         np.frombuffer(bytes.fromhex(str(row[name])), np.uint8).reshape(shape).transpose(1, 2, 0) for name in _PIXELS
     )
-    change = attacked.astype(np.int16) - clean
-    most = int(np.abs(change).max(initial=0))
-    difference = np.clip(128 + (max(1, 127 // most) if most else 1) * change, 0, 255).astype(np.uint8)
+    difference, _ = amplified(clean, attacked)
     return [clean, attacked, difference, *purified]

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rbench.errors import InputError
+from rbench.reports.pictured import KINDS, Pixels, amplified
 from rbench.results.frames import ReadCell
 from rbench.results.gallery import Gallery
 from rbench.results.store import RunFolder
 
-KINDS = ("clean", "attacked", "difference", "purified clean", "purified attacked")
 MAX_SIDE = 96
 """Larger pictures are made smaller: the page shows that something was changed, the run folder what exactly."""
 MAX_SAMPLES = 8
 MARGIN = 1
-
-Pixels = NDArray[np.uint8]
 
 
 class Shown(NamedTuple):
@@ -84,10 +81,7 @@ def _drawn(attack: str, gallery: Gallery) -> Sheet:
     _, _, channels, height, width = pixels.shape
     if channels not in (1, 3) or not 0 < max(height, width) <= 4096:
         return Sheet(attack, trouble=f"{channels} channels of {height} x {width} pixels cannot be drawn")
-    change = pixels[:, 1].astype(np.int16) - pixels[:, 0]
-    most = int(np.abs(change).max(initial=0))
-    factor = max(1, 127 // most) if most else 0
-    difference = np.clip(128 + factor * change, 0, 255).astype(np.uint8)
+    difference, factor = amplified(pixels[:, 0], pixels[:, 1])
     tiles = np.stack([pixels[:, 0], pixels[:, 1], difference, pixels[:, 2], pixels[:, 3]])
     reduced = -(-max(height, width) // MAX_SIDE)
     if reduced > 1:

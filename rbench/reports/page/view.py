@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rbench.reports.page.evidence import CellView, Doubt, cell_view, doubt
 from rbench.reports.page.marks import Axis, axis
 from rbench.reports.page.pictures import Sheet, sheet
 from rbench.reports.page.words import command, listed, pairs
+from rbench.reports.pictured import ignores_purifier, strongest_first, telling
 from rbench.reports.plain import percent
 from rbench.results.flags import FLAGS, FlagFacts
 from rbench.results.frames import ReadCell
@@ -134,20 +135,10 @@ def _row(anchor: str, fields: dict[str, Any], table: Table, place: int, suites: 
 
 
 def _sheets(cells: Sequence[ReadCell]) -> list[Sheet]:
-    """Of the strongest attack that uses the purifier and of the strongest that ignores it: the gap between them tells most.
-
-    An attack that gave all of them back unchanged shows nothing of itself: the next strongest is asked first.
-    """
-    done = [(cell.record.summary.robust_accuracy.value, cell) for cell in cells if cell.record and cell.record.summary]
-    done.sort(key=lambda one: one[0])
-    chosen = []
-    for blind in (False, True):
-        kind = (cell for _, cell in done if cell.record and (cell.record.attack.gradient == "blind") is blind)
-        drawn = (found for cell in kind if (found := sheet(cell)) is not None)
-        if strongest := next(drawn, None):
-            changed = (one for one in chain([strongest], drawn) if not one.unchanged)
-            chosen.append(next(changed, strongest))
-    return chosen
+    """Of an attack that uses the purifier and of one that ignores it: the gap between them tells most."""
+    kinds = groupby(strongest_first(cells), key=ignores_purifier)
+    found = [telling(map(sheet, kind), lambda one: one.unchanged) for _, kind in kinds]
+    return [one for one in found if one is not None]
 
 
 def _suites(roots: Iterable[Path]) -> dict[Path, Suite]:
