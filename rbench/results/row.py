@@ -59,7 +59,7 @@ def make_row(cells: Sequence[ReadCell]) -> Row:
     blind = [cell for cell in cells if _is_blind(cell)]
     if blind and all(cell.status == "done" for cell in blind):
         chosen = [one.scores for one, cell in zip(judged, done, strict=True) if _is_blind(cell)]
-        fields["blind_robust_accuracy"] = rule.worst(chosen).estimate().value
+        fields["blind_robust_accuracy"] = rule.worst(chosen).accuracy()
     if blocked:
         return Row(cells, fields, flags, None, data)
     worst = rule.worst([cell.scores for cell in judged])

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rbench.results.samples import predictions
-from rbench.results.statistics import Estimate, accuracy
+from rbench.results.statistics import Estimate, accuracy, mean_of_draws
 
 Values = NDArray[np.float64]
 
@@ -43,6 +43,12 @@ class WorstCase:
     correct: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     mean_of_draws: bool
+
+    def accuracy(self) -> float:
+        """That of `estimate`, without the bootstrap that its interval may take."""
+        if self.mean_of_draws:
+            return mean_of_draws(self.correct, counted=self.counted)
+        return accuracy(self.value).value
 
     def estimate(self) -> Estimate:
         """The accuracy with its interval."""

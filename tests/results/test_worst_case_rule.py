@@ -128,3 +128,4 @@ def test_draws_of_different_number_are_each_counted_once():
     assert worst.value.tolist() == [0.25, 0.5]
     assert worst.counted.sum(axis=1).tolist() == [4, 2]
     assert worst.estimate().value == 0.375
+    assert worst.accuracy() == worst.estimate().value
