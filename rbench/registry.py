@@ -12,7 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from rbench.errors import InputError, MissingError, RbenchError
 from rbench.signature import ParameterError, Signature, nearest, show, static
+from rbench.signature.distribution import owner
 from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
+from rbench.signature.version import joined_version, source_version
 
 KINDS = ("purifier", "backbone", "dataset", "attack", "network", "objective", "reporter", "executor")
 
@@ -141,10 +143,11 @@ class Component:
                     return read(self.module)
         return None
 
-    @property
+    @cached_property
     def source_version(self) -> str:
-        """First 12 hex digits of the sha256 of its module's source text; `compiled` if there is none."""
-        return self._source.version if self._source else "compiled"
+        """What its code computes, the modules of its distribution that it imports included, as 12 hex digits."""
+        with self.blamed("import"):
+            return source_version(self.module, owner(self.distribution, self.module))
 
     def hook(self, name: str) -> Callable[..., Any] | None:
         """An optional module-level function beside the component (`files`, `parameters`)."""
@@ -300,12 +303,21 @@ class Bound:
             return function(*positional, **named)
 
     def files(self) -> list[Path]:
-        """The files whose bytes decide what it does: those of its `files` hook and its `Path` arguments."""
+        """The files whose bytes decide what it does: of its `files` hook, its `Path` arguments, and the components that it uses."""
         hooked = self.component.call_hook("files", self.arguments)
         given = [value for value in self.arguments.values() if isinstance(value, Path)]
-        if hooked is None:
-            return given
-        return list(dict.fromkeys([*map(Path, hooked), *(path for path in given if path.is_file())]))
+        if hooked is not None:
+            given = [*map(Path, hooked), *(path for path in given if path.is_file())]
+        return list(dict.fromkeys([*given, *(path for used in self.used() for path in used.files())]))
+
+    def used(self) -> list["Bound"]:
+        """The registered components that it is made of beside its own code: those that its `components` hook names."""
+        named = self.component.call_hook("components", self.arguments) or ()
+        return [bind(kind, name, params) for kind, name, params in named]
+
+    def version(self) -> str:
+        """What its code computes, that of the components it uses included, as 12 hex digits."""
+        return joined_version(self.component.source_version, [used.version() for used in self.used()])
 
 
 def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str] = ()) -> Bound:

@@ -18,6 +18,8 @@ from rbench.engine.terms import GradientChoice, GradientPath, Norm
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 GRADIENTS: tuple[GradientChoice, ...] = ("auto",)
 LADDER = True
+BATCHED = False
+"""No rung draws for a whole batch, so `batch_size` is no part of a cell."""
 
 LEAST_EOT = 10
 """Draws per gradient that a random defence gets even if the suite asks for fewer."""

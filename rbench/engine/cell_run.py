@@ -56,8 +56,8 @@ class Work:
 def protocol_of(cell: Cell, batch_size: int) -> Protocol:
     """The cell's protocol in the engine's terms."""
     return Protocol(
-        norm=cell.norm,
-        eps=cell.eps.value,
+        norm=cell.threat.norm,
+        eps=cell.threat.eps.value,
         gradient=cell.gradient,
         eot=cell.eot,
         draws=cell.draws,
@@ -210,7 +210,7 @@ def _parts(cell: Cell) -> dict[str, Any]:
     return {
         "cell": cell_document(cell),
         "dataset": DatasetPart(name=cell.dataset.name, label=cell.dataset.label, samples=0),
-        "threat": ThreatPart(norm=cell.norm, eps_text=cell.eps.text, eps=cell.eps.value),
+        "threat": _threat(cell),
         "backbone": BackbonePart(label=cell.backbone.label, name=cell.backbone.name, params=cell.backbone.params),
         "purifier": PurifierPart(label=cell.purifier.label, name=cell.purifier.name, params=cell.purifier.params),
         "attack": AttackPart(
@@ -221,6 +221,11 @@ def _parts(cell: Cell) -> dict[str, Any]:
             eot=cell.eot,
         ),
     }
+
+
+def _threat(cell: Cell) -> ThreatPart:
+    threat = cell.threat
+    return ThreatPart(kind=threat.kind, norm=threat.norm, eps_text=threat.eps.text, eps=threat.eps.value)
 
 
 def used(cell: Cell, setup: Setup) -> dict[str, Any]:

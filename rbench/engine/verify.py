@@ -1,6 +1,7 @@
 """Verifying a run folder: the files against each other, the stored examples against the models, the survivors against a new attack."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,10 +21,7 @@ from rbench.results.table import Table, table
 from rbench.results.verdict import Verdict
 from rbench.results.verification import Reattack, Rerun, Verification
 from rbench.results.versions import versions
-from rbench.suite.cell import Cell
-
-_VARIES = ("version", "files")
-"""What of a part may differ between the day of the run and today without making it another part."""
+from rbench.suite.cell import Cell, lasting
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class _Work:
     folder: RunFolder
     components: Components
     demand: Demand
-    planned: dict[str, Cell]
+    planned: dict[str, list[Cell]]
     rejudge: Rejudge = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +93,7 @@ def verify(
     """
     folder, runs = RunFolder(root), read_runs([root])
     found = table(runs)
-    work = _Work(folder, components, demand, {_mark(cell.document()): cell for cell in cells})
+    work = _Work(folder, components, demand, _by_mark(cells))
     verdicts = []
     for row, (parts, outcome) in enumerate(zip(found.cells, found.outcomes, strict=True)):
         judged = [_judge(cell, work) for cell in parts if cell.status == "done"]
@@ -116,7 +114,7 @@ def _judge(read: ReadCell, work: _Work) -> _Judged:
         return _Judged(read, tuple(faults))
     if read.record.images == "none":
         return _Judged(read, ("no examples were stored (store.images is none): nothing to judge again",))
-    cell = work.planned.get(_mark(read.record.cell))
+    cell = _planned(read.record.cell, work.planned)
     if cell is None:
         return _Judged(read, ("suite.yaml beside the results does not ask for this cell",))
     faults, notes = _differences(read.record.cell, cell.document())
@@ -127,14 +125,25 @@ def _judge(read: ReadCell, work: _Work) -> _Judged:
 
 
 def _mark(document: Mapping[str, Any]) -> str:
-    """What makes two cells the same but for the day: everything without versions, digests and labels."""
+    """What makes two cells the same but for the day. A batch size that changes nothing but speed was once part of a cell."""
+    kept = lasting(document)
+    params = {key: value for key, value in kept["attack"].get("params", {}).items() if key != "batch_size"}
+    return json.dumps({**kept, "attack": {**kept["attack"], "params": params}}, sort_keys=True)
 
-    def lasting(part: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {key: value for key, value in part.items() if key not in _VARIES}
-        return {key: lasting(value) if key == "stand_in" else value for key, value in kept.items()}
 
-    parts = {name: lasting(part) for name, part in document.items() if isinstance(part, dict) and name != "labels"}
-    return json.dumps(parts, sort_keys=True)
+def _by_mark(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        found[_mark(cell.document())].append(cell)
+    return found
+
+
+def _planned(document: Mapping[str, Any], planned: Mapping[str, list[Cell]]) -> Cell | None:
+    """The cell of today's plan that a recorded one is."""
+    batch_size = document["attack"].get("params", {}).get("batch_size")
+    candidates = planned.get(_mark(document), [])
+    fitting = [cell for cell in candidates if cell.attack.params.get("batch_size", batch_size) == batch_size]
+    return next(iter(fitting), None)
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:

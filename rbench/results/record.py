@@ -140,6 +140,7 @@ class DatasetPart(Document):
 class ThreatPart(Document):
     """What the attacker may do."""
 
+    kind: Literal["ball"] = Field(default="ball", description="What kind of threat: a ball around the image.")
     norm: Literal["Linf", "L2", "L1"] = Field(description="Norm of the perturbation.")
     eps_text: str = Field(description="Radius as written, e.g. `8/255`.")
     eps: float = Field(gt=0, description="Radius on the [0, 1] pixel scale.")

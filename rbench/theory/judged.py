@@ -29,7 +29,7 @@ def robust_accuracies(cells: Sequence[Cell], folder: Path) -> list[float]:
 
 
 def _worst(cell: Cell, runs: Runs, folder: Path) -> float:
-    where = f"--run: {folder}: {cell.backbone.label}/{cell.purifier.label} at eps {cell.eps.text}"
+    where = f"--run: {folder}: {cell.backbone.label}/{cell.purifier.label} at eps {cell.threat.eps.text}"
     wanted = _content(cell.document())
     same = tuple(one for one in runs.cells if _is(one, wanted))
     if not same:
