@@ -16,8 +16,8 @@ import torch
 from pyautoattack import AutoAttack
 
 import rbench
-from rbench.engine.components import order
 from rbench.results.store import RunFolder
+from rbench.running.components import order
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 

@@ -46,7 +46,7 @@ class Mutant(NamedTuple):
         return ((self.file, self.old, self.new), *self.also)
 
 
-FORGED, REJUDGE = "verify/test_verify_forgeries.py", "engine/rejudge.py"
+FORGED, REJUDGE = "verifying/test_verify_forgeries.py", "verifying/rejudge.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
     "engine/evaluation.py",
     "engine/oracle.py",
@@ -195,7 +195,7 @@ MUTANTS = (
     ),
     Mutant(
         "the ball has the radius that was asked for",
-        "engine/ball.py",
+        "threat/ball.py",
         "centre, radius = origin.double(), per_sample(eps.double(), origin)",
         "centre, radius = origin.double(), per_sample(eps.double(), origin) / 2",
         (KNOWN, "closed_form"),
@@ -223,7 +223,7 @@ MUTANTS = (
     ),
     Mutant(
         "noise that is fixed is the same in every rung",
-        "engine/noise.py",
+        "threat/noise.py",
         "SampleNoise(self.seed % _SEEDS,",
         "SampleNoise(self.seed,",
         ("engine/test_fixed_noise.py", ""),
@@ -237,7 +237,7 @@ MUTANTS = (
     ),
     Mutant(
         "figures of a record must follow from its samples",
-        "results/evidence.py",
+        "verifying/files.py",
         "if said.n != len(values) or not np.allclose(told, recorded, rtol=0, atol=_ROUNDING):",
         "if False:",
         (FORGED, "accuracy_edited"),
@@ -273,14 +273,14 @@ MUTANTS = (
     ),
     Mutant(
         "flags are raised again",
-        "engine/reflag.py",
+        "verifying/reflag.py",
         "names = sorted((found.keys() | said.keys()) - unknown - _OF_OTHERS)",
         "names: list[FlagName] = []",
         (FORGED, "zero_gradients_forged"),
     ),
     Mutant(
         "survivors that fall to another seed belie the claim",
-        "engine/reattack.py",
+        "verifying/reattack.py",
         "if claim.value * (1 - least) >= claim.low:",
         "if True:",
         (FORGED, "was_lazy"),

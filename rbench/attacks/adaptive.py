@@ -12,8 +12,8 @@ from rbench.attacks.latent import latent
 from rbench.attacks.pgd import pgd
 from rbench.attacks.rays import rays
 from rbench.attacks.square import square
-from rbench.attacks.types import Found, Ladder, Rung
-from rbench.engine.terms import GradientChoice, GradientPath, Norm
+from rbench.threat.attack import Found, Ladder, Rung
+from rbench.threat.terms import GradientChoice, GradientPath, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 GRADIENTS: tuple[GradientChoice, ...] = ("auto",)

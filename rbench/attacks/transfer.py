@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt, Interval
 
-from rbench.engine.terms import Loss, Norm
+from rbench.threat.terms import Loss, Norm
 
 if TYPE_CHECKING:
-    from rbench.attacks.types import IterativeAttack
+    from rbench.threat.attack import IterativeAttack
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
 

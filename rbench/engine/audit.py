@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from rbench.engine.defended import DefendedModel, state_hash
-from rbench.engine.losses import cross_entropy
-from rbench.engine.noise import Noise
 from rbench.errors import CellFailed, InputError
+from rbench.threat.losses import cross_entropy
+from rbench.threat.noise import Noise
 
 SAMPLES = 16
 REPEATS = 5

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rbench.attacks.types import IterativeAttack
-from rbench.engine.answer import Answer, Threat
 from rbench.engine.judge import Judge
-from rbench.engine.losses import usable
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.losses import usable
+from rbench.threat.noise import Noise
+from rbench.threat.query import Answer, Threat
 
 REFILL_SHARE = 0.1
 """Share of free slots at which new samples enter the batch (PERFORMANCE, way 1)."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rbench.engine.noise import SampleNoise
 from rbench.errors import InputError
 from rbench.registry import load
+from rbench.threat.noise import SampleNoise
 
 
 class FixedNoise(nn.Module):

@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rbench.results.frames import ReadCell
+from rbench.results.runs import ReadCell
 
 KINDS = ("clean", "attacked", "difference", "purified clean", "purified attacked")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from rbench.results.frames import Broken, ReadCell, read_runs
+from rbench.results.runs import Broken, ReadCell, read_runs
 from rbench.results.samples import SCHEMA
 from rbench.results.table import table
 

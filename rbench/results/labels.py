@@ -5,9 +5,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
-from rbench.results.merge import digest
-from rbench.results.merge_groups import judged, part, roots
+from rbench.results.rankings import judged, part, roots
 from rbench.results.row import Row
+from rbench.results.rows import digest
 
 
 def tell_apart(group: Sequence[Row]) -> list[str]:

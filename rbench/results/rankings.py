@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rbench.results.merge import Judged, digest, judged_on
 from rbench.results.row import Row
+from rbench.results.rows import Judged, digest, judged_on
 
 _NO_JUDGING = {"convergence"}
 """Parts of a protocol that only add diagnostics."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rbench.results.frames import CellStatus, ReadCell
+from rbench.results.runs import CellStatus, ReadCell
 
 _ORDER: dict[CellStatus, int] = {"done": 0, "failed": 1, "cancelled": 2, "unreadable": 3, "missing": 4}
 """What is shown of a cell that several folders have, best first."""

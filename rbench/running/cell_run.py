@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from rbench.attacks.types import IterativeAttack
 from rbench.engine.audit import SAMPLES
-from rbench.engine.components import Components, order, read_batch
 from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
 from rbench.engine.outcome import Outcome, conclude
-from rbench.engine.pictures import picture
-from rbench.engine.resume import cell_document
 from rbench.errors import CellFailed, RbenchError
-from rbench.results.cell_flags import unverifiable
+from rbench.results.flags.of_cell import unverifiable
 from rbench.results.gallery import Gallery
 from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, PurifierPart, Record, ThreatPart
 from rbench.results.record import Protocol as ProtocolPart
 from rbench.results.store import RunFolder
 from rbench.results.versions import versions
+from rbench.running.components import Components, order, read_batch
+from rbench.running.gallery import picture
+from rbench.running.resume import cell_document
 from rbench.suite.cell import Cell
+from rbench.threat.attack import IterativeAttack
 
 CHUNK_BATCHES = 2
 """Batches per chunk of our own attacks: what a kill can cost."""

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rbench.attacks.types import Attack, IterativeAttack
 from rbench.backbones.head import load_backbone
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
@@ -20,6 +19,7 @@ from rbench.engine.fixed_noise import load_purifier
 from rbench.errors import InputError
 from rbench.registry import load, registry
 from rbench.suite.cell import Cell, Part, Slice
+from rbench.threat.attack import Attack, IterativeAttack
 
 
 @dataclass

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
 from rbench.results.gallery import Gallery
+from rbench.threat.noise import Noise
 
 SAMPLES = 6
 LARGE, FEW = 128, 3

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from rbench.engine.cell_run import Work, blank, protocol_of, run_cell
-from rbench.engine.components import Components, order, preload
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import refuse_mismatch
 from rbench.errors import InputError, Interrupted
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
+from rbench.running.cell_run import Work, blank, protocol_of, run_cell
+from rbench.running.components import Components, order, preload
 from rbench.suite.cell import Cell
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.reports.figures.style import blank, colour, marker, shown, styled
-from rbench.reports.theory import spelled
 from rbench.theory.points import pooled
+from rbench.theory.report import spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.errors import InputError
-from rbench.results.frames import ReadCell, Runs, read_runs
+from rbench.results.runs import ReadCell, Runs, read_runs
 from rbench.results.table import table
 from rbench.suite.cell import Cell
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rbench.bundled_files import weights_file
-from rbench.engine.components import Components, order, read_batch
 from rbench.errors import InputError
 from rbench.fit.card import read_card
 from rbench.results.files import write_text
+from rbench.running.components import Components, order, read_batch
 from rbench.suite.cell import Cell
 from rbench.theory.measure import measure
 from rbench.theory.points import Point, Settings

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rbench.engine.answer import Answer, Threat
-from rbench.engine.noise import SampleNoise
-from rbench.engine.terms import ANY_PATH, GradientChoice, GradientPath, Norm, Objective
+from rbench.threat.noise import SampleNoise
+from rbench.threat.query import Answer, Threat
+from rbench.threat.terms import ANY_PATH, GradientChoice, GradientPath, Norm, Objective
 
 Asks = Literal["gradient", "logits"]
 

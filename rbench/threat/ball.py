@@ -7,8 +7,8 @@ toward the clean image, so a point made by `project` passes the judge's float64 
 import torch
 from torch import Tensor
 
-from rbench.engine.l1_ball import onto_l1_ball
-from rbench.engine.terms import Norm
+from rbench.threat.l1_ball import onto_l1_ball
+from rbench.threat.terms import Norm
 
 EXTERNAL_TOLERANCE = 1.2e-7
 """What third-party attacks may overshoot by: one float32 ulp at 1."""

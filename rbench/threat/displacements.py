@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rbench.engine.terms import Displacement
+from rbench.threat.terms import Displacement
 
 TINY = 1e-12
 """Below any code that means something; keeps a code of zeros finite."""

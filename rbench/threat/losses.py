@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rbench.engine.terms import Loss, Objective, Targeted
+from rbench.threat.terms import Loss, Objective, Targeted
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:

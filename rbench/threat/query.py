@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from rbench.engine.terms import Norm
+from rbench.threat.terms import Norm
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from rbench.errors import InputError
-from rbench.results import cell_flags
 from rbench.results.decide import decided
-from rbench.results.flags import FlagName
+from rbench.results.flags import of_cell
+from rbench.results.flags.catalogue import FlagName
 from rbench.results.hashes import DECIDED, array_hash
 from rbench.results.record import ConvergencePart, Figure, Flag, Record
 from rbench.results.samples import PREDICTIONS, predictions
@@ -112,14 +112,14 @@ def _figures(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]
 def _flags(record: Record, samples: pa.Table) -> Iterator[str]:
     robust = samples["robust"].to_numpy()
     expected: dict[FlagName, list[Flag]] = {
-        "noise-wins": cell_flags.noise_wins(samples["noise"].to_numpy(), robust),
-        "few-samples": cell_flags.few_samples(len(samples)),
-        "unverified": cell_flags.unverifiable(record.images),
-        "black-box-wins": cell_flags.black_box_wins(record.rungs, len(samples)),
+        "noise-wins": of_cell.noise_wins(samples["noise"].to_numpy(), robust),
+        "few-samples": of_cell.few_samples(len(samples)),
+        "unverified": of_cell.unverifiable(record.images),
+        "black-box-wins": of_cell.black_box_wins(record.rungs, len(samples)),
     }
     if samples["passed_by"].null_count == 0:
         passed = np.asarray(samples["passed_by"].to_pylist(), dtype=bool)
-        expected["silent-success"] = cell_flags.silent_success(passed, robust)
+        expected["silent-success"] = of_cell.silent_success(passed, robust)
     raised = {flag.name: flag for flag in record.flags}
     for name, found in expected.items():
         yield from flag_difference(name, raised.get(name), next(iter(found), None))

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rbench.attacks.types import ExternalAttack
-from rbench.engine.components import Components, read_batch
 from rbench.engine.evaluation import Setup, evaluate_chunk, join
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.results.decide import decided
-from rbench.results.row_flags import LUCK_CONFIDENCE
+from rbench.results.flags.of_row import LUCK_CONFIDENCE
 from rbench.results.statistics import paired_bootstrap
 from rbench.results.verification import Reattack, Rerun
+from rbench.running.components import Components, read_batch
 from rbench.suite.cell import Part
+from rbench.threat.attack import ExternalAttack
+from rbench.threat.noise import Noise
 
 CONFIDENCE = 0.95
 POINT = 0.01

@@ -5,9 +5,9 @@ import pyarrow as pa
 
 from rbench.engine.evaluation import Evaluated, Setup
 from rbench.engine.outcome import conclude
-from rbench.results.evidence import flag_difference
-from rbench.results.flags import FlagName
+from rbench.results.flags.catalogue import FlagName
 from rbench.results.record import Record
+from rbench.verifying.files import flag_difference
 
 _PROCESS: dict[str, FlagName] = {"zero_gradients": "zero-gradients", "passed_by": "silent-success"}
 """Columns that say what happened during the attack, and the flags made of them; older runs did not store them."""

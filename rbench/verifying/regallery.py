@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from rbench.engine.components import Components, read_batch
 from rbench.engine.evaluation import Setup
-from rbench.engine.pictures import picture
 from rbench.errors import InputError
 from rbench.results.gallery import SHOWN
 from rbench.results.store import RunFolder
+from rbench.running.components import Components, read_batch
+from rbench.running.gallery import picture
 from rbench.suite.cell import Cell
 
 LEVELS = 1.0

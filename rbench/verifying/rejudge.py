@@ -10,22 +10,22 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from rbench.attacks.types import ExternalAttack
 from rbench.engine.audit import SAMPLES
-from rbench.engine.ball import EXTERNAL_TOLERANCE, to_eight_bits
-from rbench.engine.cell_run import protocol_of, set_up_cell, used
-from rbench.engine.components import Components, order, read_batch
 from rbench.engine.defended import state_hash
 from rbench.engine.evaluation import Setup, describe, judge_clean, judge_proposals, noisy
-from rbench.engine.noise import Role
-from rbench.engine.reflag import flag_faults
-from rbench.engine.repicture import picture_faults
 from rbench.errors import CellFailed, InputError
 from rbench.results.decide import decided
-from rbench.results.evidence import arrays_of
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
+from rbench.running.cell_run import protocol_of, set_up_cell, used
+from rbench.running.components import Components, order, read_batch
 from rbench.suite.cell import Cell
+from rbench.threat.attack import ExternalAttack
+from rbench.threat.ball import EXTERNAL_TOLERANCE, to_eight_bits
+from rbench.threat.noise import Role
+from rbench.verifying.files import arrays_of
+from rbench.verifying.reflag import flag_faults
+from rbench.verifying.regallery import picture_faults
 
 NEAR_TIE = 1e-3
 """Two logits closer than this share of the largest one may change places by the rounding of another machine or batch size."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rbench.results.evidence import contradictions
-from rbench.results.frames import Broken, ReadCell, read_runs
+from rbench.results.runs import Broken, ReadCell, read_runs
 from rbench.results.store import RunFolder
 from rbench.results.verification import Verification
+from rbench.verifying.files import contradictions
 
 
 @dataclass(frozen=True)

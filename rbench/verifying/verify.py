@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from rbench.engine.components import Components
 from rbench.engine.evaluation import Setup
-from rbench.engine.reattack import Claim, attack_survivors, run_again
-from rbench.engine.rejudge import Rejudge, Rejudged
-from rbench.results.evidence import contradictions
-from rbench.results.frames import Broken, ReadCell, read_runs
 from rbench.results.hashes import file_hash
+from rbench.results.runs import Broken, ReadCell, read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import Table, table
-from rbench.results.verdict import Verdict
 from rbench.results.verification import Reattack, Rerun, Verification
 from rbench.results.versions import versions
+from rbench.running.components import Components
 from rbench.suite.cell import Cell, lasting
+from rbench.verifying.files import contradictions
+from rbench.verifying.reattack import Claim, attack_survivors, run_again
+from rbench.verifying.rejudge import Rejudge, Rejudged
+from rbench.verifying.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from small_runs import (
     wait_for,
 )
 
-from rbench.engine import runner
-from rbench.engine.resume import open_run, pending
 from rbench.errors import Interrupted
 from rbench.results import disk
 from rbench.results.store import RunFolder
+from rbench.running import runner
+from rbench.running.resume import open_run, pending
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 

@@ -5,9 +5,9 @@ import torch
 import yaml
 from small_runs import rbench, records
 
-from rbench.engine.components import Components
-from rbench.results.frames import read_runs
+from rbench.results.runs import read_runs
 from rbench.results.table import table
+from rbench.running.components import Components
 from rbench.suite.budgets import curve
 from rbench.suite.load import load_suite
 from rbench.suite.plan import gradient_passes, plan

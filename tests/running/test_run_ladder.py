@@ -8,11 +8,11 @@ from made_runs import document, record
 from small_runs import chunks, outcome, rbench, records
 
 from rbench.cli.run import ended
-from rbench.engine import runner
-from rbench.engine.resume import open_run, pending
 from rbench.errors import InputError, Interrupted
-from rbench.results.read import read
+from rbench.results.frames import read
 from rbench.results.record import RungPart, read_record, record_text
+from rbench.running import runner
+from rbench.running.resume import open_run, pending
 from rbench.suite.load import load_suite
 from rbench.suite.plan import gradient_passes, plan
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rbench.engine.ball import EXTERNAL_TOLERANCE, cast_inward, distance, project, to_eight_bits, uniform_in_ball
-from rbench.engine.noise import Noise
+from rbench.threat.ball import EXTERNAL_TOLERANCE, cast_inward, distance, project, to_eight_bits, uniform_in_ball
+from rbench.threat.noise import Noise
 
 radii = st.one_of(
     st.floats(1e-6, 1.0),

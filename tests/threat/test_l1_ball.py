@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from rbench.engine.ball import distance, project
-from rbench.engine.l1_ball import onto_l1_ball
+from rbench.threat.ball import distance, project
+from rbench.threat.l1_ball import onto_l1_ball
 
 
 def furthest(slope, room, sign, radius):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from rbench.engine.defended import DefendedModel, global_generators
-from rbench.engine.noise import ROLES, Noise
 from rbench.purifiers.identity import Identity
+from rbench.threat.noise import ROLES, Noise
 
 CPU = torch.device("cpu")
 

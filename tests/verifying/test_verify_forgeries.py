@@ -11,8 +11,8 @@ import pytest
 from forger import Forger
 from small_runs import SUITE, rbench
 
-from rbench.results.frames import read_runs
 from rbench.results.gallery import SHOWN
+from rbench.results.runs import read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import table
 

@@ -12,8 +12,8 @@ from torch import nn
 from rbench.attacks.fgsm import fgsm
 from rbench.engine.defended import DefendedModel
 from rbench.engine.evaluation import Protocol, set_up
-from rbench.engine.rejudge import NEAR_TIE, nearly_tied
 from rbench.results.store import RunFolder
+from rbench.verifying.rejudge import NEAR_TIE, nearly_tied
 
 OURS = "".join(line for line in SUITE.splitlines(True) if "autoattack" not in line)
 

@@ -7,9 +7,9 @@ from rbench.errors import InputError
 from rbench.reports.page.marks import Rung, rung
 from rbench.reports.page.words import count, duration, pairs, value
 from rbench.reports.plain import percent
-from rbench.results.flags import FLAGS, FlagFacts
-from rbench.results.frames import ReadCell
+from rbench.results.flags.catalogue import FLAGS, FlagFacts
 from rbench.results.record import ConvergencePart, Figure, Record
+from rbench.results.runs import ReadCell
 from rbench.results.store import RunFolder
 from rbench.results.verification import Verification, read_verification
 

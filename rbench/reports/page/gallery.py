@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rbench.errors import InputError
-from rbench.reports.pictured import KINDS, Pixels, amplified
-from rbench.results.frames import ReadCell
+from rbench.reports.gallery import KINDS, Pixels, amplified
 from rbench.results.gallery import Gallery
+from rbench.results.runs import ReadCell
 from rbench.results.store import RunFolder
 
 MAX_SIDE = 96

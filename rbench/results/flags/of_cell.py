@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rbench.results.flags.of_row import BLACK_BOX_MARGIN, FEW_SAMPLES
 from rbench.results.record import Flag, RungPart
-from rbench.results.row_flags import BLACK_BOX_MARGIN, FEW_SAMPLES
 
 SHARE = 0.01
 """Flags speak from a share of samples above 1 % (EVALUATION section 4)."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from rbench.results.flags import FlagName
+from rbench.results.flags.catalogue import FlagName
 from rbench.results.statistics import mcnemar, paired_bootstrap
 from rbench.results.worst_case import Rule, Scores, Values
 
