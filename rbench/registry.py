@@ -27,6 +27,7 @@ class Component:
         distribution: the installed package that brings it.
         version: of that package.
         value: `module:attribute`.
+        extras: names of the optional dependencies of that package.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Component:
     distribution: str
     version: str
     value: str
+    extras: tuple[str, ...] = field(default=(), compare=False)
     _signatures: dict[str | None, Signature] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -196,11 +198,7 @@ class Component:
 
     def _requirement(self, module: str) -> str:
         top = module.split(".")[0]
-        for point in _points().select(group=f"rbench.{self.kind}s", name=self.name):
-            extras = (point.dist.metadata.get_all("Provides-Extra") or []) if point.dist else []
-            if top in extras:
-                return f"'{self.distribution}[{top}]'"
-        return top
+        return f"'{self.distribution}[{top}]'" if top in self.extras else top
 
 
 class Registry:
@@ -247,16 +245,19 @@ def _points() -> Any:
 
 
 @cache
-def _origin(distribution: Distribution | None) -> tuple[str, str]:
-    """Name and version of a distribution, whose metadata may be damaged in any way."""
+def _origin(distribution: Distribution | None) -> tuple[str, str, tuple[str, ...]]:
+    """Name, version and extras of a distribution, whose metadata may be damaged in any way."""
+    if distribution is None:
+        return "an unknown package", "?", ()
     try:
-        return (distribution.name, distribution.version) if distribution else ("an unknown package", "?")
+        return distribution.name, distribution.version, tuple(distribution.metadata.get_all("Provides-Extra") or ())
     except Exception:  # one broken package must not stop the others
-        return "a package with broken metadata", "?"
+        return "a package with broken metadata", "?", ()
 
 
 def _component(kind: str, point: EntryPoint) -> Component:
-    return Component(kind, point.name, *_origin(point.dist), point.value)
+    name, version, extras = _origin(point.dist)
+    return Component(kind, point.name, name, version, point.value, extras)
 
 
 @cache
