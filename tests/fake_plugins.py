@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rbench import registry
+from rbench.registry.registry import _origin, _points, registry
 from rbench.signature import source
 
 PARTS = '''
@@ -118,7 +118,7 @@ class Plugins:
 def forget() -> None:
     """Drops what was read of installed packages."""
     importlib.invalidate_caches()
-    for cached in (registry.registry, registry._points, registry._origin, source.read):
+    for cached in (registry, _points, _origin, source.read):
         cached.cache_clear()
 
 

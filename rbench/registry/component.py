@@ -1,20 +1,16 @@
-"""Names to components, from entry points: metadata first, source text second, imports last."""
+"""What is known of a component without importing it: metadata first, source text second, imports last."""
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import import_module
-from importlib.metadata import Distribution, EntryPoint, entry_points
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from rbench.errors import InputError, MissingError, RbenchError
-from rbench.signature import ParameterError, Signature, nearest, show, static
+from rbench.signature import Signature, static
 from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
-
-KINDS = ("purifier", "backbone", "dataset", "attack", "network", "objective", "reporter", "executor")
 
 
 @dataclass(frozen=True)
@@ -199,163 +195,3 @@ class Component:
     def _requirement(self, module: str) -> str:
         top = module.split(".")[0]
         return f"'{self.distribution}[{top}]'" if top in self.extras else top
-
-
-class Registry:
-    """The components of one kind."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._components: dict[str, list[Component]] = {}
-        for point in _points().select(group=f"rbench.{kind}s"):
-            component = _component(kind, point)
-            rivals = self._components.setdefault(point.name, [])
-            if component not in rivals:
-                rivals.append(component)
-
-    def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(self._components)
-
-    def get(self, name: str) -> Component:
-        """The component of a name; of the part before the colon if there is one.
-
-        Raises:
-            InputError: unknown (with the nearest names), or claimed by two plug-ins.
-        """
-        base = split_name(name)[0]
-        rivals = self._components.get(base)
-        if not rivals:
-            raise InputError(self._unknown(base))
-        if len(rivals) > 1:
-            both = " and ".join(f"{c.distribution} {c.version} ({c.value})" for c in rivals)
-            raise InputError(f"{self.kind} {base!r} is claimed by {both}. Uninstall one of them.")
-        return rivals[0]
-
-    def _unknown(self, name: str) -> str:
-        close = nearest(name, self._components, count=3)
-        names = f"Close: {', '.join(close)}." if close else f"Known: {', '.join(self.names()) or 'none'}."
-        return f"unknown {self.kind} {name!r}. {names}        rbench list {self.kind}s"
-
-
-@cache
-def _points() -> Any:
-    """Every entry point that is installed; reading them all takes as long as reading one group."""
-    return entry_points()
-
-
-@cache
-def _origin(distribution: Distribution | None) -> tuple[str, str, tuple[str, ...]]:
-    """Name, version and extras of a distribution, whose metadata may be damaged in any way."""
-    if distribution is None:
-        return "an unknown package", "?", ()
-    try:
-        return distribution.name, distribution.version, tuple(distribution.metadata.get_all("Provides-Extra") or ())
-    except Exception:  # one broken package must not stop the others
-        return "a package with broken metadata", "?", ()
-
-
-def _component(kind: str, point: EntryPoint) -> Component:
-    name, version, extras = _origin(point.dist)
-    return Component(kind, point.name, name, version, point.value, extras)
-
-
-@cache
-def registry(kind: str) -> Registry:
-    """The registry of a kind; the plural is understood."""
-    singular = kind.removesuffix("s")
-    if singular not in KINDS:
-        close = nearest(singular, KINDS) or KINDS
-        raise InputError(f"unknown kind {kind!r}. Close: {', '.join(f'{k}s' for k in close)}.")
-    return Registry(singular) if kind == singular else registry(singular)
-
-
-def split_name(name: str) -> tuple[str, str | None]:
-    """`timm:vit` as its source and item; a plain name has no item."""
-    base, colon, rest = name.partition(":")
-    return base, rest if colon else None
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A component with all its arguments, checked and ready to construct.
-
-    Attributes:
-        component: what to construct.
-        arguments: every argument by name, as the component gets it.
-        in_name: the parameter that the text after the colon of the name filled, if any.
-    """
-
-    component: Component
-    arguments: dict[str, Any]
-    in_name: str | None
-
-    def make(self) -> Any:
-        """Imports and constructs the component."""
-        source = self.component.signature().source
-        named = dict(self.arguments)
-        # The first parameter may be positional-only, so it is always passed by position.
-        positional = [named.pop(source.name)] if source is not None else []
-        function = self.component.load()
-        with self.component.blamed("start", bugs=True):
-            return function(*positional, **named)
-
-    def files(self) -> list[Path]:
-        """The files whose bytes decide what it does: those of its `files` hook and its `Path` arguments."""
-        hooked = self.component.call_hook("files", self.arguments)
-        given = [value for value in self.arguments.values() if isinstance(value, Path)]
-        if hooked is None:
-            return given
-        return list(dict.fromkeys([*map(Path, hooked), *(path for path in given if path.is_file())]))
-
-
-def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str] = ()) -> Bound:
-    """Checks a name and parameters against the component, importing nothing.
-
-    Args:
-        kind: `purifier`, `backbone`, ...
-        name: its name, with the text after the colon for a source.
-        params: the parameters given.
-        reserved: keys that may stand beside the parameters, for a message about a mistyped one.
-
-    Raises:
-        ParameterError: a parameter is unknown, missing or wrong (`name` if it is the text after the colon).
-        InputError: the component is unknown or broken.
-    """
-    component = registry(kind).get(name)
-    base, rest = split_name(name)
-    first = component.signature().source
-    if not rest:
-        if first is not None and (rest is not None or (first.required and first.name not in params)):
-            written = " or ".join(component.written_names()[:9])
-            raise ParameterError("name", f"{base!r} needs more. Write {written}.")
-        return Bound(component, component.signature().validate(params, name, reserved), None)
-    if first is None:
-        raise ParameterError("name", f"{base!r} takes nothing after a colon. Write {base}.")
-    if first.name in params:
-        raise ParameterError(first.name, f"given twice; {name!r} has {show(rest)}. Leave one out.")
-    try:
-        first.check(rest)
-    except ParameterError as error:
-        raise ParameterError("name", f"{name}: {error.detail}") from None
-    arguments = component.signature(rest).validate({first.name: rest, **params}, name, reserved)
-    return Bound(component, arguments, first.name)
-
-
-def load(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
-    """Imports and constructs a component.
-
-    Args:
-        kind: `purifier`, `backbone`, ...
-        name: its name, with the text after the colon for a source.
-        params: keyword parameters; defaults are filled in.
-
-    Raises:
-        InputError: it is unknown or broken, or refuses its parameters.
-        MissingError: it needs a module or file that is not there.
-    """
-    try:
-        bound = bind(kind, name, params or {})
-    except ParameterError as error:
-        raise InputError(f"{registry(kind).kind} {name!r}: {error}") from None
-    return bound.make()
