@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.errors import InputError
-from rbench.registry.component import Component
+from rbench.registry.component import REFUSALS, Component
 from rbench.registry.registry import registry, split_name
 from rbench.signature import ParameterError, show
 
@@ -32,7 +32,7 @@ class Bound:
         # The first parameter may be positional-only, so it is always passed by position.
         positional = [named.pop(source.name)] if source is not None else []
         function = self.component.load()
-        with self.component.blamed("start", bugs=True):
+        with self.component.blamed("start", REFUSALS):
             return function(*positional, **named)
 
     def files(self) -> list[Path]:

@@ -12,6 +12,11 @@ from rbench.errors import InputError, MissingError, RbenchError
 from rbench.signature import Signature, static
 from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
 
+ANY_FAILURE = (Exception, SystemExit)
+"""All that can go wrong while a component is imported or asked about itself: whoever lists or plans did not ask to run its code."""
+REFUSALS = (ValueError, OSError, SystemExit)
+"""What a component that is constructed or called raises to refuse a value or a file; whatever else it raises is a mistake in its code."""
+
 
 @dataclass(frozen=True)
 class Component:
@@ -168,12 +173,17 @@ class Component:
         return f"{self.kind} {self.name!r} ({self.distribution} {self.version})"
 
     @contextlib.contextmanager
-    def blamed(self, action: str, *, bugs: bool = False) -> Iterator[None]:
-        """Turns whatever a plug-in does wrong into one line that names it, and keeps our stdout clean.
+    def blamed(self, action: str, failures: tuple[type[BaseException], ...] = ANY_FAILURE) -> Iterator[None]:
+        """Runs code of the component: its failures become one line that names it, and what it prints goes to stderr.
 
         Args:
-            action: what was tried, for the message.
-            bugs: let exceptions that are neither a refused value nor a refused file keep their traceback.
+            action: what is tried, for the line: `purifier 'x' (its-package 1.0) failed to ACTION: cause`.
+            failures: the exceptions that become one line. Any other passes as it is, with the traceback that its author needs. Our own
+                errors always pass, and a module that is not installed is always one line.
+
+        Raises:
+            InputError: a failure, or a module of the component's own package is not there.
+            MissingError: a module of another package is not installed.
         """
         try:
             with contextlib.redirect_stdout(sys.stderr):
@@ -186,9 +196,7 @@ class Component:
             if missing.split(".")[0] == self.module.split(".")[0]:
                 raise InputError(f"{failed} Its entry point is {self.value}.") from error
             raise MissingError(f"{failed}        pip install {self._requirement(missing)}") from error
-        except (Exception, SystemExit) as error:
-            if bugs and not isinstance(error, ValueError | OSError | SystemExit):
-                raise
+        except failures as error:
             cause = " ".join(str(error).split()) or "no reason given"
             raise InputError(f"{self._who} failed to {action}: {type(error).__name__}: {cause}") from error
 
