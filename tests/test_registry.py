@@ -20,6 +20,10 @@ def message(error: type[RbenchError], *arguments) -> str:
     return str(caught.value)
 
 
+def test_every_kind_has_a_component():
+    assert {kind for kind, _ in BUILT_IN} == set(KINDS)
+
+
 @pytest.mark.parametrize(("kind", "name"), BUILT_IN)
 def test_a_built_in_component_says_all_about_itself(kind: str, name: str):
     component = registry(kind).get(name)
@@ -50,8 +54,13 @@ def test_all_built_in_components_are_described_without_torch():
         ("purifier", "jpg", "unknown purifier 'jpg'. Close: jpeg.        rbench list purifiers"),
         ("purifier", "JPEG", "unknown purifier 'JPEG'. Close: jpeg.        rbench list purifiers"),
         ("purifiers", "median:3", "purifier 'median:3': name: 'median' takes nothing after a colon. Write median."),
-        ("executor", "ray", "unknown executor 'ray'. Known: none.        rbench list executors"),
+        ("network", "zzz", "unknown network 'zzz'. Known: autoencoder, unet.        rbench list networks"),
         ("purifyer", "jpeg", "unknown kind 'purifyer'. Close: purifiers."),
+        (
+            "executor",
+            "ray",
+            "unknown kind 'executor'. Known: purifiers, backbones, datasets, attacks, networks, objectives, reporters.",
+        ),
         (
             "backbone",
             "bundled",

@@ -8,7 +8,7 @@ from rbench.errors import InputError
 from rbench.registry.component import Component
 from rbench.signature import nearest
 
-KINDS = ("purifier", "backbone", "dataset", "attack", "network", "objective", "reporter", "executor")
+KINDS = ("purifier", "backbone", "dataset", "attack", "network", "objective", "reporter")
 
 
 class Registry:
@@ -75,8 +75,9 @@ def registry(kind: str) -> Registry:
     """The registry of a kind; the plural is understood."""
     singular = kind.removesuffix("s")
     if singular not in KINDS:
-        close = nearest(singular, KINDS) or KINDS
-        raise InputError(f"unknown kind {kind!r}. Close: {', '.join(f'{k}s' for k in close)}.")
+        close = nearest(singular, KINDS)
+        names = ", ".join(f"{known}s" for known in close or KINDS)
+        raise InputError(f"unknown kind {kind!r}. {'Close' if close else 'Known'}: {names}.")
     return Registry(singular) if kind == singular else registry(singular)
 
 
