@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rbench import registry
+from rbench.registry.registry import _origin, _points, registry
 from rbench.signature import distribution, source, version
 
 PARTS = '''
@@ -119,7 +119,7 @@ def forget() -> None:
     """Drops what was read of installed packages."""
     importlib.invalidate_caches()
     for cached in (
-        *(registry.registry, registry._points, registry._origin, source.read, source.exists),
+        *(registry, _points, _origin, source.read, source.exists),
         *(distribution._inside, distribution._listed, version._outline),
     ):
         cached.cache_clear()

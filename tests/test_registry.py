@@ -8,7 +8,7 @@ from fake_plugins import Plugins
 
 from rbench.errors import InputError, MissingError, RbenchError
 from rbench.registry import KINDS, bind, load, registry
-from rbench.signature import ParameterError
+from rbench.signature import ParameterError, Signature, read_signature
 
 BUILT_IN = [(kind, name) for kind in KINDS for name in registry(kind).names()]
 
@@ -18,6 +18,10 @@ def message(error: type[RbenchError], *arguments) -> str:
         load(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_every_kind_has_a_component():
+    assert {kind for kind, _ in BUILT_IN} == set(KINDS)
 
 
 @pytest.mark.parametrize(("kind", "name"), BUILT_IN)
@@ -31,6 +35,25 @@ def test_a_built_in_component_says_all_about_itself(kind: str, name: str):
         assert {"stochastic", "differentiable"} <= set(component.facts())
     if kind == "attack":
         assert set(component.facts()["norms"]) <= {"Linf", "L2", "L1"}
+
+
+def told(signature: Signature) -> list[tuple]:
+    rows = [(p.name, p.annotation, p.positional, p.description, p.expected) for p in signature.parameters]
+    return [*rows, [p.json_schema() for p in signature.parameters], signature.open]
+
+
+@pytest.mark.parametrize(("kind", "name"), [entry for entry in BUILT_IN if entry[0] != "reporter"])
+def test_the_source_and_the_imported_object_say_the_same_of_a_built_in(kind: str, name: str):
+    component = registry(kind).get(name)
+    assert told(read_signature(component.module, component.attribute)) == told(Signature.of(component.load()))
+
+
+@pytest.mark.parametrize("name", registry("reporter").names())
+def test_a_reporter_takes_the_table_and_nothing_of_a_suite(name: str):
+    reporter = registry("reporter").get(name)
+    assert reporter.signature() == Signature()
+    (table,) = Signature.of(reporter.load()).parameters
+    assert (table.name, table.positional, table.required) == ("table", True, True)
 
 
 def test_all_built_in_components_are_described_without_torch():
@@ -50,8 +73,17 @@ def test_all_built_in_components_are_described_without_torch():
         ("purifier", "jpg", "unknown purifier 'jpg'. Close: jpeg.        rbench list purifiers"),
         ("purifier", "JPEG", "unknown purifier 'JPEG'. Close: jpeg.        rbench list purifiers"),
         ("purifiers", "median:3", "purifier 'median:3': name: 'median' takes nothing after a colon. Write median."),
-        ("executor", "ray", "unknown executor 'ray'. Known: none.        rbench list executors"),
+        (
+            "network",
+            "zzz",
+            "unknown network 'zzz'. Known: autoencoder, cifar-resnet18, efficientnet-lite0, fashion-cnn, unet.        rbench list networks",
+        ),
         ("purifyer", "jpeg", "unknown kind 'purifyer'. Close: purifiers."),
+        (
+            "executor",
+            "ray",
+            "unknown kind 'executor'. Known: purifiers, backbones, datasets, attacks, networks, objectives, reporters.",
+        ),
         (
             "backbone",
             "bundled",

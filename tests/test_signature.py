@@ -8,6 +8,7 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Le, MaxLen
 from fake_plugins import Plugins
 
+from rbench.registry import registry
 from rbench.signature import Parameter, ParameterError, Signature, describe, read_signature
 from rbench.signature.source import ModuleMissingError, NotStaticError
 
@@ -55,6 +56,67 @@ def of(text: str, plugins: Plugins, name: str = "thing", **more: str) -> Signatu
     return read_signature("written", name)
 
 
+GUESTS = '''
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import torch
+from annotated_types import Ge
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Root(torch.nn.Module):
+    """A network.
+
+    Args:
+        path: where it is,
+            on two lines.
+        size: how large,
+            as the class says.
+    """
+
+    def __init__(self, path: Path, /, size: Annotated[int, Ge(1)] | None = None, *, model: nn.Module = None,
+                 tensors: list[torch.Tensor] | None = None, by_name: dict[str, Annotated[torch.Tensor, Ge(0)]] = {}):
+        """Makes one.
+
+        Args:
+            size: how large,
+                as the constructor says.
+            tensors: some.
+        """
+
+
+class Inherits(Root):
+    """Its own words for one of the parameters.
+
+    Args:
+        path: where this one is.
+    """
+
+
+class Silent(Inherits):
+    stochastic = True
+
+
+class Nothing(torch.nn.Module):
+    """No constructor but that of every network."""
+
+
+def wrapped(path: Path, *, size: Annotated[int, Ge(1)] = 3, mode: Literal["a", "b"] = "a", **rest) -> nn.Module:
+    """A function.
+
+    Args:
+        path: where it is,
+            on two lines.
+    """
+'''
+
+
 @pytest.mark.parametrize("name", ["Base", "Child", "function"])
 def test_reading_the_source_gives_the_same_as_importing(plugins: Plugins, name: str):
     plugins.add("kinds", {"kinds": KINDS}, {})
@@ -64,6 +126,80 @@ def test_reading_the_source_gives_the_same_as_importing(plugins: Plugins, name: 
 
     assert static == Signature.of(getattr(kinds, name))
     assert [p.name for p in static.parameters if p.positional] == ["first" if name == "function" else "path"]
+
+
+@pytest.mark.parametrize("name", ["Root", "Inherits", "Silent", "Nothing", "wrapped"])
+def test_text_annotations_torch_types_and_inherited_constructors_are_read_the_same_way(plugins: Plugins, name: str):
+    plugins.add("guests", {"guests": GUESTS}, {})
+    static = read_signature("guests", name)
+    assert "guests" not in sys.modules
+    import guests
+
+    assert static == Signature.of(getattr(guests, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "size"),
+    [
+        ("Root", "where it is, on two lines.", "how large, as the class says."),
+        ("Inherits", "where this one is.", "how large, as the class says."),
+        ("Silent", "where this one is.", "how large, as the class says."),
+    ],
+)
+def test_the_closest_docstring_describes_a_parameter_and_each_is_read_once(plugins: Plugins, name, path, size):
+    plugins.add("guests", {"guests": GUESTS}, {})
+    sentences = {p.name: p.description for p in read_signature("guests", name).parameters}
+    assert sentences == {"path": path, "size": size, "model": "", "tensors": "some.", "by_name": ""}
+
+
+def test_objects_that_no_suite_can_write_are_unchecked_in_the_imported_object_too(plugins: Plugins):
+    plugins.add("guests", {"guests": GUESTS}, {})
+    import guests
+
+    found = {p.name: p.annotation for p in Signature.of(guests.Root).parameters}
+    assert found["path"] is Path
+    assert found["size"] == Annotated[int, Ge(1)] | None
+    assert found["model"] is Any
+    assert found["tensors"] == list[Any] | None
+    assert found["by_name"] == dict[str, Annotated[Any, Ge(0)]]
+    assert Signature.of(guests.Nothing) == Signature()
+
+
+def test_an_annotation_that_does_not_resolve_leaves_the_others_checked():
+    def thing(a: Annotated[int, Ge(1)] = 1, *, b: "Gone" = 2, c: "list[" = 3, d: "Path | None" = None) -> "Gone":  # noqa: F821, F722
+        """A function."""
+
+    signature = Signature.of(thing)
+    assert [p.annotation for p in signature.parameters] == [Annotated[int, Ge(1)], Any, Any, Path | None]
+    with pytest.raises(ParameterError, match="found 0, expected int at least 1, default 1"):
+        signature.validate({"a": 0})
+    assert signature.validate({"b": "anything"})["b"] == "anything"
+
+
+def test_the_names_of_an_inherited_constructor_are_those_of_its_own_module(plugins: Plugins):
+    base = "from __future__ import annotations\nSize = int\nclass Base:\n  def __init__(self, *, size: Size): ..."
+    child = "from base_written import Base\nSize = str\nclass Child(Base): ..."
+    plugins.add("two", {"base_written": base, "child_written": child}, {})
+    import child_written
+
+    assert Signature.of(child_written.Child).parameters == (Parameter("size", int),)
+    assert read_signature("child_written", "Child") == Signature.of(child_written.Child)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("import torch\nclass thing(torch.nn.Linear): ...", ["in_features", "out_features", "bias", "device", "dtype"]),
+        ("from fractions import Fraction\nclass thing(Fraction): ...", ["numerator", "denominator"]),
+        ("class A: ...\nclass B:\n  def __init__(self, b: int): ...\nclass thing(A, B): ...", ["b"]),
+        ("class B:\n  def __init__(self, b: int): ...\nclass thing([B][0]): ...", ["b"]),
+        ("class B:\n  def __new__(cls, b: int): ...\nclass thing(B): ...", ["b"]),
+    ],
+)
+def test_a_constructor_that_the_source_does_not_show_is_asked_of_the_imported_object(plugins: Plugins, text, names):
+    plugins.add("hidden", {"hidden": text}, {"rbench.purifiers": {"hidden": "hidden:thing"}})
+    signature = registry("purifier").get("hidden").signature()
+    assert [p.name for p in signature.parameters][: len(names)] == names
 
 
 def test_the_sentences_of_the_docstring_are_kept(plugins: Plugins):

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rbench.errors import InputError
-from rbench.registry import Component, registry
+from rbench.registry import REFUSALS, Component, registry
 from rbench.results import disk
 from rbench.results.files import write_bytes, writing
 
@@ -59,7 +59,7 @@ def formats(text: str) -> tuple[str, ...]:
 
 def _files(reporter: Component, table: "Table") -> Files:
     function = reporter.load()
-    with reporter.blamed("write its report", bugs=True):
+    with reporter.blamed("write its report", REFUSALS):
         files: Files = function(table)
     for place in files:
         parts = PurePosixPath(place).parts

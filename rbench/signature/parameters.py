@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from rbench.errors import InputError
+from rbench.signature.imported import constructor, names_around, resolved, takes_nothing
 from rbench.signature.words import describe, nearest, show, wrong_value
 
 REQUIRED: Any = inspect.Parameter.empty
@@ -157,32 +158,32 @@ class Signature:
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> "Signature":
-        """The signature of an imported class or function."""
-        target = function.__init__ if inspect.isclass(function) else function
-        try:
-            hints = get_type_hints(target, include_extras=True)
-        except Exception:  # an annotation may name anything at all; the parameter is then unchecked
-            hints = {}
-        text = "\n".join(filter(None, (inspect.getdoc(function), inspect.getdoc(target))))
-        sentences = argument_sentences(text)
-        found = inspect.signature(function).parameters.values()
+        """The signature of an imported class or function.
+
+        A parameter whose annotation names what is not there (an import for type checkers alone) is unchecked; the others keep theirs.
+        """
+        target, docstrings = constructor(function)
+        if takes_nothing(target):
+            return cls()
+        names, sentences = names_around(target), argument_sentences(*docstrings)
+        listed = inspect.signature(function).parameters.values()
         kinds = inspect.Parameter
         positional = next(
-            (p.name for p in found if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)), None
+            (p.name for p in listed if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)), None
         )
         return cls(
             tuple(
                 Parameter(
                     p.name,
-                    annotation_or_guess(hints.get(p.name, REQUIRED), p.default),
+                    type_of_default(p.default) if p.annotation is REQUIRED else resolved(p.annotation, names),
                     p.default,
                     p.name == positional,
                     sentences.get(p.name, ""),
                 )
-                for p in found
+                for p in listed
                 if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
             ),
-            open=any(p.kind is kinds.VAR_KEYWORD for p in found),
+            open=any(p.kind is kinds.VAR_KEYWORD for p in listed),
         )
 
 
@@ -194,18 +195,27 @@ def _unknown(name: str, known: Mapping[str, Parameter], owner: str, reserved: Se
     return f"{found} It takes {', '.join([*known, *reserved]) or 'none'}."
 
 
-def annotation_or_guess(annotation: Any, default: Any) -> Any:
-    """The annotation, or without one the type of the default: a guest need not annotate."""
-    if annotation is not REQUIRED:
-        return annotation
+def type_of_default(default: Any) -> Any:
+    """The type of a parameter without an annotation, which a guest need not write."""
     if isinstance(default, bool | str):
         return type(default)
     return int | float if isinstance(default, int | float) else Any
 
 
-def argument_sentences(docstring: str) -> dict[str, str]:
-    """The sentences under `Args:` of a Google docstring, by parameter."""
-    found: dict[str, str] = {}
+def argument_sentences(*docstrings: str | None) -> dict[str, str]:
+    """The sentences under `Args:` of Google docstrings, by parameter.
+
+    Args:
+        docstrings: the closest to the parameters' user first; it is the one that is kept where two describe a parameter.
+    """
+    sentences: dict[str, str] = {}
+    for text in docstrings:
+        sentences = _sentences(inspect.cleandoc(text or "")) | sentences
+    return sentences
+
+
+def _sentences(docstring: str) -> dict[str, str]:
+    sentences: dict[str, str] = {}
     inside, indent, name = False, 0, ""
     for line in docstring.splitlines():
         stripped = line.strip()
@@ -216,10 +226,10 @@ def argument_sentences(docstring: str) -> dict[str, str]:
             inside = False
         elif inside and (entry := re.match(r"\*{0,2}(\w+)(?: \([^)]*\))?: *(.*)", stripped)) and depth <= indent + 4:
             name = entry[1]
-            found.setdefault(name, entry[2])
+            sentences[name] = entry[2]
         elif inside and stripped and name:
-            found[name] = f"{found[name]} {stripped}"
-    return found
+            sentences[name] = f"{sentences[name]} {stripped}"
+    return sentences
 
 
 def to_json(value: Any, name: str = "value") -> Any:

@@ -13,12 +13,14 @@ from rbench.signature.parameters import (
     REQUIRED,
     Parameter,
     Signature,
-    annotation_or_guess,
     argument_sentences,
+    type_of_default,
 )
 from rbench.signature.source import Definition, Imported, ModuleMissingError, NotStaticError, Source, read
 
 _DEPTH = 40
+_TAKE_NOTHING = frozenset({("builtins", "object"), ("abc", "ABC"), ("torch", "Module")})
+"""Bases, by package and name, whose constructor takes no argument."""
 
 
 def definition(module: str, attribute: str) -> tuple[Source, Definition]:
@@ -51,16 +53,30 @@ def signature(module: str, attribute: str) -> Signature:
         NotStaticError: a type or default is only known at run time.
     """
     source, node = definition(module, attribute)
-    text = ast.get_docstring(node) or ""
     if not isinstance(node, ast.ClassDef):
-        return _signature(source, node, text, skip=0)
+        return _signature(source, node, [ast.get_docstring(node)], skip=0)
+    docstrings = []
     for owner, base in _lineage(source, node):
-        if any(_is_dataclass(d) for d in base.decorator_list):
-            raise NotStaticError(f"{base.name} has a generated constructor")
-        init = next((n for n in base.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-        if init is not None:
-            return _signature(owner, init, f"{text}\n{ast.get_docstring(init) or ''}", skip=1)
+        docstrings.append(ast.get_docstring(base))
+        methods = {item.name: item for item in base.body if isinstance(item, ast.FunctionDef)}
+        if "__new__" in methods or any(_is_dataclass(d) for d in base.decorator_list):
+            raise NotStaticError(f"{base.name} has a constructor that is no written __init__")
+        if init := methods.get("__init__"):
+            return _signature(owner, init, [*docstrings, ast.get_docstring(init)], skip=1)
+        _require_no_hidden_constructor(owner, base)
     return Signature()
+
+
+def _require_no_hidden_constructor(source: Source, node: ast.ClassDef) -> None:
+    """Refuses a class that may inherit the constructor of a base that `_lineage` does not follow.
+
+    Those are the bases after the first, and first ones that are torch's, the standard library's or made at run time.
+    """
+    for place, base in enumerate(node.bases):
+        module, name = Evaluator(source).origin(base)
+        followed = place == 0 and name is not None and _is_written(module)
+        if not followed and (module.split(".")[0], name) not in _TAKE_NOTHING:
+            raise NotStaticError(f"{node.name} may inherit the constructor of {ast.unparse(base)}")
 
 
 def docstring(module: str, attribute: str) -> str:
@@ -99,13 +115,17 @@ def _lineage(source: Source, node: ast.ClassDef) -> Iterator[tuple[Source, ast.C
         yield source, node
         for base in node.bases:
             module, name = Evaluator(source).origin(base)
-            if name and module.split(".")[0] not in FOREIGN | sys.stdlib_module_names:
+            if name and _is_written(module):
                 found, parent = definition(module, name)
                 if isinstance(parent, ast.ClassDef):
                     source, node = found, parent
                     break
         else:
             return
+
+
+def _is_written(module: str) -> bool:
+    return module.split(".")[0] not in FOREIGN | sys.stdlib_module_names
 
 
 def _is_dataclass(decorator: ast.expr) -> bool:
@@ -117,7 +137,9 @@ def _is_dataclass(decorator: ast.expr) -> bool:
     )
 
 
-def _signature(source: Source, node: ast.FunctionDef | ast.AsyncFunctionDef, text: str, skip: int) -> Signature:
+def _signature(
+    source: Source, node: ast.FunctionDef | ast.AsyncFunctionDef, docstrings: list[str | None], skip: int
+) -> Signature:
     arguments = node.args
     positional = [*arguments.posonlyargs, *arguments.args]
     first_default = len(positional) - len(arguments.defaults)
@@ -125,13 +147,12 @@ def _signature(source: Source, node: ast.FunctionDef | ast.AsyncFunctionDef, tex
     pairs = [*zip(positional, defaults, strict=True)][skip:]
     first = pairs[0][0].arg if pairs else None
     pairs += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    sentences = argument_sentences(text)
+    sentences = argument_sentences(*docstrings)
     evaluate = Evaluator(source)
     parameters = []
     for argument, default_node in pairs:
         default = REQUIRED if default_node is None else evaluate.value(default_node)
-        annotation = REQUIRED if argument.annotation is None else evaluate.type(argument.annotation)
-        name = argument.arg
-        annotation = annotation_or_guess(annotation, default)
+        written, name = argument.annotation, argument.arg
+        annotation = type_of_default(default) if written is None else evaluate.type(written)
         parameters.append(Parameter(name, annotation, default, name == first, sentences.get(name, "")))
     return Signature(tuple(parameters), open=arguments.kwarg is not None)

@@ -9,8 +9,8 @@ import yaml
 
 from rbench.bundled_files import weights_file
 from rbench.errors import InputError
-from rbench.registry import Bound, bind
-from rbench.signature import ParameterError, to_json
+from rbench.registry import Bound, resolved
+from rbench.signature import to_json
 from rbench.signature.version import joined_version, source_version
 from rbench.suite.binding import BoundPart, BoundSuite
 from rbench.suite.cell import Part
@@ -32,7 +32,7 @@ def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | N
     Raises:
         InputError: unknown component, wrong parameter or missing file.
     """
-    bound = _bind(kind, name, params)
+    bound = resolved(kind, name, params)
     return _part(name, label or name, bound, digests(_files(bound)))
 
 
@@ -42,14 +42,7 @@ def component_files(kind: str, name: str, params: Mapping[str, Any]) -> list[Pat
     Raises:
         InputError: unknown component, wrong parameter.
     """
-    return _bind(kind, name, params).files()
-
-
-def _bind(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
-    try:
-        return bind(kind, name, params)
-    except ParameterError as error:
-        raise InputError(f"{kind} {name!r}: {error}") from None
+    return resolved(kind, name, params).files()
 
 
 def _files(bound: Bound) -> list[Path]:
@@ -73,13 +66,13 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
         hashes = digests([*part.bound.files(), *heads])
     except InputError as error:
         raise InputError(spec.wrong(_path_of_missing(part, heads), str(error))) from error
-    resolved = _part(part.name, part.label, part.bound, hashes)
+    bare = _part(part.name, part.label, part.bound, hashes)
     public = {**added, "head": heads[0].name} if heads else added
     return replace(
-        resolved,
-        params={**resolved.params, **public},
-        given_params={**resolved.given_params, **added},
-        version=_with_code_of(added, resolved.version),
+        bare,
+        params={**bare.params, **public},
+        given_params={**bare.given_params, **added},
+        version=_with_code_of(added, bare.version),
     )
 
 

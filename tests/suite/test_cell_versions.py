@@ -7,7 +7,8 @@ import py_compile
 import pytest
 from fake_plugins import Plugins, forget
 
-from rbench.registry import registry
+from rbench.registry import bind, registry
+from rbench.registry.registry import registry as registry_of
 from rbench.signature import source, version
 from rbench.suite.cell import Cell, lasting
 from rbench.suite.load import load_suite
@@ -201,7 +202,7 @@ def test_an_edit_changes_exactly_the_components_that_use_it(module, users, monke
     real = source.read
     monkeypatch.setattr(version, "read", lambda name: edited if name == module else real(name))
     version._outline.cache_clear()
-    registry.cache_clear()
+    registry_of.cache_clear()
     after = versions()
     forget()
     assert {name for name in before if before[name] != after[name]} == users
@@ -220,7 +221,7 @@ def test_a_comment_in_any_module_of_rbench_changes_nothing(monkeypatch):
 
     monkeypatch.setattr(version, "read", commented)
     version._outline.cache_clear()
-    registry.cache_clear()
+    registry_of.cache_clear()
     assert versions() == before
     forget()
 
@@ -259,6 +260,22 @@ def test_the_head_of_a_backbone_brings_the_code_that_puts_it_there(tmp_path):
     bare = planned(OWN, tmp_path)["adaptive"].backbone
     headed = OWN.replace("bundled:fashion-cnn]", "{name: bundled:fashion-cnn, head: bundled:fashion-cropd-head}]")
     assert planned(headed, tmp_path)["adaptive"].backbone.version != bare.version
+
+
+def test_the_network_of_a_weights_file_is_part_of_a_version(monkeypatch):
+    def versions() -> list[str]:
+        forget()
+        return [
+            bind("purifier", name, {"weights": f"bundled:{weights}"}).version()
+            for name, weights in (("cropd", "fashion-cropd"), ("diffpure", "fashion-ddpm"))
+        ]
+
+    before, real = versions(), source.read
+    edited = source.Source("rbench.networks.unet", real("rbench.networks.unet").text + "\n_ADDED = 1\n", False)
+    monkeypatch.setattr(version, "read", lambda name: edited if name == edited.name else real(name))
+    after = versions()
+    assert after[0] == before[0], "an auto-encoder is no U-Net"
+    assert after[1] != before[1]
 
 
 def test_cells_of_older_runs_last(tmp_path):

@@ -1,0 +1,114 @@
+"""A name and its parameters, checked against the component, and the component constructed from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rbench.errors import InputError
+from rbench.registry.component import REFUSALS, Component
+from rbench.registry.registry import registry, split_name
+from rbench.signature import ParameterError, show
+from rbench.signature.version import joined_version
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A component with all its arguments, checked and ready to construct.
+
+    Attributes:
+        component: what to construct.
+        arguments: every argument by name, as the component gets it.
+        in_name: the parameter that the text after the colon of the name filled, if any.
+    """
+
+    component: Component
+    arguments: dict[str, Any]
+    in_name: str | None
+
+    def make(self) -> Any:
+        """Imports and constructs the component."""
+        source = self.component.signature().source
+        named = dict(self.arguments)
+        # The first parameter may be positional-only, so it is always passed by position.
+        positional = [named.pop(source.name)] if source is not None else []
+        function = self.component.load()
+        with self.component.blamed("start", REFUSALS):
+            return function(*positional, **named)
+
+    def files(self) -> list[Path]:
+        """The files whose bytes decide what it does: of its `files` hook, its `Path` arguments, and the components that it uses."""
+        hooked = self.component.call_hook("files", self.arguments)
+        given = [value for value in self.arguments.values() if isinstance(value, Path)]
+        if hooked is not None:
+            given = [*map(Path, hooked), *(path for path in given if path.is_file())]
+        return list(dict.fromkeys([*given, *(path for used in self.used() for path in used.files())]))
+
+    def used(self) -> list["Bound"]:
+        """The registered components that it is made of beside its own code: those that its `components` hook names."""
+        named = self.component.call_hook("components", self.arguments) or ()
+        return [resolved(kind, name, params) for kind, name, params in named]
+
+    def version(self) -> str:
+        """What its code computes, that of the components it uses included, as 12 hex digits."""
+        return joined_version(self.component.source_version, [used.version() for used in self.used()])
+
+
+def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str] = ()) -> Bound:
+    """Checks a name and parameters against the component, importing nothing.
+
+    Args:
+        kind: `purifier`, `backbone`, ...
+        name: its name, with the text after the colon for a source.
+        params: the parameters given.
+        reserved: keys that may stand beside the parameters, for a message about a mistyped one.
+
+    Raises:
+        ParameterError: a parameter is unknown, missing or wrong (`name` if it is the text after the colon).
+        InputError: the component is unknown or broken.
+    """
+    component = registry(kind).get(name)
+    base, rest = split_name(name)
+    first = component.signature().source
+    if not rest:
+        if first is not None and (rest is not None or (first.required and first.name not in params)):
+            written = " or ".join(component.written_names()[:9])
+            raise ParameterError("name", f"{base!r} needs more. Write {written}.")
+        return Bound(component, component.signature().validate(params, name, reserved), None)
+    if first is None:
+        raise ParameterError("name", f"{base!r} takes nothing after a colon. Write {base}.")
+    if first.name in params:
+        raise ParameterError(first.name, f"given twice; {name!r} has {show(rest)}. Leave one out.")
+    try:
+        first.check(rest)
+    except ParameterError as error:
+        raise ParameterError("name", f"{name}: {error.detail}") from None
+    arguments = component.signature(rest).validate({first.name: rest, **params}, name, reserved)
+    return Bound(component, arguments, first.name)
+
+
+def resolved(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
+    """As `bind`, for whoever has no place in a file to name where a parameter is wrong.
+
+    Raises:
+        InputError: the component is unknown or broken, or refuses a parameter; names the component.
+    """
+    try:
+        return bind(kind, name, params)
+    except ParameterError as error:
+        raise InputError(f"{registry(kind).kind} {name!r}: {error}") from None
+
+
+def load(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
+    """Imports and constructs a component.
+
+    Args:
+        kind: `purifier`, `backbone`, ...
+        name: its name, with the text after the colon for a source.
+        params: keyword parameters; defaults are filled in.
+
+    Raises:
+        InputError: it is unknown or broken, or refuses its parameters.
+        MissingError: it needs a module or file that is not there.
+    """
+    return resolved(kind, name, params or {}).make()

@@ -1,0 +1,208 @@
+"""What is known of a component without importing it: metadata first, source text second, imports last."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import Any, Literal, get_args, get_origin
+
+from rbench.errors import InputError, MissingError, RbenchError
+from rbench.signature import Signature, static
+from rbench.signature.distribution import owner
+from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
+from rbench.signature.version import source_version
+
+ANY_FAILURE = (Exception, SystemExit)
+"""All that can go wrong while a component is imported or asked about itself: whoever lists or plans did not ask to run its code."""
+REFUSALS = (ValueError, OSError, SystemExit)
+"""What a component that is constructed or called raises to refuse a value or a file; whatever else it raises is a mistake in its code."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """What is known of a component without importing it.
+
+    Attributes:
+        kind: `purifier`, `backbone`, ...
+        name: its name in suites, the part before the colon for a source.
+        distribution: the installed package that brings it.
+        version: of that package.
+        value: `module:attribute`.
+        extras: names of the optional dependencies of that package.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    value: str
+    extras: tuple[str, ...] = field(default=(), compare=False)
+    _signatures: dict[str | None, Signature] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def module(self) -> str:
+        """The module of the entry point."""
+        return self.value.partition(":")[0].strip()
+
+    @property
+    def attribute(self) -> str:
+        """The class or function in that module."""
+        return self.value.partition(":")[2].partition("[")[0].strip()
+
+    def load(self) -> Callable[..., Any]:
+        """Imports the component.
+
+        Raises:
+            InputError: it cannot be imported; names the distribution, its version and the cause.
+            MissingError: it needs a module that is not installed.
+        """
+        with self.blamed("import"):
+            found = import_module(self.module)
+            for part in self.attribute.split("."):
+                found = getattr(found, part)
+        if not callable(found):
+            raise InputError(f"{self._who} is no class or function: {self.value}")
+        return found
+
+    def signature(self, rest: str | None = None) -> Signature:
+        """Its parameters, read from the source; imported only if the source does not say.
+
+        Args:
+            rest: the text after the colon of a name, for sources whose items differ in their parameters.
+        """
+        if rest not in self._signatures:
+            self._signatures[rest] = self._signature(rest)
+        return self._signatures[rest]
+
+    def _signature(self, rest: str | None) -> Signature:
+        if self.kind == "reporter":
+            return Signature()  # it takes the table, and nothing from whoever names it
+        if rest is None:
+            with self.blamed("import"):
+                try:
+                    return static.signature(self.module, self.attribute)
+                except NotStaticError:
+                    return Signature.of(self.load())
+        own = self.signature()
+        hook = self.hook("parameters") if own.open else None
+        if hook is None:
+            return own
+        with self.blamed(f"describe {rest!r}"):
+            return own.merged(hook(rest))
+
+    def facts(self) -> dict[str, Any]:
+        """Literal class attributes (`stochastic`), or for a function its module's constants (`norms`)."""
+        try:
+            return static.facts(self.module, self.attribute)
+        except (NotStaticError, ModuleMissingError):
+            loaded = self.load()
+            if isinstance(loaded, type):
+                found = dict(vars(loaded))
+            else:
+                module = vars(sys.modules[loaded.__module__])
+                found = {name.lower(): value for name, value in module.items() if name.isupper()}
+            plain = (str, int, float, tuple, list)
+            return {name: v for name, v in found.items() if isinstance(v, plain) and not name.startswith("_")}
+
+    @cached_property
+    def doc(self) -> str:
+        """The docstring, possibly empty."""
+        try:
+            return static.docstring(self.module, self.attribute)
+        except (NotStaticError, ModuleMissingError):
+            return (self.load().__doc__ or "").strip()
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring; for a broken plug-in, why it cannot be used."""
+        try:
+            return self.doc.partition("\n")[0].strip()
+        except RbenchError as error:
+            return f"broken: {error}"
+
+    def items(self) -> tuple[str, ...]:
+        """The items of a source (`bundled:...`) if its signature lists them all."""
+        source = self.signature().source
+        if source is None or get_origin(source.annotation) is not Literal:
+            return ()
+        return tuple(map(str, get_args(source.annotation)))
+
+    def written_names(self) -> list[str]:
+        """How its name is written in suites: `jpeg`, `bundled:fashion-cnn`, `file:PATH`."""
+        source = self.signature().source
+        if source is None:
+            return [self.name]
+        return [f"{self.name}:{item}" for item in self.items() or (source.name.upper(),)]
+
+    @cached_property
+    def _source(self) -> Source | None:
+        with self.blamed("import"):
+            try:
+                return static.definition(self.module, self.attribute)[0]
+            except NotStaticError:
+                with contextlib.suppress(NotStaticError):
+                    return read(self.module)
+        return None
+
+    @cached_property
+    def source_version(self) -> str:
+        """What its code computes, the modules of its distribution that it imports included, as 12 hex digits."""
+        with self.blamed("import"):
+            return source_version(self.module, owner(self.distribution, self.module))
+
+    def hook(self, name: str) -> Callable[..., Any] | None:
+        """An optional module-level function beside the component (`files`, `components`, `parameters`)."""
+        module = self._source.name if self._source else self.module
+        if self._source is not None:
+            with contextlib.suppress(NotStaticError):
+                if name not in self._source.bindings:
+                    return None
+        with self.blamed("import"):
+            found = getattr(import_module(module), name, None)
+        return found if callable(found) else None
+
+    def call_hook(self, name: str, params: Mapping[str, Any]) -> Any:
+        """The hook's answer for these parameters; None if there is no such hook."""
+        hook = self.hook(name)
+        if hook is None:
+            return None
+        with self.blamed(f"answer `{name}`"):
+            return hook(**params)
+
+    @property
+    def _who(self) -> str:
+        return f"{self.kind} {self.name!r} ({self.distribution} {self.version})"
+
+    @contextlib.contextmanager
+    def blamed(self, action: str, failures: tuple[type[BaseException], ...] = ANY_FAILURE) -> Iterator[None]:
+        """Runs code of the component: its failures become one line that names it, and what it prints goes to stderr.
+
+        Args:
+            action: what is tried, for the line: `purifier 'x' (its-package 1.0) failed to ACTION: cause`.
+            failures: the exceptions that become one line. Any other passes as it is, with the traceback that its author needs. Our own
+                errors always pass, and a module that is not installed is always one line.
+
+        Raises:
+            InputError: a failure, or a module of the component's own package is not there.
+            MissingError: a module of another package is not installed.
+        """
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
+        except (RbenchError, NotStaticError):
+            raise
+        except (ModuleMissingError, ModuleNotFoundError) as error:
+            missing = error.name or ""
+            failed = f"{self._who} failed to {action}: No module named {missing!r}."
+            if missing.split(".")[0] == self.module.split(".")[0]:
+                raise InputError(f"{failed} Its entry point is {self.value}.") from error
+            raise MissingError(f"{failed}        pip install {self._requirement(missing)}") from error
+        except failures as error:
+            cause = " ".join(str(error).split()) or "no reason given"
+            raise InputError(f"{self._who} failed to {action}: {type(error).__name__}: {cause}") from error
+
+    def _requirement(self, module: str) -> str:
+        top = module.split(".")[0]
+        return f"'{self.distribution}[{top}]'" if top in self.extras else top

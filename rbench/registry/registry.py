@@ -1,0 +1,87 @@
+"""The names of one kind and their components, from entry points."""
+
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from typing import Any
+
+from rbench.errors import InputError
+from rbench.registry.component import Component
+from rbench.signature import nearest
+
+KINDS = ("purifier", "backbone", "dataset", "attack", "network", "objective", "reporter")
+
+
+class Registry:
+    """The components of one kind."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._components: dict[str, list[Component]] = {}
+        for point in _points().select(group=f"rbench.{kind}s"):
+            component = _component(kind, point)
+            rivals = self._components.setdefault(point.name, [])
+            if component not in rivals:
+                rivals.append(component)
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._components)
+
+    def get(self, name: str) -> Component:
+        """The component of a name; of the part before the colon if there is one.
+
+        Raises:
+            InputError: unknown (with the nearest names), or claimed by two plug-ins.
+        """
+        base = split_name(name)[0]
+        rivals = self._components.get(base)
+        if not rivals:
+            raise InputError(self._unknown(base))
+        if len(rivals) > 1:
+            both = " and ".join(f"{c.distribution} {c.version} ({c.value})" for c in rivals)
+            raise InputError(f"{self.kind} {base!r} is claimed by {both}. Uninstall one of them.")
+        return rivals[0]
+
+    def _unknown(self, name: str) -> str:
+        close = nearest(name, self._components, count=3)
+        names = f"Close: {', '.join(close)}." if close else f"Known: {', '.join(self.names()) or 'none'}."
+        return f"unknown {self.kind} {name!r}. {names}        rbench list {self.kind}s"
+
+
+@cache
+def _points() -> Any:
+    """Every entry point that is installed; reading them all takes as long as reading one group."""
+    return entry_points()
+
+
+@cache
+def _origin(distribution: Distribution | None) -> tuple[str, str, tuple[str, ...]]:
+    """Name, version and extras of a distribution, whose metadata may be damaged in any way."""
+    if distribution is None:
+        return "an unknown package", "?", ()
+    try:
+        return distribution.name, distribution.version, tuple(distribution.metadata.get_all("Provides-Extra") or ())
+    except Exception:  # one broken package must not stop the others
+        return "a package with broken metadata", "?", ()
+
+
+def _component(kind: str, point: EntryPoint) -> Component:
+    name, version, extras = _origin(point.dist)
+    return Component(kind, point.name, name, version, point.value, extras)
+
+
+@cache
+def registry(kind: str) -> Registry:
+    """The registry of a kind; the plural is understood."""
+    singular = kind.removesuffix("s")
+    if singular not in KINDS:
+        close = nearest(singular, KINDS)
+        names = ", ".join(f"{known}s" for known in close or KINDS)
+        raise InputError(f"unknown kind {kind!r}. {'Close' if close else 'Known'}: {names}.")
+    return Registry(singular) if kind == singular else registry(singular)
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """`timm:vit` as its source and item; a plain name has no item."""
+    base, colon, rest = name.partition(":")
+    return base, rest if colon else None
