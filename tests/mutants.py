@@ -1,6 +1,6 @@
 """Breaks the rules of judging one line at a time and shows which tests notice: `python tests/mutants.py`.
 
-Every known answer of the rules (EVALUATION section 5, and what stands around it) has a line of the code that brings it about. Each mutant
+Every known answer (docs/judging.md section 5, and what stands around it) has a line of the code that brings it about. Each mutant
 takes one such line away in a copy of the package and runs the tests that must fail then. Prints the table of docs/measured.md; ends with 1
 where a mutant survives. `tests/test_mutants.py` holds every line to the code, so that the table cannot grow stale.
 """

@@ -22,7 +22,7 @@ from rbench.results.statistics import paired_bootstrap
 from rbench.suite.budgets import curve
 
 CHANGE = 0.01
-"""More than this share of robust accuracy gained or lost by a doubling: not converged (EVALUATION section 4)."""
+"""More than this share of robust accuracy gained or lost by a doubling: not converged (docs/judging.md section 4)."""
 
 
 @dataclass(frozen=True)
