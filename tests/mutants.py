@@ -1,7 +1,7 @@
 """Breaks the rules of judging one line at a time and shows which tests notice: `python tests/mutants.py`.
 
-Every known answer of the rules (EVALUATION section 5, and what stands around it) has a line of the code that brings it about. Each mutant
-takes one such line away in a copy of the package and runs the tests that must fail then. Prints the table of docs/design.md; ends with 1
+Every known answer (docs/judging.md section 5, and what stands around it) has a line of the code that brings it about. Each mutant
+takes one such line away in a copy of the package and runs the tests that must fail then. Prints the table of docs/measured.md; ends with 1
 where a mutant survives. `tests/test_mutants.py` holds every line to the code, so that the table cannot grow stale.
 """
 
@@ -120,7 +120,7 @@ MUTANTS = (
         ("attacks/test_adaptive.py", ""),
     ),
     Mutant(
-        "the ladder climbs beyond what ignores the purifier",
+        "the ladder goes on after attacks that ignore the purifier",
         "attacks/adaptive.py",
         "rung for rung in every if found.norm in rung.attack.norms",
         'rung for rung in every if rung.path == "blind" or not found.changes',
@@ -187,7 +187,7 @@ MUTANTS = (
         (KNOWN, "constant"),
     ),
     Mutant(
-        "PGD climbs along the steepest direction of the norm",
+        "PGD steps along the steepest direction of the norm",
         "attacks/pgd.py",
         "return gradient.sign()",
         "return gradient",

@@ -93,7 +93,7 @@ def _batch_word(adversary: Any) -> str:
 
 
 def _fit_classes(adversary: Any, classes: int) -> None:
-    """EVALUATION rule 1.10: the class count comes from the logits."""
+    """docs/judging.md, rule 1.10: the class count comes from the logits."""
     if classes >= 10:
         return
     for member in (adversary.apgd_targeted, adversary.fab):

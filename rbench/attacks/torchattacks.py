@@ -107,7 +107,7 @@ def torchattacks(
 
 
 def _fit_classes(made: Any, classes: int) -> None:
-    """EVALUATION rule 1.10: DLR needs three classes, targeted DLR four; and JSMA aims at class (y + 1) % 10."""
+    """docs/judging.md, rule 1.10: DLR needs three classes, targeted DLR four; and JSMA aims at class (y + 1) % 10."""
     from rbench.threat.losses import margin
 
     if type(made).__name__ == "JSMA" and classes < 10:

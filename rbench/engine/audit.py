@@ -17,7 +17,7 @@ from rbench.threat.noise import Noise
 SAMPLES = 16
 REPEATS = 5
 DIFFERS = 1e-4
-"""Logits that differ by more than this are different (EVALUATION section 4, `randomised`)."""
+"""Logits that differ by more than this are different (docs/judging.md section 4, `randomised`)."""
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _TORCH_OWN = frozenset(vars(nn.Module()))

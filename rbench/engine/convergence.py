@@ -22,7 +22,7 @@ from rbench.threat.attack import Attack, IterativeAttack
 from rbench.threat.terms import Norm
 
 CHANGE = 0.01
-"""More than this share of robust accuracy gained or lost by a doubling: not converged (EVALUATION section 4)."""
+"""More than this share of robust accuracy gained or lost by a doubling: not converged (docs/judging.md section 4)."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from rbench.threat.noise import Noise
 from rbench.threat.query import Answer, Threat
 
 REFILL_SHARE = 0.1
-"""Share of free slots at which new samples enter the batch (PERFORMANCE, way 1)."""
+"""Share of free slots at which new samples enter the batch: fewer refills than at every free slot, and a batch that stays nearly full."""
 
 
 @dataclass
@@ -236,7 +236,7 @@ class Driver:
 
 
 def fit_classes(attack: IterativeAttack, classes: int) -> IterativeAttack:
-    """The attack with a loss and with targets that this number of classes allows, and a note of what was changed (EVALUATION rule 1.10)."""
+    """The attack with a loss and targets that this number of classes allows, and a note of what changed (docs/judging.md, rule 1.10)."""
     loss, targets = usable(attack.loss, classes), min(attack.targets, classes - 1)
     notes = dict(attack.notes)
     if loss != attack.loss:

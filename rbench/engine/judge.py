@@ -1,4 +1,4 @@
-"""The judge: attacks propose, the judge decides, on noise that no attack has seen (EVALUATION section 1)."""
+"""The judge: attacks propose, the judge decides, on noise that no attack has seen (docs/judging.md section 1)."""
 
 from dataclasses import dataclass
 

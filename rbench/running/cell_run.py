@@ -29,7 +29,7 @@ CHUNK_BATCHES = 2
 """Batches per chunk of our own attacks: what a kill can cost."""
 
 KEPT_SIDE = 64
-"""Up to this many pixels a side all adversarial images are kept, above only those that fooled (DESIGN section 7)."""
+"""Up to this many pixels a side all adversarial images are kept, above only those that fooled (docs/judging.md, rule 1.11)."""
 
 
 @dataclass(frozen=True)

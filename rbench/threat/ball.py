@@ -1,6 +1,6 @@
 """The ball around an image and the pixel range, with no tolerance: bounds in float64, results rounded inward.
 
-Rounding a float64 bound to the nearest float32 leaves the ball half of the time (EVALUATION rule 1.7); here every cast goes
+Rounding a float64 bound to the nearest float32 leaves the ball half of the time (docs/judging.md, rule 1.7); here every cast goes
 toward the clean image, so a point made by `project` passes the judge's float64 check exactly.
 """
 

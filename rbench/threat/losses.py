@@ -48,7 +48,7 @@ TARGETED: dict[Targeted, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 }
 
 INSTEAD: dict[Objective, tuple[int, Objective]] = {"dlr": (3, "margin"), "dlr-targeted": (4, "margin-targeted")}
-"""The classes that a loss needs, and what replaces it where there are fewer (EVALUATION rule 1.10)."""
+"""The classes that a loss needs, and what replaces it where there are fewer (docs/judging.md, rule 1.10)."""
 
 
 def usable(loss: Objective, classes: int) -> Objective:

@@ -1,6 +1,6 @@
 """Counter-based noise: every draw is a pure function of (seed, role, sample id, draw, call, stream).
 
-So a result does not depend on batch size, order, compaction, number of workers or the point of resume (EVALUATION section 2).
+So a result does not depend on batch size, order, compaction, number of workers or the point of resume (docs/judging.md section 2).
 The generator is NumPy's Philox (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), always run on the CPU, so that
 a GPU sees the same noise.
 """

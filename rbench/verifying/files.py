@@ -20,7 +20,7 @@ from rbench.results.store import RunFolder
 from rbench.suite.cell import id_of
 
 TOLERANCE = 1.2e-7
-"""How far an external attack's rounding may leave the ball (EVALUATION section 1); judged again, our own are held to nothing."""
+"""How far an external attack's rounding may leave the ball (docs/judging.md, rule 1.7); judged again, our own are held to nothing."""
 CHANGE = 0.01
 _ROUNDING = 1e-9
 _PARTS = ("backbone", "purifier", "attack")

@@ -8,7 +8,7 @@ from rbench.results.flags.of_row import BLACK_BOX_MARGIN, FEW_SAMPLES
 from rbench.results.record import Flag, RungPart
 
 SHARE = 0.01
-"""Flags speak from a share of samples above 1 % (EVALUATION section 4)."""
+"""Flags speak from a share of samples above 1 % (docs/judging.md section 4)."""
 
 
 def noise_wins(noise: np.ndarray, robust: np.ndarray) -> list[Flag]:
