@@ -31,6 +31,8 @@ CELL_PARTS = ("dataset", "backbone", "purifier", "threat", "attack", "protocol")
 
 Status = Literal["done", "failed", "cancelled"]
 GradientPath = Literal["exact", "checkpointed", "bpda", "blind", "none"]
+THROUGH_PURIFIER: tuple[GradientPath, ...] = ("exact", "checkpointed")
+"""The paths along the gradient of the purifier itself."""
 
 
 def _one_line(value: object) -> object:

@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rbench.results.flags.catalogue import FlagName
+from rbench.results.flags.catalogue import FlagName, threshold
 from rbench.results.flags.of_row import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
 from rbench.results.runs import ReadCell
 from rbench.results.worst_case import Rule, Values, attack_scores, clean_scores
-
-DEAD = 0.5
-"""From this share of samples with a zero gradient on, no gradient goes through the defended model: the audit's own threshold."""
 
 
 @dataclass
@@ -172,7 +169,7 @@ def _weak_gradient(judged: Sequence[Judged], cells: Sequence[ReadCell]) -> RowFl
             paths.append(one.gradient)
     reached = any(record.audit.get("reaches_input") for record in records)
     dead = max((_share(record.audit.get("zero_gradient_share")) for record in records), default=1.0)
-    return weak_gradient(paths, differentiable=reached and dead < DEAD)
+    return weak_gradient(paths, differentiable=reached and dead < threshold("weak-gradient", "zero"))
 
 
 def _share(found: object) -> float:

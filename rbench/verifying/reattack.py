@@ -8,7 +8,7 @@ import numpy as np
 from rbench.engine.evaluation import Setup, evaluate_chunk, join
 from rbench.engine.oracle import Oracle
 from rbench.results.decide import decided
-from rbench.results.flags.of_row import LUCK_CONFIDENCE
+from rbench.results.flags.catalogue import LUCK_CONFIDENCE
 from rbench.results.statistics import paired_bootstrap
 from rbench.results.verification import Reattack, Rerun
 from rbench.running.components import Components, read_batch

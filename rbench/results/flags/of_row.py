@@ -6,15 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from rbench.results.flags.catalogue import FlagName
+from rbench.results.flags.catalogue import LUCK_CONFIDENCE, FlagName, threshold
 from rbench.results.statistics import mcnemar, paired_bootstrap
 from rbench.results.worst_case import Rule, Scores, Values
-
-BLACK_BOX_MARGIN = 0.002
-SHARE_MARGIN = 0.01
-FEW_SAMPLES = 100
-SEPARATE_P = 0.05
-LUCK_CONFIDENCE = 0.998
 
 Kind = Literal["white-box", "blind", "black-box", "transfer", "noise"]
 _BLACK_BOX = {"square", *(f"torchattacks:{name}" for name in ("Square", "OnePixel", "Pixle", "SPSA"))}
@@ -79,8 +73,8 @@ def flags_of_cells(cells: Sequence[Judged], rule: Rule) -> list[RowFlag]:
     white = [cell for cell in cells if cell.kind == "white-box"]
     by_gradient = [cell for cell in cells if cell.kind in ("white-box", "blind")]
     return [
-        *_wins("black-box-wins", cells, "black-box", white, BLACK_BOX_MARGIN, rule),
-        *_wins("transfer-wins", cells, "transfer", white, SHARE_MARGIN, rule),
+        *_wins("black-box-wins", cells, "black-box", white, rule),
+        *_wins("transfer-wins", cells, "transfer", white, rule),
         *_noise_wins(cells, by_gradient, rule),
         *_one_step_wins(by_gradient, rule),
     ]
@@ -108,7 +102,7 @@ def unverified(attacks: Sequence[str]) -> RowFlag | None:
 
 def few_samples(n: int) -> RowFlag | None:
     """The flag of a slice below 100 samples."""
-    return RowFlag("few-samples", float(n), f"{n} samples") if n < FEW_SAMPLES else None
+    return RowFlag("few-samples", float(n), f"{n} samples") if n < threshold("few-samples", "samples") else None
 
 
 def inseparable(first: Values, second: Values) -> float | None:
@@ -116,7 +110,7 @@ def inseparable(first: Values, second: Values) -> float | None:
     if len(first) != len(second) or np.isclose(first.mean(), second.mean(), rtol=0, atol=1e-12):
         return None
     p_value = mcnemar(first >= 0.5, second >= 0.5).p_value
-    return p_value if p_value >= SEPARATE_P else None
+    return p_value if p_value >= threshold("few-samples", "p") else None
 
 
 def _drop(before: Values, after: Values, margin: float, *, random: bool) -> float | None:
@@ -127,15 +121,13 @@ def _drop(before: Values, after: Values, margin: float, *, random: bool) -> floa
     return lost
 
 
-def _wins(
-    name: FlagName, cells: Sequence[Judged], kind: Kind, white: Sequence[Judged], margin: float, rule: Rule
-) -> list[RowFlag]:
+def _wins(name: FlagName, cells: Sequence[Judged], kind: Kind, white: Sequence[Judged], rule: Rule) -> list[RowFlag]:
     others = [cell for cell in cells if cell.kind == kind]
     if not others or not white:
         return []
     before = rule.worst([cell.scores for cell in white]).value
     after = rule.worst([cell.scores for cell in [*white, *others]]).value
-    lost = _drop(before, after, margin, random=rule.random)
+    lost = _drop(before, after, threshold(name, "margin"), random=rule.random)
     labels = ", ".join(cell.label for cell in others)
     return [] if lost is None else [RowFlag(name, lost, f"{labels}: {_points(lost)} below the white-box attacks")]
 
@@ -147,7 +139,7 @@ def _noise_wins(cells: Sequence[Judged], by_gradient: Sequence[Judged], rule: Ru
     noises = [cell.scores.value for cell in cells if cell.kind == "noise"] + [by_gradient[0].noise]
     # A random defence may err by chance on either image of a sample, so there the means are compared.
     after = noises if rule.random else [np.minimum(before, noise) for noise in noises]
-    lost = [_drop(before, values, SHARE_MARGIN, random=rule.random) for values in after]
+    lost = [_drop(before, values, threshold("noise-wins", "share"), random=rule.random) for values in after]
     most = max((value for value in lost if value is not None), default=None)
     detail = "" if most is None else f"uniform noise: {_points(most)} below the gradient attacks"
     return [] if most is None else [RowFlag("noise-wins", most, detail)]
