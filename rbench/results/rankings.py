@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.results.row import Row
-from rbench.results.rows import Judged, digest, judged_on
+from rbench.results.rows import Judged, digest, judged_on, lasting_digest
 
 _NO_JUDGING = {"convergence"}
 """Parts of a protocol that only add diagnostics."""
@@ -85,7 +85,7 @@ def _rules(row: Row) -> tuple[str, ...]:
 
 
 def _planned(row: Row) -> str:
-    data = digest(row.cells[0], "attack", "backbone", "purifier", "threat", "protocol", "judge")
+    data = lasting_digest(row.cells[0], "attack", "backbone", "purifier", "threat", "protocol")
     return " ".join((data, *_rules(row)))
 
 
@@ -124,4 +124,4 @@ def _data_differences(one: Row, other: Row) -> list[str]:
         return [f"on other images or labels (sha256 {here}, not {there})"]
     if first and second and first.ids != second.ids:
         return ["on other samples of the same data set"]
-    return [] if _planned(one) == _planned(other) else ["the data set has other parameters, files or code"]
+    return [] if _planned(one) == _planned(other) else ["the data set has other parameters"]
