@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rbench.engine.evaluation import Evaluated, Setup
+from rbench.engine.evaluation import Evaluated
 from rbench.engine.gradient_audit import gradient_flags
 from rbench.engine.ladder import contributions
+from rbench.engine.setup import Setup
 from rbench.results.decide import decided
 from rbench.results.flags.of_cell import SHARE, black_box_wins, few_samples, noise_wins, silent_success
 from rbench.results.hashes import DECIDED, array_hash
 from rbench.results.record import Confirmation, Figure, Flag, RungPart, Summary
 from rbench.results.statistics import accuracy
-from rbench.threat.attack import ExternalAttack, IterativeAttack
 from rbench.threat.displacements import LATENT
 from rbench.threat.terms import EXACT
 
@@ -39,8 +39,8 @@ class Outcome:
     rungs: tuple[RungPart, ...]
 
 
-def conclude(setup: Setup, evaluated: Evaluated) -> Outcome:
-    """Draws the conclusions from all samples of a cell."""
+def draw_outcome(setup: Setup, evaluated: Evaluated) -> Outcome:
+    """What the evaluated samples of a cell say."""
     arrays = evaluated.arrays
     label = arrays["label"]
     columns = {
@@ -106,7 +106,7 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         detail = f"{setup.path} path: share of samples at the start, or of the steps after it where that is more"
         found.append(Flag(name="zero-gradients", value=zero, detail=detail))
     found.extend(noise_wins(columns["noise"], columns["robust"]))
-    if setup.random and setup.path != "blind" and not _averages(setup):
+    if setup.random and setup.path != "blind" and not setup.attack.averages(setup.oracle.eot):
         found.append(Flag(name="no-eot", detail="a random defence was attacked on single draws"))
     found.extend(silent_success(arrays["passed_by"].astype(bool), columns["robust"]))
     found.extend(gradient_flags(setup.gradients, setup.path))
@@ -115,7 +115,7 @@ def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
 
 def _moves_a_code(setup: Setup) -> bool:
     """Whether the attack differentiates `encode`, and not what follows it."""
-    return isinstance(setup.attack, IterativeAttack) and setup.attack.loss in LATENT
+    return setup.attack.loss in LATENT
 
 
 def _finite(number: float) -> float | None:
@@ -127,20 +127,11 @@ def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
 
     Of audited samples where the attack is not ours, and at the start alone for a ladder, where other rungs may have had another gradient.
     """
-    if isinstance(setup.attack, ExternalAttack):
+    attack = setup.attack
+    if not attack.driven:
         return setup.audit.zero_gradient_share if setup.path in EXACT else 0.0
     attacked = arrays["queries"] > 0
-    asks = setup.attack.asks if isinstance(setup.attack, IterativeAttack) else "gradient"
-    if asks != "gradient" or not attacked.any():
+    if not attack.asks_gradient or not attacked.any():
         return 0.0
     at_start = float(arrays["zero_at_start"][attacked].mean())
-    if not isinstance(setup.attack, IterativeAttack):
-        return at_start
-    return max(at_start, float(arrays["zero_gradients"].sum() / arrays["queries"].sum()))
-
-
-def _averages(setup: Setup) -> bool:
-    if isinstance(setup.attack, ExternalAttack):
-        return setup.attack.averages_draws
-    asks_logits = isinstance(setup.attack, IterativeAttack) and setup.attack.asks == "logits"
-    return setup.oracle.eot > 1 or asks_logits
+    return at_start if setup.rungs else max(at_start, float(arrays["zero_gradients"].sum() / arrays["queries"].sum()))
