@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rbench.bundled_files import PREFIX, weights_file
+from rbench.bundled_files import bundled_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,7 +13,7 @@ Name = Literal["fashion-cnn", "fashion-cnn-adversarial"]
 
 def files(name: Name) -> list[Path]:
     """The files whose bytes decide the outcome."""
-    return [weights_file(f"{PREFIX}{name}")]
+    return [bundled_weights(name)]
 
 
 def bundled(name: Name) -> "nn.Module":

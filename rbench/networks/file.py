@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rbench.bundled_files import weights_file
 from rbench.errors import InputError
 from rbench.registry import load
 from rbench.results.files import write_bytes
@@ -39,20 +40,21 @@ def write_network(
     write_bytes(path, save(tensors, metadata={_KEY: json.dumps(content, sort_keys=True)}))
 
 
-def read_network(path: Path, objective: str) -> "nn.Module":
+def read_network(weights: str | Path, objective: str) -> "nn.Module":
     """The network of a file, frozen and in eval mode.
 
     Args:
-        path: a safetensors file that `rbench fit` wrote for a purifier.
+        weights: a safetensors file that `rbench fit` wrote for a purifier, or `bundled:NAME`.
         objective: what it must have been trained for; a purifier's name is a claim.
 
     Raises:
-        InputError: it is no such file, or was trained for something else.
+        InputError: there is none of this name, it is no such file, or was trained for something else.
     """
     import torch
 
     from rbench.backbones.weights import read
 
+    path = weights_file(weights)
     state = read(path)
     header = _header(path)
     if header["objective"] != objective:

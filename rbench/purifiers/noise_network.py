@@ -39,7 +39,7 @@ def noise_network(weights: Path) -> "nn.Module":
     if not str(weights).startswith(PREFIX):
         from rbench.networks.file import read_network
 
-        return read_network(weights_file(weights), "noise-prediction")
+        return read_network(weights, "noise-prediction")
     from rbench.networks.pretrained_unet import load_pretrained_unet
 
     return load_pretrained_unet(*noise_network_files(weights)).eval().requires_grad_(requires_grad=False)

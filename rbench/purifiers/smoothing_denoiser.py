@@ -33,4 +33,4 @@ def smoothing_denoiser(*, weights: Path, sigma: Annotated[float, Interval(gt=0, 
     from rbench.networks.file import read_network
     from rbench.purifiers.denoised_noise import DenoisedNoise
 
-    return DenoisedNoise(read_network(weights_file(weights), "denoising"), sigma=sigma)
+    return DenoisedNoise(read_network(weights, "denoising"), sigma=sigma)

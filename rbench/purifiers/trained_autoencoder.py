@@ -47,4 +47,4 @@ def cropd(*, weights: Path) -> "nn.Module":
 def _trained_with(objective: str, weights: Path) -> "nn.Module":
     from rbench.networks.file import read_network
 
-    return read_network(weights_file(weights), objective)
+    return read_network(weights, objective)

@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from rbench.bundled_files import weights_file
 from rbench.errors import InputError
 from rbench.registry import Bound, bind
 from rbench.signature import ParameterError, to_json
@@ -67,7 +66,7 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
         InputError: a file is missing or cannot be read; with the place in the file.
     """
     added = part.spec.added
-    heads = [weights_file(added["head"])] if "head" in added else []
+    heads = [] if part.head is None else [part.head]
     try:
         found = _part(part.name, part.label, part.bound, digests([*part.bound.files(), *heads]))
     except InputError as error:
