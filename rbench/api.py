@@ -10,19 +10,19 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rbench.attacks.types import Attack, IterativeAttack
 from rbench.engine.audit import refuse_labels
-from rbench.engine.components import make
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
 from rbench.engine.outcome import Outcome, conclude
 from rbench.errors import InputError
 from rbench.purifiers.identity import Identity
-from rbench.results.read import read
+from rbench.results.frames import read
 from rbench.results.record import Figure, Flag, RungPart
+from rbench.running.components import make
 from rbench.signature import fraction
 from rbench.suite.cell import Decide, GradientChoice, Norm
+from rbench.threat.attack import Attack, IterativeAttack
 
 __all__ = ["Evaluation", "evaluate", "load", "read"]
 

@@ -16,8 +16,8 @@ import torch
 from pyautoattack import AutoAttack
 
 import rbench
-from rbench.engine.components import order
 from rbench.results.store import RunFolder
+from rbench.running.components import order
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 
@@ -37,7 +37,7 @@ model = rbench.load("backbone", cell.backbone.given_name, cell.backbone.given_pa
 
 torch.manual_seed(12345)  # the reference seeds itself; what the generators held before must not matter
 version, batch_size = cell.attack.params["version"], cell.attack.params["batch_size"]
-reference = AutoAttack(model, norm=cell.norm, eps=cell.eps.value, seed=cell.seed, version=version)
+reference = AutoAttack(model, norm=cell.threat.norm, eps=cell.threat.eps.value, seed=cell.seed, version=version)
 adversarial, predicted = reference.run_standard_evaluation(x, y, batch_size=batch_size)
 
 folder = RunFolder(options.folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rbench.registry.registry import _origin, _points, registry
-from rbench.signature import source
+from rbench.signature import distribution, source, version
 
 PARTS = '''
 """One small component of every kind, without torch."""
@@ -118,7 +118,10 @@ class Plugins:
 def forget() -> None:
     """Drops what was read of installed packages."""
     importlib.invalidate_caches()
-    for cached in (registry, _points, _origin, source.read):
+    for cached in (
+        *(registry, _points, _origin, source.read, source.exists),
+        *(distribution._inside, distribution._listed, version._outline),
+    ):
         cached.cache_clear()
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rbench.results import cell_flags
 from rbench.results.decide import decided
-from rbench.results.evidence import arrays_of
+from rbench.results.flags import of_cell
 from rbench.results.hashes import DECIDED, array_hash
 from rbench.results.record import read_record
 from rbench.results.samples import PREDICTIONS, predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
+from rbench.verifying.files import arrays_of
 
 
 class Forger:
@@ -57,7 +57,7 @@ class Forger:
         rounded = self.samples["robust_8bit"]
         self._figure("robust_accuracy_8bit", rounded, np.round(rounded * 4)[:, None] > np.arange(4) if random else None)
         others = [flag for flag in self.record["flags"] if flag["name"] != "noise-wins"]
-        raised = cell_flags.noise_wins(self.samples["noise"], self.samples["robust"])
+        raised = of_cell.noise_wins(self.samples["noise"], self.samples["robust"])
         self.record["flags"] = [*others, *(flag.model_dump() for flag in raised)]
         self.record["provenance"]["images_sha256"] = array_hash({"images": self.images}, ("images",))
 

@@ -1,7 +1,7 @@
 """Breaks the rules of judging one line at a time and shows which tests notice: `python tests/mutants.py`.
 
-Every known answer of the rules (EVALUATION section 5, and what stands around it) has a line of the code that brings it about. Each mutant
-takes one such line away in a copy of the package and runs the tests that must fail then. Prints the table of docs/design.md; ends with 1
+Every known answer (docs/judging.md section 5, and what stands around it) has a line of the code that brings it about. Each mutant
+takes one such line away in a copy of the package and runs the tests that must fail then. Prints the table of docs/measured.md; ends with 1
 where a mutant survives. `tests/test_mutants.py` holds every line to the code, so that the table cannot grow stale.
 """
 
@@ -46,7 +46,7 @@ class Mutant(NamedTuple):
         return ((self.file, self.old, self.new), *self.also)
 
 
-FORGED, REJUDGE = "verify/test_verify_forgeries.py", "engine/rejudge.py"
+FORGED, REJUDGE = "verifying/test_verify_forgeries.py", "verifying/rejudge.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
     "engine/evaluation.py",
     "engine/oracle.py",
@@ -120,7 +120,7 @@ MUTANTS = (
         ("attacks/test_adaptive.py", ""),
     ),
     Mutant(
-        "the ladder climbs beyond what ignores the purifier",
+        "the ladder goes on after attacks that ignore the purifier",
         "attacks/adaptive.py",
         "rung for rung in every if found.norm in rung.attack.norms",
         'rung for rung in every if rung.path == "blind" or not found.changes',
@@ -187,7 +187,7 @@ MUTANTS = (
         (KNOWN, "constant"),
     ),
     Mutant(
-        "PGD climbs along the steepest direction of the norm",
+        "PGD steps along the steepest direction of the norm",
         "attacks/pgd.py",
         "return gradient.sign()",
         "return gradient",
@@ -195,7 +195,7 @@ MUTANTS = (
     ),
     Mutant(
         "the ball has the radius that was asked for",
-        "engine/ball.py",
+        "threat/ball.py",
         "centre, radius = origin.double(), per_sample(eps.double(), origin)",
         "centre, radius = origin.double(), per_sample(eps.double(), origin) / 2",
         (KNOWN, "closed_form"),
@@ -223,7 +223,7 @@ MUTANTS = (
     ),
     Mutant(
         "noise that is fixed is the same in every rung",
-        "engine/noise.py",
+        "threat/noise.py",
         "SampleNoise(self.seed % _SEEDS,",
         "SampleNoise(self.seed,",
         ("engine/test_fixed_noise.py", ""),
@@ -237,7 +237,7 @@ MUTANTS = (
     ),
     Mutant(
         "figures of a record must follow from its samples",
-        "results/evidence.py",
+        "verifying/files.py",
         "if said.n != len(values) or not np.allclose(told, recorded, rtol=0, atol=_ROUNDING):",
         "if False:",
         (FORGED, "accuracy_edited"),
@@ -273,14 +273,14 @@ MUTANTS = (
     ),
     Mutant(
         "flags are raised again",
-        "engine/reflag.py",
+        "verifying/reflag.py",
         "names = sorted((found.keys() | said.keys()) - unknown - _OF_OTHERS)",
         "names: list[FlagName] = []",
         (FORGED, "zero_gradients_forged"),
     ),
     Mutant(
         "survivors that fall to another seed belie the claim",
-        "engine/reattack.py",
+        "verifying/reattack.py",
         "if claim.value * (1 - least) >= claim.low:",
         "if True:",
         (FORGED, "was_lazy"),

@@ -11,10 +11,10 @@ from small_runs import rbench
 from rbench.reports.figures import FIGURES
 from rbench.reports.html import html
 from rbench.reports.markdown import markdown
-from rbench.results.frames import read_runs
+from rbench.results.runs import read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import table
-from rbench.results.verdict import offline
+from rbench.verifying.verdict import offline
 
 ROOT = Path(__file__).parents[1]
 PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]*")

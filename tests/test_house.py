@@ -117,7 +117,7 @@ def test_every_suite_of_ours_plans(path, pictures, monkeypatch):
     [
         "import rbench",
         "import rbench.cli.run, rbench.cli.report",
-        "from rbench.engine.resume import pending",
+        "from rbench.running.resume import pending",
         "import rbench.results.table, rbench.suite.plan, rbench.reports",
     ],
 )

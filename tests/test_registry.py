@@ -74,7 +74,11 @@ def test_all_built_in_components_are_described_without_torch():
         ("purifier", "jpg", "unknown purifier 'jpg'. Close: jpeg.        rbench list purifiers"),
         ("purifier", "JPEG", "unknown purifier 'JPEG'. Close: jpeg.        rbench list purifiers"),
         ("purifiers", "median:3", "purifier 'median:3': name: 'median' takes nothing after a colon. Write median."),
-        ("network", "zzz", "unknown network 'zzz'. Known: autoencoder, unet.        rbench list networks"),
+        (
+            "network",
+            "zzz",
+            "unknown network 'zzz'. Known: autoencoder, cifar-resnet18, efficientnet-lite0, fashion-cnn, unet.        rbench list networks",
+        ),
         ("purifyer", "jpeg", "unknown kind 'purifyer'. Close: purifiers."),
         (
             "executor",

@@ -12,12 +12,14 @@ from rbench.attacks.latent import latent
 from rbench.attacks.pgd import pgd
 from rbench.attacks.rays import rays
 from rbench.attacks.square import square
-from rbench.attacks.types import Found, Ladder, Rung
-from rbench.engine.terms import GradientChoice, GradientPath, Norm
+from rbench.threat.attack import Found, Ladder, Rung
+from rbench.threat.terms import GradientChoice, GradientPath, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 GRADIENTS: tuple[GradientChoice, ...] = ("auto",)
 LADDER = True
+BATCHED = False
+"""No rung draws for a whole batch, so `batch_size` is no part of a cell."""
 
 LEAST_EOT = 10
 """Draws per gradient that a random defence gets even if the suite asks for fewer."""

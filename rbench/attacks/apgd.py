@@ -9,11 +9,11 @@ from torch import Tensor
 
 from rbench.attacks.apgd_l1 import sparse
 from rbench.attacks.pgd import steepest
-from rbench.attacks.types import IterativeAttack, Pair
-from rbench.engine.answer import Answer, Threat
-from rbench.engine.ball import choose, per_sample, project, uniform_in_ball
-from rbench.engine.noise import SampleNoise
-from rbench.engine.terms import Loss, Norm, Targeted
+from rbench.threat.attack import IterativeAttack, Pair
+from rbench.threat.ball import choose, per_sample, project, uniform_in_ball
+from rbench.threat.noise import SampleNoise
+from rbench.threat.query import Answer, Threat
+from rbench.threat.terms import Loss, Norm, Targeted
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 

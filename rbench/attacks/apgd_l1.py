@@ -5,11 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rbench.attacks.types import Pair
-from rbench.engine.answer import Answer, Threat
-from rbench.engine.ball import choose, per_sample, project
-from rbench.engine.noise import SampleNoise
-from rbench.engine.terms import Norm
+from rbench.threat.attack import Pair
+from rbench.threat.ball import choose, per_sample, project
+from rbench.threat.noise import SampleNoise
+from rbench.threat.query import Answer, Threat
+from rbench.threat.terms import Norm
 
 FIRST_SHARE = 0.2
 """Share of the pixels that the first steps move."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from rbench.engine.terms import Norm
 from rbench.errors import InputError, MissingError
+from rbench.threat.terms import Norm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from rbench.attacks.types import ExternalAttack
+    from rbench.threat.attack import ExternalAttack
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 BATCHED = True
@@ -40,7 +40,7 @@ def autoattack(
         attacks: the members to run, for `custom` only.
         batch_size: samples handed over at once.
     """
-    from rbench.attacks.types import ExternalAttack
+    from rbench.threat.attack import ExternalAttack
 
     if (version == "custom") != bool(attacks):
         raise InputError(
@@ -93,7 +93,7 @@ def _batch_word(adversary: Any) -> str:
 
 
 def _fit_classes(adversary: Any, classes: int) -> None:
-    """EVALUATION rule 1.10: the class count comes from the logits."""
+    """docs/judging.md, rule 1.10: the class count comes from the logits."""
     if classes >= 10:
         return
     for member in (adversary.apgd_targeted, adversary.fab):
@@ -106,7 +106,7 @@ def _fit_classes(adversary: Any, classes: int) -> None:
 
         targeted.dlr_loss_targeted = margin_to_target
     if classes < 3:
-        from rbench.engine.losses import margin
+        from rbench.threat.losses import margin
 
         adversary.apgd.dlr_loss = margin
 

@@ -6,8 +6,8 @@ from typing import Annotated
 from annotated_types import Gt, Interval
 
 from rbench.attacks.pgd import pgd
-from rbench.attacks.types import IterativeAttack
-from rbench.engine.terms import Norm
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.terms import Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
 

@@ -3,10 +3,10 @@
 from torch import Tensor
 
 from rbench.attacks.pgd import PgdState, step
-from rbench.attacks.types import IterativeAttack
-from rbench.engine.answer import Threat
-from rbench.engine.noise import SampleNoise
-from rbench.engine.terms import Loss, Norm
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.noise import SampleNoise
+from rbench.threat.query import Threat
+from rbench.threat.terms import Loss, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
 

@@ -6,11 +6,11 @@ import torch
 from annotated_types import Gt, Interval
 from torch import Tensor
 
-from rbench.attacks.types import IterativeAttack
-from rbench.engine.answer import Answer, Threat
-from rbench.engine.ball import per_sample, project, uniform_in_ball
-from rbench.engine.noise import SampleNoise
-from rbench.engine.terms import Loss, Norm
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.ball import per_sample, project, uniform_in_ball
+from rbench.threat.noise import SampleNoise
+from rbench.threat.query import Answer, Threat
+from rbench.threat.terms import Loss, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
 

@@ -7,11 +7,11 @@ import torch
 from annotated_types import Gt, Interval
 from torch import Tensor
 
-from rbench.attacks.types import IterativeAttack
-from rbench.engine.answer import Answer, Threat
-from rbench.engine.ball import choose, per_sample, project
-from rbench.engine.noise import SampleNoise, step_uniforms
-from rbench.engine.terms import Norm
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.ball import choose, per_sample, project
+from rbench.threat.noise import SampleNoise, step_uniforms
+from rbench.threat.query import Answer, Threat
+from rbench.threat.terms import Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 

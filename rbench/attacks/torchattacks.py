@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
 
-from rbench.engine.terms import Norm
 from rbench.errors import InputError, MissingError
 from rbench.signature import Signature, nearest, read_signature
 from rbench.signature.source import Imported, ModuleMissingError, read
+from rbench.threat.terms import Norm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from rbench.attacks.types import ExternalAttack
+    from rbench.threat.attack import ExternalAttack
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 BATCHED = True
@@ -74,7 +74,7 @@ def torchattacks(
         batch_size: samples handed over at once; part of the cell, since the library draws per batch.
         **params: the parameters of that class.
     """
-    from rbench.attacks.types import ExternalAttack
+    from rbench.threat.attack import ExternalAttack
 
     try:
         import torchattacks as library
@@ -107,8 +107,8 @@ def torchattacks(
 
 
 def _fit_classes(made: Any, classes: int) -> None:
-    """EVALUATION rule 1.10: DLR needs three classes, targeted DLR four; and JSMA aims at class (y + 1) % 10."""
-    from rbench.engine.losses import margin
+    """docs/judging.md, rule 1.10: DLR needs three classes, targeted DLR four; and JSMA aims at class (y + 1) % 10."""
+    from rbench.threat.losses import margin
 
     if type(made).__name__ == "JSMA" and classes < 10:
         made.set_mode_targeted_by_function(lambda images, labels: (labels + 1) % classes)
@@ -166,7 +166,7 @@ def _norms(name: str, accepted: Any) -> tuple[Norm, ...]:
 def _inside(found: "Tensor", x: "Tensor", norm: Norm, eps: float) -> "Tensor":
     import torch
 
-    from rbench.engine.ball import distance, per_sample
+    from rbench.threat.ball import distance, per_sample
 
     near = distance(found, x, norm) <= eps
     return torch.where(per_sample(near, x), found, x)

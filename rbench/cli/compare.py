@@ -27,7 +27,7 @@ def command(
 ) -> None:
     """Compare rows on the same samples: difference, McNemar's test, who wins where, samples needed."""
     from rbench.results.compare import compare
-    from rbench.results.frames import read_runs
+    from rbench.results.runs import read_runs
     from rbench.results.table import table
 
     folders = [Path(name) for name in named if Path(name).is_dir()]

@@ -32,7 +32,7 @@ def summary(planned: "Plan") -> str:
         ("backbone", [c.backbone.label for c in cells], str.ljust),
         ("purifier", [c.purifier.label for c in cells], str.ljust),
         ("attack", [c.attack.label for c in cells], str.ljust),
-        ("eps", [c.eps.text for c in cells], str.rjust),
+        ("eps", [c.threat.eps.text for c in cells], str.rjust),
         ("passes", [_count(gradient_passes(c)) for c in cells], str.rjust),
     ]
     aligned = []

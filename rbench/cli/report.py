@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Print the leaderboard of one or more run folders and write it to files. Runs nothing that a record names."""
     from rbench import reports
-    from rbench.results.frames import read_runs
+    from rbench.results.runs import read_runs
     from rbench.results.table import table
 
     target = out or (folders[0] if len(folders) == 1 else None)

@@ -13,8 +13,8 @@ from rbench.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rbench.engine.runner import Progress
     from rbench.results.record import Record
+    from rbench.running.runner import Progress
     from rbench.suite.cell import Cell
 
 Out = Annotated[
@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
     from rbench.cli.report import command as report
-    from rbench.engine.resume import open_run, pending
+    from rbench.running.resume import open_run, pending
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
@@ -52,7 +52,7 @@ def command(
         todo = pending(chosen.cells, folder, redo)
         if todo:
             # Imported here: torch takes seconds, and a finished suite has no use for it.
-            from rbench.engine.runner import run
+            from rbench.running.runner import run
 
             with shown(todo) as on_progress:
                 run(

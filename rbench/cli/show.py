@@ -46,7 +46,7 @@ def describe_flags(name: str | None = None) -> dict[str, dict[str, str]]:
     Raises:
         InputError: there is no such flag.
     """
-    from rbench.results.flags import FLAGS
+    from rbench.results.flags.catalogue import FLAGS
     from rbench.signature import nearest
 
     known = {str(flag): facts for flag, facts in FLAGS.items()}

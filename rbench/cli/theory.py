@@ -66,16 +66,16 @@ def command(
     if not 0 < tau < float("inf"):
         raise InputError(f"--tau: {tau:g} is no temperature; give one above 0.")
     # Imported here: torch takes seconds, and a wrong suite has no use for it.
-    from rbench.engine.components import Components
     from rbench.engine.devices import resolve_device
-    from rbench.reports.theory import points_csv, theory_markdown
-    from rbench.reports.theory_figure import draw
     from rbench.results import disk
     from rbench.results.files import write_text, writing
     from rbench.results.versions import versions
+    from rbench.running.components import Components
     from rbench.theory.correlate import correlations
+    from rbench.theory.figure import draw
     from rbench.theory.judged import robust_accuracies
     from rbench.theory.points import Settings
+    from rbench.theory.report import points_csv, theory_markdown
     from rbench.theory.run import measure_cells, with_codes
 
     def note(line: str) -> None:

@@ -11,8 +11,8 @@ from rbench.cli.terms import Json, Set
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
-    from rbench.results.frames import Broken
-    from rbench.results.verdict import Verdict
+    from rbench.results.runs import Broken
+    from rbench.verifying.verdict import Verdict
 
 FAILED = 4
 """The exit code of a verification that failed."""
@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Judge every stored example again, attack some survivors again, and mark what holds as verified. Exit code 4 if anything does not."""
     if offline:
-        from rbench.results.verdict import offline as check
+        from rbench.verifying.verdict import offline as check
 
         verdicts, broken = check(folder)
     else:
@@ -53,7 +53,7 @@ def command(
 def _online(
     root: Path, overrides: Sequence[str], device: str, demand: dict[str, Any]
 ) -> "tuple[list[Verdict], tuple[Broken, ...]]":
-    from rbench.results.frames import read_runs
+    from rbench.results.runs import read_runs
     from rbench.results.store import RunFolder
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
@@ -63,10 +63,10 @@ def _online(
     if not path.is_file():
         raise InputError(f"{path}: no such file; it says which models and data to judge with.")
     cells = plan(load_suite(path, overrides)).cells
-    from rbench.engine.components import Components
     from rbench.engine.devices import resolve_device
-    from rbench.engine.runner import interruptible
-    from rbench.engine.verify import Demand, verify
+    from rbench.running.components import Components
+    from rbench.running.runner import interruptible
+    from rbench.verifying.verify import Demand, verify
 
     with RunFolder(root).lock(), interruptible():
         return verify(root, cells, Components(resolve_device(device)), Demand(**demand), _progress)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from rbench.engine.defended import DefendedModel, state_hash
-from rbench.engine.losses import cross_entropy
-from rbench.engine.noise import Noise
 from rbench.errors import CellFailed, InputError
+from rbench.threat.losses import cross_entropy
+from rbench.threat.noise import Noise
 
 SAMPLES = 16
 REPEATS = 5
 DIFFERS = 1e-4
-"""Logits that differ by more than this are different (EVALUATION section 4, `randomised`)."""
+"""Logits that differ by more than this are different (docs/judging.md section 4, `randomised`)."""
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _TORCH_OWN = frozenset(vars(nn.Module()))

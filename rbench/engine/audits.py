@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from rbench.engine.audit import Audit, audit
 from rbench.engine.defended import DefendedModel
 from rbench.engine.gradient_audit import GradientAudit, audit_gradients
-from rbench.engine.noise import Noise
-from rbench.engine.terms import Norm
+from rbench.threat.noise import Noise
+from rbench.threat.terms import Norm
 
 
 @dataclass

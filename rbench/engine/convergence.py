@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from rbench.attacks.types import Attack, IterativeAttack
 from rbench.engine.driver import fit_classes
 from rbench.engine.evaluation import Setup, evaluate_chunk
 from rbench.engine.oracle import Oracle
-from rbench.engine.terms import Norm
 from rbench.errors import CellFailed
 from rbench.results.decide import decided
+from rbench.results.flags.of_row import LUCK_CONFIDENCE
 from rbench.results.record import ConvergencePart, Flag
-from rbench.results.row_flags import LUCK_CONFIDENCE
 from rbench.results.statistics import paired_bootstrap
 from rbench.suite.budgets import curve
+from rbench.threat.attack import Attack, IterativeAttack
+from rbench.threat.terms import Norm
 
 CHANGE = 0.01
-"""More than this share of robust accuracy gained or lost by a doubling: not converged (EVALUATION section 4)."""
+"""More than this share of robust accuracy gained or lost by a doubling: not converged (docs/judging.md section 4)."""
 
 
 @dataclass(frozen=True)

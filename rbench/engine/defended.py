@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from rbench.engine.noise import SampleNoise
 from rbench.errors import CellFailed
+from rbench.threat.noise import SampleNoise
 
 StandIn = Callable[[Tensor, SampleNoise], Tensor]
 """What BPDA differentiates in place of the purifier: (images, the noise that the purifier itself is given) -> images."""

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rbench.attacks.types import IterativeAttack
-from rbench.engine.answer import Answer, Threat
 from rbench.engine.judge import Judge
-from rbench.engine.losses import usable
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.losses import usable
+from rbench.threat.noise import Noise
+from rbench.threat.query import Answer, Threat
 
 REFILL_SHARE = 0.1
-"""Share of free slots at which new samples enter the batch (PERFORMANCE, way 1)."""
+"""Share of free slots at which new samples enter the batch: fewer refills than at every free slot, and a batch that stays nearly full."""
 
 
 @dataclass
@@ -236,7 +236,7 @@ class Driver:
 
 
 def fit_classes(attack: IterativeAttack, classes: int) -> IterativeAttack:
-    """The attack with a loss and with targets that this number of classes allows, and a note of what was changed (EVALUATION rule 1.10)."""
+    """The attack with a loss and targets that this number of classes allows, and a note of what changed (docs/judging.md, rule 1.10)."""
     loss, targets = usable(attack.loss, classes), min(attack.targets, classes - 1)
     notes = dict(attack.notes)
     if loss != attack.loss:

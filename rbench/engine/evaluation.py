@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rbench.attacks.types import Attack, ExternalAttack, IterativeAttack, Ladder, Rung
 from rbench.engine.audit import Audit
 from rbench.engine.audits import Audits
-from rbench.engine.ball import to_eight_bits, uniform_in_ball
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
-from rbench.engine.displacements import LATENT
 from rbench.engine.driver import Proposals, fit_classes
 from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose, climb
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.engine.propose import Samples, propose
-from rbench.engine.terms import ANY_PATH, GradientPath, Norm
 from rbench.errors import CellFailed, InputError
 from rbench.suite.cell import Decide, GradientChoice
+from rbench.threat.attack import Attack, ExternalAttack, IterativeAttack, Ladder, Rung
+from rbench.threat.ball import to_eight_bits, uniform_in_ball
+from rbench.threat.displacements import LATENT
+from rbench.threat.noise import Noise
+from rbench.threat.terms import ANY_PATH, GradientPath, Norm
 
 Arrays = dict[str, np.ndarray]
 

@@ -6,15 +6,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rbench.engine.noise import SampleNoise
 from rbench.errors import InputError
 from rbench.registry import load
+from rbench.threat.noise import SampleNoise
 
 
 class FixedNoise(nn.Module):
     """A purifier that draws once for every image, and the same whenever it is asked; the attacker knows the draw.
 
-    Beside the row of fresh noise it tells what of that row's accuracy is only randomness (EVALUATION section 2). Every id has its own draw.
+    Beside the row of fresh noise it shows what of its accuracy is only randomness (docs/judging.md section 2). Every id has its own draw.
 
     Args:
         purifier: whose `forward` takes `noise`.

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from rbench.engine.ball import uniform_in_ball
 from rbench.engine.defended import DefendedModel
-from rbench.engine.losses import cross_entropy, margin
-from rbench.engine.noise import Noise, SampleNoise
 from rbench.engine.oracle import Oracle
-from rbench.engine.terms import GradientPath, Norm
 from rbench.results.record import Flag
+from rbench.threat.ball import uniform_in_ball
+from rbench.threat.losses import cross_entropy, margin
+from rbench.threat.noise import Noise, SampleNoise
+from rbench.threat.terms import GradientPath, Norm
 
 SAMPLES = 4
 DIRECTIONS = 8

@@ -1,16 +1,16 @@
-"""The judge: attacks propose, the judge decides, on noise that no attack has seen (EVALUATION section 1)."""
+"""The judge: attacks propose, the judge decides, on noise that no attack has seen (docs/judging.md section 1)."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rbench.engine.ball import distance
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise, Role
-from rbench.engine.terms import Norm
 from rbench.errors import CellFailed
 from rbench.suite.cell import Decide
+from rbench.threat.ball import distance
+from rbench.threat.noise import Noise, Role
+from rbench.threat.terms import Norm
 
 
 @dataclass(frozen=True)

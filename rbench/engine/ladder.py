@@ -7,17 +7,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rbench.attacks.types import Found, IterativeAttack, Ladder, Rung
 from rbench.engine.audit import SAMPLES, Audit
 from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Proposals, fit_classes, nothing_yet
 from rbench.engine.judge import Judge
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.engine.propose import Samples, propose
-from rbench.engine.terms import Norm
 from rbench.errors import CellFailed
 from rbench.results.record import RungPart
+from rbench.threat.attack import Found, IterativeAttack, Ladder, Rung
+from rbench.threat.noise import Noise
+from rbench.threat.terms import Norm
 
 COUNTED = ("attacked", "fooled", "backwards", "seconds")
 

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rbench.engine.answer import Answer
 from rbench.engine.defended import DefendedModel
-from rbench.engine.displacements import DISPLACEMENTS
-from rbench.engine.losses import LOSSES, TARGETED
-from rbench.engine.noise import Noise, SampleNoise
-from rbench.engine.terms import Displacement, GradientPath, Objective
 from rbench.errors import CellFailed
+from rbench.threat.displacements import DISPLACEMENTS
+from rbench.threat.losses import LOSSES, TARGETED
+from rbench.threat.noise import Noise, SampleNoise
+from rbench.threat.query import Answer
+from rbench.threat.terms import Displacement, GradientPath, Objective
 
 
 class StraightThrough(torch.autograd.Function):

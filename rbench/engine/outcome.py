@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rbench.attacks.types import ExternalAttack, IterativeAttack
-from rbench.engine.displacements import LATENT
 from rbench.engine.evaluation import Evaluated, Setup
 from rbench.engine.gradient_audit import gradient_flags
 from rbench.engine.ladder import contributions
-from rbench.engine.terms import EXACT
-from rbench.results.cell_flags import SHARE, black_box_wins, few_samples, noise_wins, silent_success
 from rbench.results.decide import decided
+from rbench.results.flags.of_cell import SHARE, black_box_wins, few_samples, noise_wins, silent_success
 from rbench.results.hashes import DECIDED, array_hash
 from rbench.results.record import Confirmation, Figure, Flag, RungPart, Summary
 from rbench.results.statistics import accuracy
+from rbench.threat.attack import ExternalAttack, IterativeAttack
+from rbench.threat.displacements import LATENT
+from rbench.threat.terms import EXACT
 
 
 @dataclass(frozen=True)

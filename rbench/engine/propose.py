@@ -6,14 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rbench.attacks.types import ExternalAttack, IterativeAttack
-from rbench.engine.answer import Threat
-from rbench.engine.ball import EXTERNAL_TOLERANCE, distance
 from rbench.engine.defended import global_generators
 from rbench.engine.driver import Driver, Proposals, nothing_yet
 from rbench.engine.judge import Judge
 from rbench.engine.oracle import Oracle
-from rbench.engine.terms import Norm
+from rbench.threat.attack import ExternalAttack, IterativeAttack
+from rbench.threat.ball import EXTERNAL_TOLERANCE, distance
+from rbench.threat.query import Threat
+from rbench.threat.terms import Norm
 
 
 class Samples(NamedTuple):

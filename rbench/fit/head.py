@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
 from rbench.fit.data import Samples
 from rbench.fit.recipe import HeadTraining
+from rbench.threat.noise import Noise
 
 _BATCH = 256
 _FLAT = 1e-5

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from rbench.backbones.head import LAYER, features_of
-from rbench.engine.components import make
 from rbench.fit.data import Samples
 from rbench.fit.head import Head, features, fit_head
 from rbench.fit.loop import Course, Place, Progress, Task, seeded, train
@@ -19,6 +18,7 @@ from rbench.fit.recipe import AnyRecipe, HeadRecipe, PurifierRecipe, Training
 from rbench.fit.tasks import backbone_task, purifier_task
 from rbench.networks.file import write_network
 from rbench.results.files import write_bytes
+from rbench.running.components import make
 from rbench.suite.cell import Part
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from rbench.datasets.types import Dataset
-from rbench.engine.components import make, order
 from rbench.engine.devices import resolve_device
 from rbench.errors import InputError
 from rbench.fit.card import Card, Data, Weights, read_card, write_card
@@ -24,6 +23,7 @@ from rbench.results import disk
 from rbench.results.files import tidy, writing
 from rbench.results.lock import locked
 from rbench.results.versions import versions
+from rbench.running.components import make, order
 from rbench.suite.cell import Part, Slice
 from rbench.suite.files import digest
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbench.bundled_files import weights_file
 from rbench.errors import InputError
-from rbench.registry import load
+from rbench.registry import load, registry
 from rbench.results.files import write_bytes
 
 if TYPE_CHECKING:
@@ -70,6 +70,19 @@ def read_network(weights: str | Path, objective: str) -> "nn.Module":
         cause = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: the weights do not fit the network of their own header ({cause})") from error
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def named_network(weights: str | Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """The registered network that a file's header names, as a component's `components` hook says it; none where it names none."""
+    from safetensors import SafetensorError
+
+    path = weights_file(weights)
+    try:
+        content = _header(path)
+    except (InputError, OSError, SafetensorError):  # said where the weights are read
+        return []
+    known = content["network"] in registry("network").names()
+    return [("network", content["network"], content["params"])] if known else []
 
 
 def _header(path: Path) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """The purifier `diffpure`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from rbench.purifiers.noise_network import noise_network, noise_network_files
+from rbench.purifiers.noise_network import noise_network, noise_network_component, noise_network_files
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +17,11 @@ DIFFERENTIABLE = True
 def files(*, weights: Path, **_: object) -> list[Path]:
     """The files whose bytes decide what it does."""
     return noise_network_files(weights)
+
+
+def components(*, weights: Path, **_: object) -> list[tuple[str, str, dict[str, Any]]]:
+    """The network that the weights are of."""
+    return noise_network_component(weights)
 
 
 def diffpure(

@@ -1,7 +1,7 @@
 """The network of a diffusion purifier, by what a suite calls its weights. Nothing is downloaded here."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rbench.bundled_files import weights_file
 from rbench.errors import InputError, MissingError
@@ -27,6 +27,15 @@ def noise_network_files(weights: Path) -> list[Path]:
     folder = _folder(name)
     config, scheduler = _one_of(folder, _CONFIG), _one_of(folder, _SCHEDULER)
     return [config, scheduler, _one_of(config.parent, _WEIGHTS)]
+
+
+def noise_network_component(weights: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """The registered network that the weights are of; none for a checkpoint of diffusers."""
+    if str(weights).startswith(PREFIX):
+        return []
+    from rbench.networks.file import named_network
+
+    return named_network(weights)
 
 
 def noise_network(weights: Path) -> "nn.Module":

@@ -1,7 +1,7 @@
 """The purifier `smoothing-denoiser`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
 
@@ -17,6 +17,13 @@ DIFFERENTIABLE = True
 def files(*, weights: Path, **_: object) -> list[Path]:
     """The file whose bytes decide what it does."""
     return [weights_file(weights)]
+
+
+def components(*, weights: Path, **_: object) -> list[tuple[str, str, dict[str, Any]]]:
+    """The network that the weights are of."""
+    from rbench.networks.file import named_network
+
+    return named_network(weights)
 
 
 def smoothing_denoiser(*, weights: Path, sigma: Annotated[float, Interval(gt=0, le=10)] = 0.25) -> "nn.Module":

@@ -1,7 +1,7 @@
 """The purifiers `autoencoder`, `denoising-autoencoder` and `cropd`: networks of a file, by the objective they were trained with."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rbench.bundled_files import weights_file
 
@@ -15,6 +15,13 @@ DIFFERENTIABLE = True
 def files(*, weights: Path) -> list[Path]:
     """The file whose bytes decide what it does."""
     return [weights_file(weights)]
+
+
+def components(*, weights: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """The network that the weights are of."""
+    from rbench.networks.file import named_network
+
+    return named_network(weights)
 
 
 def autoencoder(*, weights: Path) -> "nn.Module":

@@ -9,6 +9,7 @@ from rbench.errors import InputError
 from rbench.registry.component import REFUSALS, Component
 from rbench.registry.registry import registry, split_name
 from rbench.signature import ParameterError, show
+from rbench.signature.version import joined_version
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,21 @@ class Bound:
             return function(*positional, **named)
 
     def files(self) -> list[Path]:
-        """The files whose bytes decide what it does: those of its `files` hook and its `Path` arguments."""
+        """The files whose bytes decide what it does: of its `files` hook, its `Path` arguments, and the components that it uses."""
         hooked = self.component.call_hook("files", self.arguments)
         given = [value for value in self.arguments.values() if isinstance(value, Path)]
-        if hooked is None:
-            return given
-        return list(dict.fromkeys([*map(Path, hooked), *(path for path in given if path.is_file())]))
+        if hooked is not None:
+            given = [*map(Path, hooked), *(path for path in given if path.is_file())]
+        return list(dict.fromkeys([*given, *(path for used in self.used() for path in used.files())]))
+
+    def used(self) -> list["Bound"]:
+        """The registered components that it is made of beside its own code: those that its `components` hook names."""
+        named = self.component.call_hook("components", self.arguments) or ()
+        return [resolved(kind, name, params) for kind, name, params in named]
+
+    def version(self) -> str:
+        """What its code computes, that of the components it uses included, as 12 hex digits."""
+        return joined_version(self.component.source_version, [used.version() for used in self.used()])
 
 
 def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str] = ()) -> Bound:
@@ -77,6 +87,18 @@ def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str
     return Bound(component, arguments, first.name)
 
 
+def resolved(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
+    """As `bind`, for whoever has no place in a file to name where a parameter is wrong.
+
+    Raises:
+        InputError: the component is unknown or broken, or refuses a parameter; names the component.
+    """
+    try:
+        return bind(kind, name, params)
+    except ParameterError as error:
+        raise InputError(f"{registry(kind).kind} {name!r}: {error}") from None
+
+
 def load(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
     """Imports and constructs a component.
 
@@ -89,8 +111,4 @@ def load(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
         InputError: it is unknown or broken, or refuses its parameters.
         MissingError: it needs a module or file that is not there.
     """
-    try:
-        bound = bind(kind, name, params or {})
-    except ParameterError as error:
-        raise InputError(f"{registry(kind).kind} {name!r}: {error}") from None
-    return bound.make()
+    return resolved(kind, name, params or {}).make()

@@ -10,7 +10,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from rbench.errors import InputError, MissingError, RbenchError
 from rbench.signature import Signature, static
+from rbench.signature.distribution import owner
 from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
+from rbench.signature.version import source_version
 
 ANY_FAILURE = (Exception, SystemExit)
 """All that can go wrong while a component is imported or asked about itself: whoever lists or plans did not ask to run its code."""
@@ -144,13 +146,14 @@ class Component:
                     return read(self.module)
         return None
 
-    @property
+    @cached_property
     def source_version(self) -> str:
-        """First 12 hex digits of the sha256 of its module's source text; `compiled` if there is none."""
-        return self._source.version if self._source else "compiled"
+        """What its code computes, the modules of its distribution that it imports included, as 12 hex digits."""
+        with self.blamed("import"):
+            return source_version(self.module, owner(self.distribution, self.module))
 
     def hook(self, name: str) -> Callable[..., Any] | None:
-        """An optional module-level function beside the component (`files`, `parameters`)."""
+        """An optional module-level function beside the component (`files`, `components`, `parameters`)."""
         module = self._source.name if self._source else self.module
         if self._source is not None:
             with contextlib.suppress(NotStaticError):

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
 from rbench.reports.plain import percent, visible
-from rbench.results.flags import FLAGS
+from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
 MAX_BROKEN = 20

@@ -5,8 +5,8 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from rbench.reports.gallery import KINDS
 from rbench.reports.page.view import page
-from rbench.reports.pictured import KINDS
 from rbench.reports.plain import percent, visible
 from rbench.results.table import Table
 

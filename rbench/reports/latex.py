@@ -2,7 +2,7 @@
 
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
 from rbench.reports.plain import percent, visible
-from rbench.results.flags import FLAGS
+from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
 _SPECIAL = {

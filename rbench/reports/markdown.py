@@ -2,7 +2,7 @@
 
 from rbench.reports.groups import Row, groups, heading, remark
 from rbench.reports.plain import markdown_text, percent
-from rbench.results.flags import FLAGS
+from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
 _HEADER = (

@@ -12,7 +12,7 @@ import numpy as np
 
 from rbench.reports.groups import Row, remark
 from rbench.reports.plain import visible
-from rbench.results.frames import ReadCell
+from rbench.results.runs import ReadCell
 from rbench.results.table import Table
 
 _OTHER = re.compile(r"[^A-Za-z0-9+-]+")

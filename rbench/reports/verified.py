@@ -8,8 +8,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from rbench.reports.plain import percent, visible
-from rbench.results.frames import Broken
-from rbench.results.verdict import Verdict
+from rbench.results.runs import Broken
+from rbench.verifying.verdict import Verdict
 
 WORTH_A_SHARE = 10.0
 """Seconds of attacks from which on it says something what share of them judging again took."""

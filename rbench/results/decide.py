@@ -1,4 +1,4 @@
-"""How the draws of a random defence become one value of a sample (EVALUATION section 1)."""
+"""How the draws of a random defence become one value of a sample (docs/judging.md, rule 1.4)."""
 
 import numpy as np
 

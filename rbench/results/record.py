@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from rbench.errors import InputError
-from rbench.results.flags import FlagName
+from rbench.results.flags.catalogue import FlagName
 from rbench.results.untrusted import parse_json, read_text
 
 SCHEMA = 1
@@ -122,7 +122,7 @@ class ConvergencePart(Document):
 class Flag(Document):
     """A typed doubt about this cell."""
 
-    name: FlagName = Field(description="The flag; `rbench.results.flags` has its meaning, cause and cure.")
+    name: FlagName = Field(description="The flag; `rbench.results.flags.catalogue` has its meaning, cause and cure.")
     value: float | None = Field(default=None, description="The measured value that raised the flag.")
     detail: OneLine = Field(default="", description="What was seen, in one line.")
 
@@ -140,6 +140,7 @@ class DatasetPart(Document):
 class ThreatPart(Document):
     """What the attacker may do."""
 
+    kind: Literal["ball"] = Field(default="ball", description="What kind of threat: a ball around the image.")
     norm: Literal["Linf", "L2", "L1"] = Field(description="Norm of the perturbation.")
     eps_text: str = Field(description="Radius as written, e.g. `8/255`.")
     eps: float = Field(gt=0, description="Radius on the [0, 1] pixel scale.")

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rbench.results.flags import FlagName
-from rbench.results.frames import ReadCell
-from rbench.results.row_flags import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
+from rbench.results.flags.catalogue import FlagName
+from rbench.results.flags.of_row import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
+from rbench.results.runs import ReadCell
 from rbench.results.worst_case import Rule, Values, attack_scores, clean_scores
 
 DEAD = 0.5

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from rbench.results.columns import COLUMNS, Column
-from rbench.results.flags import FLAGS
-from rbench.results.frames import Broken, ReadCell, Runs
-from rbench.results.merge import rows_of
-from rbench.results.merge_groups import judged_alike, reasons_apart
-from rbench.results.merge_names import tell_apart
+from rbench.results.flags.catalogue import FLAGS
+from rbench.results.flags.of_row import RowFlag, inseparable
+from rbench.results.labels import tell_apart
+from rbench.results.rankings import judged_alike, reasons_apart
 from rbench.results.row import Row, make_row
-from rbench.results.row_flags import RowFlag, inseparable
+from rbench.results.rows import rows_of
+from rbench.results.runs import Broken, ReadCell, Runs
 from rbench.results.worst_case import Values
 
 THREADS = 4

@@ -1,7 +1,6 @@
 """Modules as text: found and parsed without importing them or their parents."""
 
 import ast
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
@@ -41,6 +40,21 @@ Binding = Definition | ast.expr | Imported
 
 
 @dataclass(frozen=True)
+class Import:
+    """One name that an import binds, in whatever function it stands.
+
+    Attributes:
+        local: the name in this module.
+        module: the absolute dotted module.
+        attribute: what was taken from it; None if the module itself.
+    """
+
+    local: str
+    module: str
+    attribute: str | None
+
+
+@dataclass(frozen=True)
 class Source:
     """A module as text.
 
@@ -57,19 +71,45 @@ class Source:
     @cached_property
     def bindings(self) -> dict[str, Binding]:
         """What each module-level name is bound to; the first binding wins, as in `try: import ...`."""
-        try:
-            tree = ast.parse(self.text)
-        except (SyntaxError, ValueError, RecursionError) as error:
-            raise NotStaticError(f"{self.name}: {error}") from error
         found: dict[str, Binding] = {}
-        for name, binding in self.walk(tree.body):
+        for name, binding in self.walk(self.tree.body):
             found.setdefault(name, binding)
         return found
 
-    @property
-    def version(self) -> str:
-        """First 12 hex digits of the sha256 of the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Its syntax tree.
+
+        Raises:
+            NotStaticError: the text is no Python of this version.
+        """
+        try:
+            return ast.parse(self.text)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            raise NotStaticError(f"{self.name}: {error}") from error
+
+    @cached_property
+    def imports(self) -> tuple[Import, ...]:
+        """Every import, those inside functions included, those under `if TYPE_CHECKING` left out."""
+        return tuple(self._imports(self.tree))
+
+    def _imports(self, node: ast.AST) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            match child:
+                case ast.Import(names=names):
+                    for alias in names:
+                        local = alias.asname or alias.name.partition(".")[0]
+                        yield Import(local, alias.name, None)
+                case ast.ImportFrom(names=names):
+                    for alias in names:
+                        yield Import(alias.asname or alias.name, self._absolute(child), alias.name)
+                case ast.If(test=test, orelse=orelse) if is_type_checking(test):
+                    for statement in orelse:
+                        yield from self._imports(ast.Module([statement], []))
+                case ast.expr():
+                    continue
+                case _:
+                    yield from self._imports(child)
 
     def walk(self, body: Iterable[ast.stmt]) -> Iterator[tuple[str, Binding]]:
         """Each name that the statements of a module or class bind."""
@@ -105,6 +145,11 @@ class Source:
         return ".".join([*parts, *([node.module] if node.module else [])])
 
 
+def is_type_checking(test: ast.expr) -> bool:
+    """Whether a condition is `TYPE_CHECKING`, which is false wherever code runs."""
+    return (test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")) == "TYPE_CHECKING"
+
+
 @cache
 def read(name: str) -> Source:
     """The source of a module, found without importing its parents.
@@ -123,6 +168,34 @@ def read(name: str) -> Source:
     if text is None:
         raise NotStaticError(f"{name} has no source text")
     return Source(name, text, spec.submodule_search_locations is not None)
+
+
+@cache
+def exists(name: str) -> bool:
+    """Whether there is a module of this name, found without importing its parents."""
+    try:
+        _find(name)
+    except ModuleMissingError:
+        return False
+    return True
+
+
+def file_of(name: str) -> Path | None:
+    """The file of a module, source or compiled; None if it has none of its own, as in a zip file.
+
+    Raises:
+        ModuleMissingError: it or a parent is not there.
+    """
+    origin = Path(_find(name).origin or "")
+    return origin if origin.is_file() else None
+
+
+def folder_of(top: str) -> Path | None:
+    """The folder that a top-level module or package lies in; None if it is in none, as in a zip file."""
+    spec = _find(top)
+    places = list(spec.submodule_search_locations or ())
+    place = Path(places[0] if places else spec.origin or "")
+    return place.parent if place.exists() else None
 
 
 def _find(name: str) -> ModuleSpec:

@@ -28,12 +28,13 @@ class Part:
 
     Attributes:
         name: the registry name, e.g. `jpeg` or `torchattacks:MIFGSM`.
-        params: every parameter with its value, defaults filled in; JSON values only. Of a path, here and in `name`, only the last
-            part is kept: what counts is the content, which `files` has, and the same work elsewhere has the same id.
+        params: every parameter that decides the outcome with its value, defaults filled in; JSON values only. Of a path, here and in
+            `name`, only the last part is kept: what counts is the content, which `files` has, and the same work elsewhere has the same id.
         given_name: the name with the path as given, to construct the component.
-        given_params: the parameters with the paths as given.
+        given_params: all parameters, with the paths as given.
         label: what tables show; not part of the cell's id.
-        version: `distribution version+source hash` of the component.
+        version: `distribution+hash` of what the component's code computes. The distribution's own version is not in it: a release that
+            leaves this code alone leaves its results alone.
         files: sha256 of every file the component reads, by file name.
     """
 
@@ -72,6 +73,25 @@ class Eps:
 
 
 @dataclass(frozen=True)
+class Threat:
+    """What the attacker may do: move an image within a ball around it.
+
+    Attributes:
+        norm: of the ball.
+        eps: its radius.
+        kind: which threats these are; others than balls will have other fields.
+    """
+
+    norm: Norm
+    eps: Eps
+    kind: Literal["ball"] = "ball"
+
+    def document(self) -> dict[str, Any]:
+        """As a cell holds it."""
+        return {"kind": self.kind, "norm": self.norm, "eps": str(self.eps.exact)}
+
+
+@dataclass(frozen=True)
 class Cell:
     """(dataset slice, backbone, purifier, threat, attack, protocol), everything resolved."""
 
@@ -79,8 +99,7 @@ class Cell:
     slice: Slice
     backbone: Part
     purifier: Part
-    norm: Norm
-    eps: Eps
+    threat: Threat
     attack: Part
     gradient: GradientChoice
     eot: int
@@ -101,7 +120,7 @@ class Cell:
             },
             "backbone": self.backbone.document(),
             "purifier": self.purifier.document(),
-            "threat": {"norm": self.norm, "eps": str(self.eps.exact)},
+            "threat": self.threat.document(),
             "attack": {**self.attack.document(), "gradient": self.gradient, "eot": self.eot, **self._stand_in()},
             "protocol": {
                 "draws": self.draws,
@@ -112,7 +131,7 @@ class Cell:
         }
 
     def _stand_in(self) -> dict[str, Any]:
-        """Not in the document where there is none: such a cell is the one that it was before there were stand-ins."""
+        """The entry `stand_in` of the attack, where it has one; a cell without a stand-in has no such entry."""
         return {} if self.stand_in is None else {"stand_in": self.stand_in.document()}
 
     @cached_property
@@ -124,3 +143,27 @@ class Cell:
     def title(self) -> str:
         """`backbone/purifier/attack`, the labels a user filters by."""
         return f"{self.backbone.label}/{self.purifier.label}/{self.attack.label}"
+
+
+_TODAY = ("version", "files")
+"""What a part says of the code and the files of one day."""
+
+
+def lasting(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes two cells the same work, whatever the code was on the day of each: names, parameters, data, threat and protocol.
+
+    Cells of runs that were made before threats had a kind are read as what they are, balls.
+
+    Args:
+        document: the content of a cell, from a plan, a record or `cells.jsonl`; an id and labels do not count.
+    """
+    kept = {key: value for key, value in document.items() if key not in ("id", "labels", "judge")}
+    parts = {name: _lasting(part) if isinstance(part, Mapping) else part for name, part in kept.items()}
+    if isinstance(threat := parts.get("threat"), dict):
+        parts["threat"] = {"kind": "ball", **threat}
+    return parts
+
+
+def _lasting(part: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in part.items() if key not in _TODAY}
+    return {key: _lasting(value) if key == "stand_in" else value for key, value in kept.items()}

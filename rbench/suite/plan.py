@@ -11,7 +11,7 @@ from rbench.registry import registry
 from rbench.signature import nearest
 from rbench.suite.binding import BoundSuite, bind_suite
 from rbench.suite.budgets import convergence_passes
-from rbench.suite.cell import Cell, Slice
+from rbench.suite.cell import Cell, Slice, Threat
 from rbench.suite.document import FieldPath
 from rbench.suite.resolve import dump, part_of, resolved_document
 from rbench.suite.spec import SuiteSpec
@@ -114,7 +114,7 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
                     if said.purifiers is not None and purifier.label not in said.purifiers:
                         continue
                     cell = Cell(
-                        dataset, piece, backbone, purifier, spec.threat.norm, eps, attack,
+                        dataset, piece, backbone, purifier, Threat(spec.threat.norm, eps), attack,
                         said.gradient, said.eot, judged.draws, judged.decide, judged.seed, stand_in,
                         judged.convergence,
                     )  # fmt: skip
@@ -147,8 +147,8 @@ def plan_document(planned: Plan) -> dict[str, Any]:
                 "backbone": cell.backbone.label,
                 "purifier": cell.purifier.label,
                 "attack": cell.attack.label,
-                "norm": cell.norm,
-                "eps": cell.eps.text,
+                "norm": cell.threat.norm,
+                "eps": cell.threat.eps.text,
                 "gradient": cell.gradient,
                 "eot": cell.eot,
                 "samples": cell.slice.samples,

@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from rbench.errors import InputError
-from rbench.registry import Bound, bind
-from rbench.signature import ParameterError, to_json
+from rbench.registry import Bound, resolved
+from rbench.signature import to_json
+from rbench.signature.version import joined_version, source_version
 from rbench.suite.binding import BoundPart, BoundSuite
 from rbench.suite.cell import Part
 from rbench.suite.document import FieldPath, resolve_scalar
@@ -30,7 +31,7 @@ def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | N
     Raises:
         InputError: unknown component, wrong parameter or missing file.
     """
-    bound = _bind(kind, name, params)
+    bound = resolved(kind, name, params)
     return _part(name, label or name, bound, digests(_files(bound)))
 
 
@@ -40,14 +41,7 @@ def component_files(kind: str, name: str, params: Mapping[str, Any]) -> list[Pat
     Raises:
         InputError: unknown component, wrong parameter.
     """
-    return _bind(kind, name, params).files()
-
-
-def _bind(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
-    try:
-        return bind(kind, name, params)
-    except ParameterError as error:
-        raise InputError(f"{kind} {name!r}: {error}") from None
+    return resolved(kind, name, params).files()
 
 
 def _files(bound: Bound) -> list[Path]:
@@ -68,11 +62,30 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     added = part.spec.added
     heads = [] if part.head is None else [part.head]
     try:
-        found = _part(part.name, part.label, part.bound, digests([*part.bound.files(), *heads]))
+        hashes = digests([*part.bound.files(), *heads])
     except InputError as error:
         raise InputError(spec.wrong(_path_of_missing(part, heads), str(error))) from error
+    bare = _part(part.name, part.label, part.bound, hashes)
     public = {**added, "head": heads[0].name} if heads else added
-    return replace(found, params={**found.params, **public}, given_params={**found.given_params, **added})
+    return replace(
+        bare,
+        params={**bare.params, **public},
+        given_params={**bare.given_params, **added},
+        version=_with_code_of(added, bare.version),
+    )
+
+
+_CODE = {"head": "rbench.backbones.head", "classes": "rbench.datasets.subset"}
+"""The modules that carry out what a suite adds to a component."""
+
+
+def _with_code_of(added: Mapping[str, Any], version: str) -> str:
+    """The version of a component together with that of the code for what a suite adds to it."""
+    more = [source_version(_CODE[name], lambda top: top == "rbench") for name in added if name in _CODE]
+    if not more:
+        return version
+    distribution, _, digest = version.rpartition("+")
+    return f"{distribution}+{joined_version(digest, more)}"
 
 
 def _path_of_missing(part: BoundPart, heads: Sequence[Path]) -> FieldPath:
@@ -83,21 +96,29 @@ def _path_of_missing(part: BoundPart, heads: Sequence[Path]) -> FieldPath:
 
 
 def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
-    component = bound.component
-    arguments = {key: value for key, value in bound.arguments.items() if key != bound.in_name}
-    given = {key: to_json(value, key) for key, value in arguments.items()}
+    given, speed = _given(bound), _speed(bound)
+    arguments = {key: bound.arguments[key] for key in given if key not in speed}
     params = {key: value.name if isinstance(value, Path) else given[key] for key, value in arguments.items()}
     item = bound.arguments.get(bound.in_name or "")
-    public = f"{component.name}:{item.name}" if isinstance(item, Path) else name
-    version = f"{component.distribution} {component.version}+{component.source_version}"
-    return Part(public, params, name, given, label, version, files)
+    public = f"{bound.component.name}:{item.name}" if isinstance(item, Path) else name
+    return Part(public, params, name, given, label, f"{bound.component.distribution}+{bound.version()}", files)
+
+
+def _given(bound: Bound) -> dict[str, Any]:
+    """The parameters beside the item in the name, as JSON values."""
+    return {key: to_json(value, key) for key, value in bound.arguments.items() if key != bound.in_name}
+
+
+def _speed(bound: Bound) -> tuple[str, ...]:
+    """The parameters that change nothing but speed: the batch size of an attack that says it does not draw for a whole batch."""
+    return ("batch_size",) if bound.component.facts().get("batched") is False else ()
 
 
 def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
     """The suite with every default written out; loads again and plans the same cells."""
 
     def entry(part: BoundPart, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        params = _part(part.name, part.label, part.bound, {}).given_params
+        params = _given(part.bound)
         # A label made of a name with a slash cannot be written as `as`, and need not be: it is the default.
         label = {} if part.label == part.spec.default_label else {"as": part.label}
         return {"name": part.name, **label, **part.spec.added, **(own or {}), **params}

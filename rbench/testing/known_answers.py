@@ -1,4 +1,4 @@
-"""Defences whose right verdict is known beforehand, most of them broken on purpose (docs: how rbench judges).
+"""Defences whose right verdict is known beforehand, most of them broken on purpose (docs/judging.md section 5).
 
 A judge that reports anything else about one of these is wrong. All are plain modules, as a plug-in author would
 write them: those that draw take rbench's per-sample `noise`, those that must not be trusted do what they should not.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.errors import InputError
-from rbench.results.frames import ReadCell, Runs, read_runs
+from rbench.results.runs import ReadCell, Runs, read_runs
 from rbench.results.table import table
 from rbench.suite.cell import Cell
 
@@ -29,7 +29,7 @@ def robust_accuracies(cells: Sequence[Cell], folder: Path) -> list[float]:
 
 
 def _worst(cell: Cell, runs: Runs, folder: Path) -> float:
-    where = f"--run: {folder}: {cell.backbone.label}/{cell.purifier.label} at eps {cell.eps.text}"
+    where = f"--run: {folder}: {cell.backbone.label}/{cell.purifier.label} at eps {cell.threat.eps.text}"
     wanted = _content(cell.document())
     same = tuple(one for one in runs.cells if _is(one, wanted))
     if not same:

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from rbench.attacks.pgd import pgd
-from rbench.attacks.types import IterativeAttack
-from rbench.engine.answer import Answer, Threat
 from rbench.engine.defended import DefendedModel
-from rbench.engine.displacements import angle
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.errors import CellFailed
 from rbench.objectives.adversarial_contrastive import contrastive_loss
 from rbench.theory.points import Settings
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.displacements import angle
+from rbench.threat.noise import Noise
+from rbench.threat.query import Answer, Threat
 
 Ask = Callable[[Tensor], Answer]
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rbench.bundled_files import weights_file
-from rbench.engine.components import Components, order, read_batch
 from rbench.errors import InputError
 from rbench.fit.card import read_card
 from rbench.results.files import write_text
+from rbench.running.components import Components, order, read_batch
 from rbench.suite.cell import Cell
 from rbench.theory.measure import measure
 from rbench.theory.points import Point, Settings
@@ -48,9 +48,9 @@ def with_codes(cells: Sequence[Cell], components: Components, on_note: Note = la
     found: dict[str, Cell] = {}
     left_out: set[str] = set()
     for cell in cells:
-        if cell.norm != "Linf":
-            raise InputError(f"threat.norm: {cell.norm} found; the theory is measured under Linf alone")
-        content = json.dumps([cell.purifier.document(), cell.backbone.document(), str(cell.eps.exact)])
+        if cell.threat.norm != "Linf":
+            raise InputError(f"threat.norm: {cell.threat.norm} found; the theory is measured under Linf alone")
+        content = json.dumps([cell.purifier.document(), cell.backbone.document(), str(cell.threat.eps.exact)])
         if cell.purifier.name == "identity" or cell.purifier.label in left_out or content in found:
             continue
         if components.defended(cell.backbone, cell.purifier).encodes:
@@ -119,15 +119,15 @@ def _measured(
         on_progress(Progress(title, *place, done[0], len(images)))
 
     model = components.defended(cell.backbone, cell.purifier)
-    found = measure(model, images, labels, ids, cell.eps.value, settings, more)
+    found = measure(model, images, labels, ids, cell.threat.eps.value, settings, more)
     return Point(
         key=key,
         dataset=cell.dataset.label,
         backbone=cell.backbone.label,
         frozen=frozen_name(cell),
         purifier=cell.purifier.label,
-        eps=cell.eps.text,
-        radius=cell.eps.value,
+        eps=cell.threat.eps.text,
+        radius=cell.threat.eps.value,
         lam=None,
         n=len(images),
         **asdict(found),
@@ -142,7 +142,7 @@ def _named(point: Point, cell: Cell, lam: float | None) -> Point:
         backbone=cell.backbone.label,
         frozen=frozen_name(cell),
         purifier=cell.purifier.label,
-        eps=cell.eps.text,
+        eps=cell.threat.eps.text,
         lam=lam,
     )
 

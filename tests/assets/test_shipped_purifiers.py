@@ -46,8 +46,8 @@ def test_a_shipped_purifier_loads_by_name_and_gives_images_back(weights, purifie
 
 def test_the_shipped_cropd_has_its_committed_robust_accuracy_on_200_samples(tmp_path):
     """The same attack on a part of the samples, judged again, sample by sample; kernels of another machine may turn one or two."""
-    from rbench.engine.runner import run
     from rbench.results.store import RunFolder
+    from rbench.running.runner import run
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 

@@ -3,15 +3,15 @@
 import torch
 from torch import nn
 
-from rbench.engine.answer import Threat
-from rbench.engine.ball import distance
 from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Driver, fit_classes
 from rbench.engine.evaluation import Protocol, evaluate_chunk, set_up
 from rbench.engine.judge import Judge
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.purifiers.identity import Identity
+from rbench.threat.ball import distance
+from rbench.threat.noise import Noise
+from rbench.threat.query import Threat
 
 
 def problem(n, *, channels=1, side=8, classes=10):

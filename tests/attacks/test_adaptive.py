@@ -10,13 +10,13 @@ from torch import nn
 
 import rbench
 from rbench.attacks.adaptive import adaptive
-from rbench.attacks.types import Found, IterativeAttack
 from rbench.engine.defended import DefendedModel
 from rbench.engine.ladder import tells_the_winner_alone
-from rbench.engine.noise import Noise
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.testing.known_answers import ConstantClassifier, NullBackbone, NullDefence, Shatterer, null_problem
+from rbench.threat.attack import Found, IterativeAttack
+from rbench.threat.noise import Noise
 
 
 def rungs(found=None, **params):

@@ -11,13 +11,13 @@ from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 import rbench
 from rbench.attacks.apgd import apgd, checkpoints
 from rbench.attacks.apgd_l1 import steepest_pixels
-from rbench.engine.answer import Answer, Threat
-from rbench.engine.ball import project
-from rbench.engine.losses import LOSSES, TARGETED
-from rbench.engine.noise import Noise
 from rbench.errors import InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.testing.known_answers import linear_problem
+from rbench.threat.ball import project
+from rbench.threat.losses import LOSSES, TARGETED
+from rbench.threat.noise import Noise
+from rbench.threat.query import Answer, Threat
 
 RADII = {"Linf": 0.012, "L2": 0.08, "L1": 0.5}
 norms = pytest.mark.parametrize("norm", list(RADII))

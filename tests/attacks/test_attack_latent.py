@@ -6,9 +6,9 @@ from codes import Coded, Deaf, greys, judged
 from torch import nn
 
 import rbench
-from rbench.engine.displacements import angle, log_ratio, relative
 from rbench.errors import InputError
 from rbench.purifiers.bit_depth import BitDepth
+from rbench.threat.displacements import angle, log_ratio, relative
 
 EPS = 0.05
 DUAL = {"Linf": 1.0, "L2": 2.0}

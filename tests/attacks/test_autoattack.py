@@ -55,7 +55,7 @@ def small(classes, *, pixels=16):
 
 
 class ShownTwice(nn.Module):
-    """The bare model, but for the one thing that rbench does to it: a single image is shown twice (EVALUATION section 2)."""
+    """The bare model, but for the one thing that rbench does to it: a single image is shown twice (docs/judging.md section 2)."""
 
     def __init__(self, model):
         super().__init__()

@@ -7,11 +7,11 @@ from torch import nn
 
 import rbench
 from rbench.attacks.rays import LOOK, REACH, SEARCH, rays
-from rbench.engine.answer import Answer, Threat
-from rbench.engine.noise import Noise
 from rbench.errors import InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.testing.known_answers import linear_problem
+from rbench.threat.noise import Noise
+from rbench.threat.query import Answer, Threat
 
 
 class Winner(nn.Module):

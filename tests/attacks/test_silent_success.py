@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 import rbench
-from rbench.attacks.types import ExternalAttack
 from rbench.purifiers.gaussian_noise import GaussianNoise
+from rbench.threat.attack import ExternalAttack
 
 
 def net():

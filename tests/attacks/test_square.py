@@ -8,10 +8,10 @@ from torch import nn
 
 import rbench
 from rbench.attacks.square import bump, mound, sides, square, window
-from rbench.engine.answer import Answer, Threat
-from rbench.engine.ball import distance
-from rbench.engine.noise import Noise, step_uniforms
 from rbench.purifiers.gaussian_noise import GaussianNoise
+from rbench.threat.ball import distance
+from rbench.threat.noise import Noise, step_uniforms
+from rbench.threat.query import Answer, Threat
 
 RADII = {"Linf": 0.012, "L2": 0.12, "L1": 0.6}
 norms = pytest.mark.parametrize("norm", list(RADII))

@@ -4,7 +4,7 @@ import pytest
 from fake_plugins import SUITE
 
 from rbench.cli.main import main
-from rbench.results.flags import FLAGS
+from rbench.results.flags.catalogue import FLAGS
 from rbench.suite.schema import schema_text
 
 

@@ -4,8 +4,8 @@ import pytest
 import rbench
 from rbench.datasets.subset import of_classes
 from rbench.datasets.types import Dataset
-from rbench.engine.components import order
 from rbench.errors import InputError
+from rbench.running.components import order
 from rbench.suite.cell import Slice
 
 LABELS = [2, 0, 1, 1, 3, 2, 0]

@@ -10,10 +10,10 @@ from torch.nn import functional
 import rbench
 from rbench.engine.audit import audit
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
 from rbench.errors import CellFailed, InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
+from rbench.threat.noise import Noise
 
 CLASSES = 5
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
+from rbench.threat.noise import Noise
 
 B, SHAPE = 4, (1, 2, 3)
 

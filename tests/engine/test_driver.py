@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 import rbench
-from rbench.attacks.types import IterativeAttack
-from rbench.engine.answer import Threat
 from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Driver
 from rbench.engine.judge import Judge
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.noise import Noise
+from rbench.threat.query import Threat
 
 STRIDE = 0.01
 

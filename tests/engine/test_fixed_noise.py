@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 import rbench
-from rbench.engine.components import make
 from rbench.engine.defended import DefendedModel
 from rbench.engine.fixed_noise import FixedNoise
-from rbench.engine.noise import Noise
 from rbench.errors import InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
+from rbench.running.components import make
+from rbench.threat.noise import Noise
 
 IDS = torch.arange(4)
 

@@ -8,9 +8,9 @@ from torch.autograd import grad as imported_grad
 import rbench
 from rbench.engine.defended import DefendedModel
 from rbench.engine.gradient_audit import audit_gradients
-from rbench.engine.noise import Noise
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
+from rbench.threat.noise import Noise
 
 SHAPE = (1, 6, 6)
 

@@ -12,9 +12,9 @@ from torch import nn
 
 import rbench
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.testing.known_answers import NoiseDefence
+from rbench.threat.noise import Noise
 
 
 class Walk(nn.Module):

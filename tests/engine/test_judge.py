@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from rbench.engine.ball import EXTERNAL_TOLERANCE
 from rbench.engine.defended import DefendedModel
 from rbench.engine.judge import Judge
-from rbench.engine.noise import Noise
 from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
+from rbench.threat.ball import EXTERNAL_TOLERANCE
+from rbench.threat.noise import Noise
 
 EPS = 8 / 255
 

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 import rbench
-from rbench.attacks.types import ExternalAttack, Found, IterativeAttack, Ladder, Rung
 from rbench.errors import CellFailed, InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.purifiers.jpeg import Jpeg
 from rbench.testing.known_answers import Shatterer
+from rbench.threat.attack import ExternalAttack, Found, IterativeAttack, Ladder, Rung
 
 STRIDE = 0.01
 

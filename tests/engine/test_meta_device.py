@@ -6,13 +6,13 @@ from torch import nn
 
 import rbench
 from rbench.engine.audit import audit
-from rbench.engine.ball import to_eight_bits
 from rbench.engine.defended import DefendedModel
 from rbench.engine.judge import Judge
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.registry import load
 from rbench.testing.known_answers import null_problem
+from rbench.threat.ball import to_eight_bits
+from rbench.threat.noise import Noise
 
 CPU = torch.device("cpu")
 PURIFIERS = ["identity", "jpeg", "bit-depth", "gaussian-blur", "median", "gaussian-noise", "random-resize-pad"]

@@ -6,12 +6,12 @@ from torch import nn
 from torch.nn import functional
 
 from rbench.engine.defended import DefendedModel
-from rbench.engine.losses import LOSSES, cross_entropy
-from rbench.engine.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.random_resize_pad import RandomResizePad
+from rbench.threat.losses import LOSSES, cross_entropy
+from rbench.threat.noise import Noise
 
 B, SHAPE, CLASSES = 5, (1, 3, 4), 4
 

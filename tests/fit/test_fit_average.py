@@ -3,13 +3,13 @@ import torch
 from torch import nn
 
 import rbench
-from rbench.engine.components import make
-from rbench.engine.noise import Noise
 from rbench.fit.average import Average
 from rbench.fit.data import read_samples, split
 from rbench.fit.load import load_recipe
 from rbench.fit.run import document, fit
 from rbench.networks.file import read_network
+from rbench.running.components import make
+from rbench.threat.noise import Noise
 
 DIFFUSION = """
 recipe: tiny-ddpm

@@ -7,8 +7,8 @@ from torch import nn
 import rbench
 from rbench.engine.audit import remembered
 from rbench.engine.defended import DefendedModel, state_hash
-from rbench.engine.noise import Noise
 from rbench.purifiers.anti_adversary import AntiAdversary
+from rbench.threat.noise import Noise
 
 SHAPE = (1, 5, 5)
 every_rule = pytest.mark.parametrize("rule", ["sign", "gradient"])

@@ -10,7 +10,7 @@ SPENT = """
 import sys, time, torch
 from pathlib import Path
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
+from rbench.threat.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.purifiers.diffpure import diffpure
 from torch import nn

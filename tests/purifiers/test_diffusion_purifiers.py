@@ -5,10 +5,10 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
 from rbench.networks.schedules import signal
 from rbench.networks.unet import UNet
 from rbench.purifiers.diffusion import Diffusion
+from rbench.threat.noise import Noise
 
 LEVELS = signal("linear").tolist()
 KINDS = {

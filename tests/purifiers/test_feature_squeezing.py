@@ -3,11 +3,11 @@ import torch
 from torch import nn
 
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
 from rbench.purifiers.bit_depth import BitDepth
 from rbench.purifiers.feature_squeezing import FeatureSqueezing
 from rbench.purifiers.median import Median
 from rbench.purifiers.non_local_means import NonLocalMeans
+from rbench.threat.noise import Noise
 
 
 def images(*shape, seed=0, dtype=torch.float32):

@@ -3,10 +3,10 @@ import torch
 from torch import nn
 
 import rbench
-from rbench.engine.noise import Noise
 from rbench.purifiers.jpeg_surrogate import TO_YCC
 from rbench.purifiers.pixel_deflection import PixelDeflection
 from rbench.purifiers.wavelet import Wavelet, denoised
+from rbench.threat.noise import Noise
 
 
 def noise(ids, seed=0, draw=0):

@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 import rbench
-from rbench.engine.noise import Noise
 from rbench.purifiers.bit_depth import BitDepth
 from rbench.purifiers.clip import clip
 from rbench.purifiers.feature_squeezing import FeatureSqueezing
@@ -25,6 +24,7 @@ from rbench.purifiers.pixel_deflection import PixelDeflection
 from rbench.purifiers.random_resize_pad import RandomResizePad
 from rbench.purifiers.tv_minimisation import TvMinimisation
 from rbench.purifiers.wavelet import Wavelet
+from rbench.threat.noise import Noise
 
 PURIFIERS = [
     Identity(),

@@ -3,11 +3,11 @@ import torch
 from torch import nn
 
 import rbench
-from rbench.engine.noise import Noise
 from rbench.errors import InputError
 from rbench.purifiers import smoothing_denoiser as entry
 from rbench.purifiers.denoised_noise import DenoisedNoise
 from rbench.purifiers.gaussian_noise import GaussianNoise
+from rbench.threat.noise import Noise
 
 
 def noise(ids, seed=0, draw=0):

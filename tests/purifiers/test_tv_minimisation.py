@@ -9,8 +9,8 @@ from torch.nn.functional import interpolate
 from torch.utils.checkpoint import checkpoint
 
 import rbench
-from rbench.engine.noise import Noise
 from rbench.purifiers.tv_minimisation import SMOOTHING, TvMinimisation, nearby, objective, variation_slope
+from rbench.threat.noise import Noise
 
 
 def noise(ids, seed=0, draw=0):

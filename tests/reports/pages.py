@@ -6,9 +6,9 @@ import numpy as np
 from made_runs import Made
 
 from rbench.reports.html import html
-from rbench.results.frames import read_runs
 from rbench.results.gallery import Gallery
 from rbench.results.record import ConvergencePart, Flag, RungPart
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 EVERY, HALF, NONE = [1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]

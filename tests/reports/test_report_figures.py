@@ -12,8 +12,8 @@ from pages import EVERY, EVIL, HALF, NONE, filled, hostile, pictures
 from rbench import reports
 from rbench.reports.figures import FIGURES, report
 from rbench.reports.figures.style import rendered, shown
-from rbench.results.frames import read_runs
 from rbench.results.record import ConvergencePart
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 

@@ -10,8 +10,8 @@ from made_runs import Made
 from pages import EVERY, EVIL, HALF, Tags, filled, hostile, page_of, pictures
 
 from rbench import reports
-from rbench.results.frames import read_runs
 from rbench.results.record import Confirmation, Figure, Summary
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 KNOWN = {

@@ -6,8 +6,8 @@ import pytest
 from made_runs import Made
 
 from rbench.reports.latex import latex, latex_text
-from rbench.results.frames import read_runs
 from rbench.results.record import Flag
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 EVERY = [1, 1, 1, 1]

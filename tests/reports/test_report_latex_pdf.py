@@ -9,7 +9,7 @@ import pytest
 from pages import filled, hostile
 
 from rbench.reports.latex import latex
-from rbench.results.frames import read_runs
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from made_runs import Made
 from rbench import reports
 from rbench.registry import registry
 from rbench.reports.robustbench import report
-from rbench.results.frames import read_runs
 from rbench.results.record import AttackPart, Flag
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 ROOT = Path(__file__).parents[2]

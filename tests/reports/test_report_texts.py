@@ -15,8 +15,8 @@ from rbench.reports.csv import csv as to_csv
 from rbench.reports.markdown import markdown
 from rbench.reports.plain import csv_text, markdown_text, percent, visible
 from rbench.results.columns import COLUMNS
-from rbench.results.frames import read_runs
 from rbench.results.record import Flag
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 PROMISED = (

@@ -86,7 +86,7 @@ def test_a_wrong_format_or_folder_prints_and_writes_nothing(made, tmp_path):
 def test_reading_results_and_reporting_never_import_torch(made):
     code = """
 import sys
-import rbench.results.store, rbench.results.read, rbench.cli.report
+import rbench.results.store, rbench.results.frames, rbench.cli.report
 assert not {"scipy", "rich", "torch"} & set(sys.modules), "too early"
 rbench.cli.report.command([__import__("pathlib").Path(sys.argv[1])])
 assert not {"torch", "scipy.stats"} & set(sys.modules)

@@ -8,10 +8,10 @@ from made_runs import Made, verification
 from rich.console import Console
 
 from rbench.reports.verified import verified
-from rbench.results.frames import read_runs
+from rbench.results.runs import read_runs
 from rbench.results.store import RunFolder
-from rbench.results.verdict import Verdict
 from rbench.results.verification import Reattack, Rerun
+from rbench.verifying.verdict import Verdict
 
 EVERY = [1, 1, 1, 1]
 

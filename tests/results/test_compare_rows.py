@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from rbench.cli.main import main
 from rbench.errors import InputError
 from rbench.results.compare import compare, holm, samples_needed
-from rbench.results.frames import read_runs
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 N = 200

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from rbench.results.flags import FLAGS, FlagName
+from rbench.results.flags.catalogue import FLAGS, FlagName
 
 
 def test_every_typed_name_has_its_facts():

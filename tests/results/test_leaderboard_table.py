@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from made_runs import Made, columns, document, record
 
-import rbench.results.read as reader
+import rbench.results.frames as reader
 from rbench.errors import InputError
 from rbench.reports.console import text
 from rbench.results.columns import COLUMNS
-from rbench.results.frames import read_runs
 from rbench.results.record import Flag
+from rbench.results.runs import read_runs
 from rbench.results.statistics import wilson
 from rbench.results.table import table
 

@@ -9,8 +9,8 @@ import pytest
 from made_runs import Made, columns, document, record, verification
 from small_runs import rbench
 
-from rbench.results.frames import read_runs
 from rbench.results.record import AttackPart
+from rbench.results.runs import read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import table
 from rbench.suite.cell import id_of

@@ -67,7 +67,7 @@ def test_the_keys_that_others_rely_on_are_where_they_look(tmp_path):
     assert content["schema"] == 1
     assert set(content["summary"]["standard_accuracy"]) == {"value", "low", "high", "n"}
     assert set(content["summary"]["robust_accuracy"]) == {"value", "low", "high", "n"}
-    assert content["threat"] == {"norm": "Linf", "eps_text": "8/255", "eps": 8 / 255}
+    assert content["threat"] == {"kind": "ball", "norm": "Linf", "eps_text": "8/255", "eps": 8 / 255}
 
 
 def test_a_cell_that_is_not_done_has_no_figures():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_runs import Made
 
-from rbench.results.frames import read_runs
 from rbench.results.record import RungPart
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 
 N = 1000

@@ -5,7 +5,7 @@ import pytest
 from made_runs import Made, columns
 
 from rbench.results import samples
-from rbench.results.frames import read_runs
+from rbench.results.runs import read_runs
 from rbench.results.table import table
 from rbench.results.worst_case import Rule, Scores, attack_scores, clean_scores
 

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from rbench.engine.noise import Noise
 from rbench.testing.known_answers import (
     ClockSeeded,
     ConstantClassifier,
@@ -16,6 +15,7 @@ from rbench.testing.known_answers import (
     linear_problem,
     null_problem,
 )
+from rbench.threat.noise import Noise
 
 
 def noise_for(x, draw=0, role="score"):

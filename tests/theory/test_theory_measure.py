@@ -6,13 +6,13 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from rbench.attacks.pgd import pgd
-from rbench.engine.answer import Answer
 from rbench.engine.defended import DefendedModel
-from rbench.engine.noise import Noise
 from rbench.errors import CellFailed
 from rbench.objectives.adversarial_contrastive import contrastive_loss, hardest
 from rbench.theory.measure import Batch, climb, measure
 from rbench.theory.points import Settings
+from rbench.threat.noise import Noise
+from rbench.threat.query import Answer
 
 
 class Plain(nn.Module):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from rbench.cli.main import app, main
-from rbench.results.read import read
+from rbench.results.frames import read
 from rbench.theory import run
 
 RECIPE = """

@@ -1,42 +1,39 @@
-"""The networks that weights can be loaded into, by name: a fixed set, so no suite can name code to import."""
+"""The networks that weights can be loaded into, by name: registered ones and torchvision's, so no suite can name code to import."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rbench.errors import InputError
+from rbench.registry import load, registry
 
 if TYPE_CHECKING:
     from torch import nn
 
-OWN = ("fashion-cnn", "cifar-resnet18", "efficientnet-lite0")
 PREFIX = "torchvision:"
+
+
+def registered(name: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """The registered network of a name, as a component's `components` hook says it; none for torchvision's."""
+    return [] if name.startswith(PREFIX) or name not in registry("network").names() else [("network", name, {})]
 
 
 def build(name: str, classes: int | None = None) -> "nn.Module":
     """A network with fresh weights, on the CPU, without touching the global random generator.
 
     Args:
-        name: `fashion-cnn`, `cifar-resnet18`, `efficientnet-lite0`, or `torchvision:` with a classification model of torchvision.
+        name: a registered network, e.g. `fashion-cnn`, or `torchvision:` with a classification model of torchvision.
         classes: number of logits; the architecture's own if not given.
     """
     import torch
 
     options = {} if classes is None else {"classes": classes}
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        if name == "fashion-cnn":
-            from rbench.backbones.architectures.fashion_cnn import FashionCnn
-
-            return FashionCnn(**options)
-        if name == "cifar-resnet18":
-            from rbench.backbones.architectures.cifar_resnet18 import CifarResNet18
-
-            return CifarResNet18(**options)
-        if name == "efficientnet-lite0":
-            from rbench.backbones.architectures.efficientnet_lite0 import EfficientNetLite0
-
-            return EfficientNetLite0(**options)
         if name.startswith(PREFIX):
             return _torchvision(name.removeprefix(PREFIX), classes)
-    raise InputError(f"architecture: unknown name '{name}'; known: {', '.join(OWN)}, {PREFIX}NAME")
+        if registered(name):
+            network: nn.Module = load("network", name, options)
+            return network
+    known = ", ".join(registry("network").names())
+    raise InputError(f"architecture: unknown name '{name}'; known: {known}, {PREFIX}NAME")
 
 
 def require_torchvision_name(name: str) -> None:

@@ -36,7 +36,7 @@ class CifarResNet18(nn.Module):
         classes: number of logits.
     """
 
-    def __init__(self, classes: int = 10) -> None:
+    def __init__(self, *, classes: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])

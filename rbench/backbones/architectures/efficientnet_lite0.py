@@ -63,7 +63,7 @@ class EfficientNetLite0(nn.Module):
         classes: number of logits.
     """
 
-    def __init__(self, classes: int = 1000) -> None:
+    def __init__(self, *, classes: int = 1000) -> None:
         super().__init__()
         self._conv_stem = SameConv(3, STEM, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(STEM, eps=EPS)

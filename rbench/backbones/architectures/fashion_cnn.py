@@ -20,7 +20,7 @@ class FashionCnn(nn.Module):
         classes: number of logits.
     """
 
-    def __init__(self, classes: int = 10) -> None:
+    def __init__(self, *, classes: int = 10) -> None:
         super().__init__()
         self.features = nn.Sequential(
             *_conv(1, 16), *_conv(16, 16), nn.MaxPool2d(2),

@@ -8,10 +8,10 @@ import pandas as pd
 from rbench.errors import InputError
 from rbench.reports.figures.rows import named
 from rbench.reports.figures.style import WIDTH, blank, shown
-from rbench.reports.pictured import KINDS, amplified, strongest_first, telling
+from rbench.reports.gallery import KINDS, amplified, strongest_first, telling
 from rbench.reports.plain import csv_text
-from rbench.results.frames import ReadCell
 from rbench.results.gallery import SHOWN
+from rbench.results.runs import ReadCell
 from rbench.results.store import RunFolder
 from rbench.results.table import Table
 

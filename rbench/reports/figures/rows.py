@@ -5,7 +5,7 @@ from typing import Any
 
 from rbench.reports.groups import Row, groups, heading
 from rbench.reports.plain import csv_text
-from rbench.results.frames import ReadCell
+from rbench.results.runs import ReadCell
 from rbench.results.table import Table
 
 MOST_PANELS, MOST_ROWS = 12, 16

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from rbench.errors import InputError
+from rbench.reports.gallery import ignores_purifier, strongest_first, telling
 from rbench.reports.groups import heading, remark
-from rbench.reports.page.evidence import CellView, Doubt, cell_view, doubt
+from rbench.reports.page.cells import CellView, Doubt, cell_view, doubt
+from rbench.reports.page.gallery import Sheet, sheet
 from rbench.reports.page.marks import Axis, axis
-from rbench.reports.page.pictures import Sheet, sheet
 from rbench.reports.page.words import command, listed, pairs
-from rbench.reports.pictured import ignores_purifier, strongest_first, telling
 from rbench.reports.plain import percent
-from rbench.results.flags import FLAGS, FlagFacts
-from rbench.results.frames import ReadCell
+from rbench.results.flags.catalogue import FLAGS, FlagFacts
+from rbench.results.runs import ReadCell
 from rbench.results.table import Table
 from rbench.results.untrusted import read_text
 

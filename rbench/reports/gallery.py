@@ -1,0 +1,49 @@
+"""Pictures of an attack, shown alike on the page and in the figure: of which attack, and how its change is made visible."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rbench.results.runs import ReadCell
+
+KINDS = ("clean", "attacked", "difference", "purified clean", "purified attacked")
+
+Pixels = NDArray[np.uint8]
+
+
+T = TypeVar("T")
+
+
+def ignores_purifier(cell: ReadCell) -> bool:
+    """Whether the attack of a recorded cell was blind."""
+    return cell.record is not None and cell.record.attack.gradient == "blind"
+
+
+def strongest_first(cells: Iterable[ReadCell]) -> list[ReadCell]:
+    """The done cells: attacks that use the purifier before those that ignore it, each from strong to weak."""
+    done = [
+        (ignores_purifier(cell), cell.record.summary.robust_accuracy.value, cell)
+        for cell in cells
+        if cell.record and cell.record.summary
+    ]
+    return [cell for _, _, cell in sorted(done, key=lambda one: one[:2])]
+
+
+def telling(pictures: Iterable[T | None], unchanged: Callable[[T], bool]) -> T | None:
+    """The first of an attack that changed something, since what it gave back unchanged shows nothing of it; else the first at all."""
+    first = None
+    for one in pictures:
+        if one is not None and not unchanged(one):
+            return one
+        first = one if first is None else first
+    return first
+
+
+def amplified(clean: Pixels, attacked: Pixels) -> tuple[Pixels, int]:
+    """What an attack changed, on grey, and how many times it was amplified; 0 if it changed nothing."""
+    change = attacked.astype(np.int16) - clean
+    most = int(np.abs(change).max(initial=0))
+    factor = max(1, 127 // most) if most else 0
+    return np.clip(128 + factor * change, 0, 255).astype(np.uint8), factor

@@ -1,0 +1,195 @@
+"""What a row of the page opens to: its cells with their ladders, budgets, costs, doubts and verification."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rbench.errors import InputError
+from rbench.reports.page.marks import Rung, rung
+from rbench.reports.page.words import count, duration, pairs, value
+from rbench.reports.plain import percent
+from rbench.results.flags.catalogue import FLAGS, FlagFacts
+from rbench.results.record import ConvergencePart, Figure, Record
+from rbench.results.runs import ReadCell
+from rbench.results.store import RunFolder
+from rbench.results.verification import Verification, read_verification
+
+Pairs = Sequence[tuple[str, str]]
+
+_BUDGETS = {
+    "curve": "fewer steps",
+    "budget": "the budget of the cell",
+    "steps": "twice the steps",
+    "restarts": "twice the restarts",
+    "eot": "twice the draws a gradient",
+    "eps": "no limit on the perturbation",
+}
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A flag of a cell or a row.
+
+    Attributes:
+        name: the flag.
+        facts: meaning, cause and cure.
+        seen: what was measured, in words.
+    """
+
+    name: str
+    facts: FlagFacts
+    seen: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An attack of another budget on the first samples of a cell."""
+
+    what: str
+    steps: int
+    restarts: int
+    eot: int
+    samples: int
+    robust: str
+    loss: str
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A cell for readers.
+
+    Attributes:
+        attack: its label.
+        id: of the cell.
+        state: `done`, or why there is no number.
+        robust: its own accuracy with the interval.
+        figures: other accuracies, names and values.
+        gradient: the gradient path in words.
+        params: of the attack.
+        cost: what it took.
+        doubts: its flags.
+        rungs: bars of a ladder.
+        budgets: convergence, if it was asked for.
+        verified: what verifying has found; empty if nobody has.
+        provenance: where, when and with what.
+    """
+
+    attack: str
+    id: str
+    state: str
+    robust: str
+    figures: Pairs
+    gradient: str
+    params: Pairs
+    cost: Pairs
+    doubts: Sequence[Doubt]
+    rungs: Sequence[Rung]
+    budgets: Sequence[Budget]
+    verified: str
+    provenance: Pairs
+
+
+def cell_view(cell: ReadCell) -> CellView:
+    """A cell as the page shows it."""
+    record = cell.record
+    if record is None:
+        return CellView(cell.label("attack"), cell.id, cell.status, "-", (), "-", (), (), (), (), (), "", ())
+    state = cell.status if record.error is None else f"{cell.status}: {record.error}"
+    return CellView(
+        attack=cell.label("attack"),
+        id=cell.id,
+        state=state,
+        robust=_interval(record.summary.robust_accuracy) if record.summary else "-",
+        figures=_figures(record),
+        gradient=_gradient(record),
+        params=pairs(record.attack.params),
+        cost=_cost(record),
+        doubts=[doubt(flag.name, flag.value, flag.detail) for flag in record.flags],
+        rungs=[rung(part, record.dataset.samples) for part in record.rungs] if record.dataset.samples else [],
+        budgets=[_budget(part) for part in record.convergence],
+        verified=_verified(cell),
+        provenance=_provenance(record),
+    )
+
+
+def doubt(name: str, measured: float | None, detail: str) -> Doubt:
+    """A flag with what was seen."""
+    seen = ": ".join(part for part in ("" if measured is None else f"{measured:.4g}", detail) if part)
+    return Doubt(name, next(facts for known, facts in FLAGS.items() if known == name), seen)
+
+
+def _interval(figure: Figure) -> str:
+    return f"{percent(figure.value)} ({percent(figure.low)}-{percent(figure.high)})"
+
+
+def _figures(record: Record) -> Pairs:
+    if record.summary is None:
+        return ()
+    found = [
+        ("standard", record.summary.standard_accuracy),
+        ("noise in the ball", record.summary.noise_accuracy),
+        ("rounded to 8 bits", record.summary.robust_accuracy_8bit),
+    ]
+    confirmed = record.summary.confirmed
+    upheld = [("judge upheld", f"{count(confirmed.confirmed)} of {count(confirmed.proposed)} proposed")]
+    # Attacks by others do not say what they take for fooled.
+    return [
+        *((name, percent(one.value)) for name, one in found if one is not None),
+        *(upheld if confirmed.proposed else []),
+    ]
+
+
+def _gradient(record: Record) -> str:
+    attack = record.attack
+    parts: list[str] = [attack.gradient or "-"]
+    if attack.stand_in and attack.gradient == "bpda":
+        parts.append(f"differentiating {attack.stand_in}")
+    if attack.eot > 1:
+        parts.append(f"{attack.eot} draws a gradient")
+    return ", ".join(parts)
+
+
+def _cost(record: Record) -> Pairs:
+    cost = record.cost
+    each = cost.seconds / record.dataset.samples if record.dataset.samples else None
+    return [
+        ("time", duration(cost.seconds)),
+        ("an image", "-" if each is None else duration(each)),
+        ("forward passes", count(cost.forwards)),
+        ("backward passes", count(cost.backwards)),
+        ("purifier passes", count(cost.purifier_passes)),
+        ("queries", count(cost.queries)),
+    ]
+
+
+def _budget(part: ConvergencePart) -> Budget:
+    loss = "-" if part.loss is None else f"{part.loss:.3g}"
+    robust = percent(part.robust_accuracy)
+    return Budget(_BUDGETS[part.what], part.steps, part.restarts, part.eot, part.samples, robust, loss)
+
+
+def _provenance(record: Record) -> Pairs:
+    return [(str(name), value(one)) for name, one in sorted(record.provenance.items()) if one is not None]
+
+
+def _verified(cell: ReadCell) -> str:
+    """The evidence in a sentence or two; empty unless it holds."""
+    if not cell.verified:
+        return ""
+    try:
+        found = read_verification(RunFolder(cell.root).verified_path(cell.id))
+    except InputError:
+        return ""
+    return "" if found is None else " ".join(_said(found))
+
+
+def _said(found: Verification) -> list[str]:
+    ties = f", {count(found.near_ties)} predictions differed by rounding" if found.near_ties else ""
+    said = [f"{count(found.examples)} stored examples judged again{ties}."]
+    if again := found.reattack:
+        said.append(
+            f"{count(again.fell)} of {count(again.attacked)} survivors of the row fell to another seed: with 95 % confidence at most "
+            f"{percent(again.false_at_most)} % of the claimed ones are false."
+        )
+    if rerun := found.rerun:
+        said.append(f"Run again with another seed, order and batch size: {percent(rerun.robust_accuracy)} %.")
+    return said

@@ -1,0 +1,1 @@
+"""Flags: what each means, and which of them cells and rows raise."""

@@ -1,0 +1,169 @@
+"""Flags of a row that need several of its cells, or its neighbour: thresholds of the rules of judging."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rbench.results.flags.catalogue import FlagName
+from rbench.results.statistics import mcnemar, paired_bootstrap
+from rbench.results.worst_case import Rule, Scores, Values
+
+BLACK_BOX_MARGIN = 0.002
+SHARE_MARGIN = 0.01
+FEW_SAMPLES = 100
+SEPARATE_P = 0.05
+LUCK_CONFIDENCE = 0.998
+
+Kind = Literal["white-box", "blind", "black-box", "transfer", "noise"]
+_BLACK_BOX = {"square", *(f"torchattacks:{name}" for name in ("Square", "OnePixel", "Pixle", "SPSA"))}
+_THROUGH = {"exact", "checkpointed"}
+_ONE_STEP = {"fgsm", "torchattacks:FGSM"}
+_MANY_STEPS = {"pgd", "apgd", "torchattacks:PGD", "torchattacks:PGDL2"}
+
+
+@dataclass(frozen=True)
+class RowFlag:
+    """A doubt about a row.
+
+    Attributes:
+        name: the flag.
+        value: the measured value that raised it.
+        detail: what was seen, in one line.
+        attack: label of the cell that it comes from; None if it comes from several.
+    """
+
+    name: FlagName
+    value: float | None = None
+    detail: str = ""
+    attack: str | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A done cell of a row.
+
+    Attributes:
+        label: what tables call the attack.
+        name: registry name of the attack.
+        gradient: the gradient path that was used.
+        scores: per sample.
+        noise: [n] accuracy under uniform noise in the ball.
+    """
+
+    label: str
+    name: str
+    gradient: str | None
+    scores: Scores
+    noise: Values
+
+    @property
+    def kind(self) -> Kind:
+        """What the attacker used."""
+        if self.name == "noise":
+            return "noise"
+        if self.name == "transfer":
+            return "transfer"
+        if self.name in _BLACK_BOX:
+            return "black-box"
+        return "blind" if self.gradient == "blind" else "white-box"
+
+
+def flags_of_cells(cells: Sequence[Judged], rule: Rule) -> list[RowFlag]:
+    """The flags that come from comparing the attacks of one row.
+
+    Under a random defence a margin must also exceed what the draws explain (99.8 % paired bootstrap: several
+    flags on many rows, so 95 % would cry wolf).
+    """
+    white = [cell for cell in cells if cell.kind == "white-box"]
+    by_gradient = [cell for cell in cells if cell.kind in ("white-box", "blind")]
+    return [
+        *_wins("black-box-wins", cells, "black-box", white, BLACK_BOX_MARGIN, rule),
+        *_wins("transfer-wins", cells, "transfer", white, SHARE_MARGIN, rule),
+        *_noise_wins(cells, by_gradient, rule),
+        *_one_step_wins(by_gradient, rule),
+    ]
+
+
+def weak_gradient(paths: Sequence[str | None], *, differentiable: bool) -> RowFlag | None:
+    """The flag of a row whose attacks all went around a purifier that a gradient goes through.
+
+    Args:
+        paths: the gradient path of every attack and every rung that asks for a gradient.
+        differentiable: the audit found a gradient at the input that is not zero.
+    """
+    if not differentiable or not set(paths).isdisjoint(_THROUGH):
+        return None
+    used = ", ".join(sorted({path for path in paths if path})) or "no gradient"
+    return RowFlag("weak-gradient", None, f"{used} alone, though a gradient goes through the purifier")
+
+
+def unverified(attacks: Sequence[str]) -> RowFlag | None:
+    """The doubt about a row of which the examples of some attacks have not been judged again."""
+    if not attacks:
+        return None
+    return RowFlag("unverified", None, f"not judged again: {', '.join(attacks)}")
+
+
+def few_samples(n: int) -> RowFlag | None:
+    """The flag of a slice below 100 samples."""
+    return RowFlag("few-samples", float(n), f"{n} samples") if n < FEW_SAMPLES else None
+
+
+def inseparable(first: Values, second: Values) -> float | None:
+    """The p-value of McNemar's test if the accuracies differ and this many samples cannot tell them apart."""
+    if len(first) != len(second) or np.isclose(first.mean(), second.mean(), rtol=0, atol=1e-12):
+        return None
+    p_value = mcnemar(first >= 0.5, second >= 0.5).p_value
+    return p_value if p_value >= SEPARATE_P else None
+
+
+def _drop(before: Values, after: Values, margin: float, *, random: bool) -> float | None:
+    lost = float((before - after).mean())
+    # In whole samples, so that a drop of exactly the margin is not above it by rounding.
+    if lost <= margin + 1e-9 or (random and paired_bootstrap(before, after, confidence=LUCK_CONFIDENCE).low <= 0):
+        return None
+    return lost
+
+
+def _wins(
+    name: FlagName, cells: Sequence[Judged], kind: Kind, white: Sequence[Judged], margin: float, rule: Rule
+) -> list[RowFlag]:
+    others = [cell for cell in cells if cell.kind == kind]
+    if not others or not white:
+        return []
+    before = rule.worst([cell.scores for cell in white]).value
+    after = rule.worst([cell.scores for cell in [*white, *others]]).value
+    lost = _drop(before, after, margin, random=rule.random)
+    labels = ", ".join(cell.label for cell in others)
+    return [] if lost is None else [RowFlag(name, lost, f"{labels}: {_points(lost)} below the white-box attacks")]
+
+
+def _noise_wins(cells: Sequence[Judged], by_gradient: Sequence[Judged], rule: Rule) -> list[RowFlag]:
+    if not by_gradient:
+        return []
+    before = rule.worst([cell.scores for cell in by_gradient]).value
+    noises = [cell.scores.value for cell in cells if cell.kind == "noise"] + [by_gradient[0].noise]
+    # A random defence may err by chance on either image of a sample, so there the means are compared.
+    after = noises if rule.random else [np.minimum(before, noise) for noise in noises]
+    lost = [_drop(before, values, SHARE_MARGIN, random=rule.random) for values in after]
+    most = max((value for value in lost if value is not None), default=None)
+    detail = "" if most is None else f"uniform noise: {_points(most)} below the gradient attacks"
+    return [] if most is None else [RowFlag("noise-wins", most, detail)]
+
+
+def _one_step_wins(by_gradient: Sequence[Judged], rule: Rule) -> list[RowFlag]:
+    found = []
+    for one in by_gradient:
+        many = [cell for cell in by_gradient if cell.name in _MANY_STEPS and cell.gradient == one.gradient]
+        if one.name in _ONE_STEP and many:
+            best = min(many, key=lambda cell: float(cell.scores.value.mean()))
+            lost = _drop(best.scores.value, one.scores.value, 0.0, random=rule.random)
+            if lost is not None:
+                found.append(RowFlag("one-step-wins", lost, f"{one.label}: {_points(lost)} below {best.label}"))
+    return found
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f} points"

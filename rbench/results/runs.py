@@ -1,0 +1,155 @@
+"""Reading run folders: every planned or recorded cell, and a list of what could not be read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rbench.errors import InputError
+from rbench.results import samples as parquet
+from rbench.results.record import Record
+from rbench.results.store import RunFolder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CellStatus = Literal["done", "failed", "cancelled", "missing", "unreadable"]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that was not used, and why."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ReadCell:
+    """What a run folder has of one cell.
+
+    Attributes:
+        id: the cell's id.
+        document: the resolved cell, as in `Record.cell`.
+        status: `missing` if planned and not recorded, `unreadable` if its record or samples are broken.
+        root: the run folder that it was read from.
+        record: None if missing or unreadable.
+        samples: the samples of a done cell.
+        verified: its stored examples were judged again, and its files have not changed since.
+    """
+
+    id: str
+    document: dict[str, Any]
+    status: CellStatus
+    root: Path
+    record: Record | None = None
+    samples: "pa.Table | None" = None
+    verified: bool = False
+
+    def label(self, part: Literal["dataset", "backbone", "purifier", "attack"]) -> str:
+        """What tables call a part: the plan's label, because the user may have renamed it since."""
+        labels = self.document.get("labels")
+        if isinstance(labels, dict) and labels.get(part):
+            return str(labels[part])
+        recorded = getattr(self.record, part, None)
+        label = getattr(recorded, "label", None) or getattr(recorded, "name", None)
+        if label:
+            return str(label)
+        planned = self.document.get(part)
+        return str(planned.get("name", "?")) if isinstance(planned, dict) else "?"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Everything that was read.
+
+    Attributes:
+        cells: folder by folder, each in the order of its plan; a cell that several folders have comes once for each.
+        broken: files that were not used.
+        notes: what else a reader should know, one line each.
+    """
+
+    cells: tuple[ReadCell, ...]
+    broken: tuple[Broken, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Reading:
+    cells: list[ReadCell] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_runs(folders: Sequence[Path]) -> Runs:
+    """Read run folders together. A broken file spoils its own cell and nothing else.
+
+    Raises:
+        InputError: a folder is missing or holds no records.
+    """
+    reading = _Reading()
+    for path in dict.fromkeys(folders):
+        _read_folder(path, reading)
+    return Runs(tuple(reading.cells), tuple(reading.broken), tuple(reading.notes))
+
+
+def _read_folder(root: Path, reading: _Reading) -> None:
+    if not (root / "records").is_dir():
+        what = "no records in it" if root.is_dir() else "no such folder"
+        raise InputError(f"{root}: {what}. Give the folder that `rbench run` wrote, such as results/quickstart.")
+    folder = RunFolder(root)
+    try:
+        planned = folder.read_cells()
+    except InputError as error:
+        planned = None
+        reading.broken.append(Broken(str(root / "cells.jsonl"), str(error)))
+    recorded = {path.stem: path for path in folder.record_paths()}
+    if planned is None:
+        found = [_read_cell(folder, cell_id, {}, reading) for cell_id in recorded]
+        # Without a plan an unreadable record belongs to no row; it is listed only.
+        cells = sorted((cell for cell in found if cell.document), key=lambda cell: cell.label("attack"))
+    else:
+        cells = [
+            _read_cell(folder, cell["id"], cell, reading)
+            if cell["id"] in recorded
+            else ReadCell(cell["id"], cell, "missing", root)
+            for cell in planned
+        ]
+        stale = recorded.keys() - {cell["id"] for cell in planned}
+        if stale:
+            reading.notes.append(
+                f"{root}: {len(stale)} older records left out: suite, data, weights or code have changed."
+            )
+    reading.cells += {cell.id: cell for cell in cells}.values()
+
+
+def _read_cell(folder: RunFolder, cell_id: str, document: dict[str, Any], reading: _Reading) -> ReadCell:
+    try:
+        path = folder.record_path(cell_id)
+        record = folder.read_record(cell_id)
+    except InputError as error:
+        path = folder.root / "records" / f"{cell_id}.json"
+        reading.broken.append(Broken(str(path), str(error)))
+        return ReadCell(cell_id, document, "unreadable", folder.root)
+    if record is None:
+        reading.broken.append(Broken(str(path), f"{path}: it went away while it was read."))
+        return ReadCell(cell_id, document, "unreadable", folder.root)
+    document = document or dict(record.cell)
+    if record.status != "done":
+        return ReadCell(cell_id, document, record.status, folder.root, record)
+    try:
+        table = folder.read_samples(record)
+        if record.protocol.decide != "mean" or record.protocol.draws == 1:
+            parquet.check_decided(table, folder.samples_path(cell_id))
+    except InputError as error:
+        reading.broken.append(Broken(str(folder.samples_path(cell_id)), str(error)))
+        return ReadCell(cell_id, document, "unreadable", folder.root, record)
+    return ReadCell(cell_id, document, "done", folder.root, record, table, _is_verified(folder, cell_id, reading))
+
+
+def _is_verified(folder: RunFolder, cell_id: str, reading: _Reading) -> bool:
+    try:
+        return folder.is_verified(cell_id)
+    except InputError as error:
+        reading.broken.append(Broken(str(folder.verified_path(cell_id)), str(error)))
+        return False

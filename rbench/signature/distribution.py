@@ -1,0 +1,52 @@
+"""Which top-level modules an installed distribution brings, so that its own code can be told from the libraries that it uses."""
+
+import sys
+from functools import cache
+from importlib.metadata import Distribution, PackageNotFoundError
+from pathlib import Path
+
+from rbench.signature.source import folder_of
+from rbench.signature.version import Owned
+
+_LIBRARIES = ("site-packages", "dist-packages")
+
+
+def owner(distribution: str, module: str) -> Owned:
+    """Whether a top-level module belongs to a distribution.
+
+    Besides the one given, those that the distribution's list of files names; where it has none, as when it is installed in place for
+    development, those that lie in the same folder.
+
+    Args:
+        distribution: its name.
+        module: a module of it.
+    """
+    own = module.partition(".")[0]
+
+    def owned(top: str) -> bool:
+        if top == own or top in sys.stdlib_module_names:
+            return top == own
+        folder = folder_of(own)
+        if folder is None or top not in _inside(folder):
+            return False
+        listed = _listed(distribution)
+        return top in listed if listed else folder.name not in _LIBRARIES
+
+    return owned
+
+
+@cache
+def _inside(folder: Path) -> frozenset[str]:
+    """The modules and packages that a folder may hold, by name."""
+    return frozenset(path.name.partition(".")[0] for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+
+@cache
+def _listed(distribution: str) -> frozenset[str]:
+    """The top-level names among the files of a distribution; none if it is installed in place."""
+    try:
+        files = Distribution.from_name(distribution).files or []
+    except (PackageNotFoundError, ValueError, OSError):
+        return frozenset()
+    tops = (file.parts[0] for file in files if file.suffix in (".py", ".so", ".pyd"))
+    return frozenset(top.partition(".")[0] for top in tops if top != ".." and not top.startswith("__editable__"))

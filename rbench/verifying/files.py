@@ -1,0 +1,203 @@
+"""What a cell's files say against each other; no model, no torch."""
+
+import math
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rbench.errors import InputError
+from rbench.results.decide import decided
+from rbench.results.flags import of_cell
+from rbench.results.flags.catalogue import FlagName
+from rbench.results.hashes import DECIDED, array_hash
+from rbench.results.record import ConvergencePart, Figure, Flag, Record
+from rbench.results.samples import PREDICTIONS, predictions
+from rbench.results.statistics import accuracy
+from rbench.results.store import RunFolder
+from rbench.suite.cell import id_of
+
+TOLERANCE = 1.2e-7
+"""How far an external attack's rounding may leave the ball (docs/judging.md, rule 1.7); judged again, our own are held to nothing."""
+CHANGE = 0.01
+_ROUNDING = 1e-9
+_PARTS = ("backbone", "purifier", "attack")
+
+
+def contradictions(folder: RunFolder, record: Record, samples: pa.Table, planned: Mapping[str, Any]) -> list[str]:
+    """Everything in the files of a done cell that does not fit the rest, one line each; empty if they agree.
+
+    Args:
+        folder: the run folder, for the stored examples.
+        record: the cell's record.
+        samples: its samples.
+        planned: the cell as `cells.jsonl` has it.
+    """
+    arrays = arrays_of(samples)
+    return [
+        *_cell(record, planned),
+        *_samples(record, samples, arrays),
+        *_figures(record, samples, arrays),
+        *_flags(record, samples),
+        *_examples(folder, record, samples),
+    ]
+
+
+def arrays_of(samples: pa.Table) -> dict[str, np.ndarray]:
+    """The columns that were hashed, as they were hashed; those that an older run did not store are left out."""
+    found = {name: samples[name].to_numpy() for name in ("sample", "label")}
+    for name in PREDICTIONS:
+        if samples[name].null_count == 0:
+            found[name] = predictions(samples, name).astype(np.int64)
+    return found
+
+
+def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
+    content = {key: value for key, value in record.cell.items() if key not in ("id", "labels")}
+    if id_of(content) != record.id:
+        yield f"cell: its content has the id {id_of(content)}, the record says {record.id}"
+    if content != {key: value for key, value in planned.items() if key not in ("id", "labels")}:
+        yield "cell: not the cell that cells.jsonl plans under this id"
+    cell: Any = record.cell
+    for part in _PARTS:
+        said = getattr(record, part)
+        if (said.name, said.params) != (cell[part].get("name"), cell[part].get("params")):
+            yield f"{part}: name or parameters are not those of the cell"
+    eps = float(Fraction(str(cell["threat"].get("eps"))))
+    if record.threat.norm != cell["threat"].get("norm") or record.threat.eps != eps:
+        yield f"threat: {record.threat.norm} {record.threat.eps:.9g}, the cell has {cell['threat'].get('norm')} {eps:.9g}"
+    protocol, said = record.protocol, cell["protocol"]
+    if (protocol.seed, protocol.decide) != (said.get("seed"), said.get("decide")):
+        yield "protocol: seed or decide are not those of the cell"
+    if protocol.draws != (said.get("draws") if record.purifier.stochastic else 1):
+        yield f"protocol.draws: {protocol.draws}, the cell asks for {said.get('draws')} if the purifier is random and 1 if not"
+
+
+def _samples(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    ids, label = arrays["sample"], arrays["label"]
+    pairs = {"clean": "clean", "noise": "noise", "select": "select", "robust": "robust"}
+    for column, kind in pairs.items():
+        name = f"{kind}_predictions"
+        if name in arrays:
+            expected = decided(arrays[name], label, record.protocol.decide)
+            yield from _differ(ids, samples[column].to_numpy() != expected, f"{column}: not what its predictions give")
+    robust = samples["robust"].to_numpy()
+    outcome = np.where(robust >= 0.5, "robust", "fooled")
+    yield from _differ(ids, samples["outcome"].to_numpy() != outcome, "outcome: not what `robust` gives")
+    outside = ~(samples["distance"].to_numpy() <= record.threat.eps + TOLERANCE)
+    yield from _differ(ids, outside, f"distance: outside the ball of {record.threat.eps_text}")
+    if set(DECIDED) <= set(arrays) and array_hash(arrays, DECIDED) != record.result_hash:
+        yield "result_hash: the samples have another"
+
+
+def _figures(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    assert record.summary is not None
+    averaged = bool(record.purifier.stochastic) and record.protocol.decide == "mean"
+    for name, column in (("standard", "clean"), ("noise", "noise"), ("robust", "robust"), ("robust", "robust_8bit")):
+        field = f"{name}_accuracy" + ("_8bit" if column.endswith("8bit") else "")
+        said: Figure | None = getattr(record.summary, field)
+        if said is None:
+            continue
+        values, drawn = samples[column].to_numpy(), arrays.get(f"{column}_predictions")
+        told: tuple[float, ...] = (float(values.mean(dtype=np.float64)),)
+        if not averaged or drawn is not None:
+            told = accuracy(values, drawn == arrays["label"][:, None] if averaged and drawn is not None else None)[:3]
+        recorded = (said.value, said.low, said.high)[: len(told)]
+        if said.n != len(values) or not np.allclose(told, recorded, rtol=0, atol=_ROUNDING):
+            yield f"summary.{field}: {_spelled(recorded)}, the samples give {_spelled(told)}"
+
+
+def _flags(record: Record, samples: pa.Table) -> Iterator[str]:
+    robust = samples["robust"].to_numpy()
+    expected: dict[FlagName, list[Flag]] = {
+        "noise-wins": of_cell.noise_wins(samples["noise"].to_numpy(), robust),
+        "few-samples": of_cell.few_samples(len(samples)),
+        "unverified": of_cell.unverifiable(record.images),
+        "black-box-wins": of_cell.black_box_wins(record.rungs, len(samples)),
+    }
+    if samples["passed_by"].null_count == 0:
+        passed = np.asarray(samples["passed_by"].to_pylist(), dtype=bool)
+        expected["silent-success"] = of_cell.silent_success(passed, robust)
+    raised = {flag.name: flag for flag in record.flags}
+    for name, found in expected.items():
+        yield from flag_difference(name, raised.get(name), next(iter(found), None))
+    yield from _convergence(record, {flag.name for flag in record.flags})
+
+
+def flag_difference(name: FlagName, said: Flag | None, found: Flag | None) -> Iterator[str]:
+    """What is wrong with a flag of a record, if anything.
+
+    Args:
+        name: of the flag.
+        said: as recorded, None if it is not raised.
+        found: as it must be.
+    """
+    if (said is None) != (found is None):
+        detail = f" ({found.detail or found.value})" if found else ""
+        yield f"flags: {name} is {'raised' if said else 'not raised'}, the evidence says otherwise{detail}"
+        return
+    if said is None or found is None or said.value is None or found.value is None:
+        return
+    if not math.isclose(said.value, found.value, rel_tol=0.02, abs_tol=1e-4):
+        yield f"flags: {name}: value {said.value:.6g}, the evidence gives {found.value:.6g}"
+
+
+def _convergence(record: Record, raised: set[str]) -> Iterator[str]:
+    parts = {part.what: part for part in record.convergence}
+    base = parts.get("budget")
+    changes = {what: _change(base, parts[what]) for what in ("steps", "restarts", "eot") if base and what in parts}
+    moved = any(change > CHANGE + _ROUNDING for change in changes.values())
+    # Under a random defence a change must also exceed what the draws explain, which the parts do not tell.
+    if "not-converged" in raised and not moved:
+        yield "flags: not-converged is raised, the convergence recorded says otherwise"
+    if moved and "not-converged" not in raised and not record.purifier.stochastic:
+        yield "flags: not-converged is not raised, the convergence recorded says otherwise"
+    if record.converged is not None and record.converged == ("not-converged" in raised):
+        yield f"converged: {record.converged}, its flags say otherwise"
+    free = parts.get("eps")
+    standing = free is not None and free.robust_accuracy > 0 and free.standing > 0
+    if "unbounded-survivors" in raised and not standing:
+        yield "flags: unbounded-survivors is raised, the convergence recorded says otherwise"
+    if standing and "unbounded-survivors" not in raised and not record.purifier.stochastic:
+        yield "flags: unbounded-survivors is not raised, the convergence recorded says otherwise"
+
+
+def _change(base: ConvergencePart | None, doubled: ConvergencePart) -> float:
+    return 0.0 if base is None else abs(base.robust_accuracy - doubled.robust_accuracy)
+
+
+def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[str]:
+    if record.images == "none":
+        return
+    try:
+        images, ids = folder.read_images(record.id)
+    except InputError as error:
+        yield f"images: {error}"
+        return
+    expected = samples["sample"].to_numpy()
+    if record.images == "fooled":
+        expected = expected[samples["robust"].to_numpy() < 1]
+    if not np.array_equal(ids, expected):
+        yield f"images: {len(ids)} stored, not those of the {len(expected)} samples that the record speaks of"
+        return
+    said = record.provenance.get("images_sha256")
+    if record.images != "fooled" and said and array_hash({"images": images}, ("images",)) != said:
+        yield "images: the stored examples are not those that were judged (provenance.images_sha256)"
+    flat = images.reshape(len(images), -1)
+    yield from _differ(ids, ~np.isfinite(flat).all(axis=1), "images: NaN or infinite pixels")
+    outside = np.any((flat < -TOLERANCE) | (flat > 1 + TOLERANCE), axis=1)
+    yield from _differ(ids, outside, "images: pixels outside [0, 1]")
+
+
+def _differ(ids: np.ndarray, wrong: np.ndarray, what: str) -> Iterator[str]:
+    if wrong.any():
+        first = ids[np.flatnonzero(wrong)[0]]
+        more = f", and {int(wrong.sum()) - 1} more" if wrong.sum() > 1 else ""
+        yield f"sample {first}{more}: {what}"
+
+
+def _spelled(figures: tuple[float, ...]) -> str:
+    value, *interval = (f"{100 * figure:.2f} %" for figure in figures)
+    return f"{value} ({interval[0]} to {interval[1]})" if interval else value

@@ -1,0 +1,142 @@
+"""Attacking again with another seed: some claimed survivors of a row, or a whole cell in another order and batch size."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rbench.engine.evaluation import Setup, evaluate_chunk, join
+from rbench.engine.oracle import Oracle
+from rbench.results.decide import decided
+from rbench.results.flags.of_row import LUCK_CONFIDENCE
+from rbench.results.statistics import paired_bootstrap
+from rbench.results.verification import Reattack, Rerun
+from rbench.running.components import Components, read_batch
+from rbench.suite.cell import Part
+from rbench.threat.attack import ExternalAttack
+from rbench.threat.noise import Noise
+
+CONFIDENCE = 0.95
+POINT = 0.01
+"""Robust accuracy may be a point lower with another seed before a cell is doubted."""
+_FAR = 2**52
+"""A seed this far off keeps what a purifier with fixed noise draws, which hangs on its low bits: it is part of the defence."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The samples that a row claims to stand.
+
+    Attributes:
+        value: its robust accuracy.
+        low: lower end of the 95 % interval.
+        survivors: int64 ids of the samples that stand in the worst case.
+    """
+
+    value: float
+    low: float
+    survivors: np.ndarray
+
+
+def other_seed(setup: Setup) -> int:
+    """Another seed for the attack and for the judge's draws."""
+    return setup.protocol.seed + (_FAR if setup.model.draws_known else 1)
+
+
+def attack_survivors(
+    setup: Setup, claim: Claim, wanted: int, data: tuple[Components, Part]
+) -> tuple[Reattack | None, list[str]]:
+    """Attacks survivors of a row, drawn at random, and says what that means for the claim; nothing where nobody survives.
+
+    Args:
+        setup: the strongest attack of the row, audited.
+        claim: of the row.
+        wanted: how many to attack, all if there are fewer.
+        data: who loads what, and the data set.
+
+    Returns:
+        What was found, and a fault where so many fell that the interval of the claim cannot hold.
+    """
+    k = min(wanted, len(claim.survivors))
+    if k == 0:
+        return None, []
+    clock, seed = time.monotonic(), other_seed(setup)
+    chosen = np.sort(np.random.default_rng(seed).choice(claim.survivors, k, replace=False))
+    components, part = data
+    batch = read_batch(components.dataset(part), chosen, components.device)
+    arrays = evaluate_chunk(_reseeded(setup, seed, setup.judge.batch_size), *batch).arrays
+    right = arrays["robust_predictions"] == arrays["label"][:, None]
+    fell = int((~right.any(axis=1)).sum())
+    least, most = false_share(fell, k)
+    found = Reattack(seed=seed, attacked=k, fell=fell, false_at_most=most, seconds=round(time.monotonic() - clock, 3))
+    if claim.value * (1 - least) >= claim.low:
+        return found, []
+    return found, [
+        f"robust accuracy: {fell} of {k} survivors fell to the same attack with another seed, so at least {100 * least:.0f} % of them are "
+        f"false, and {100 * claim.value:.1f} % cannot hold"
+    ]
+
+
+def false_share(fell: int, attacked: int) -> tuple[float, float]:
+    """The least and the most, each with 95 % confidence, that the share of false survivors can be (Clopper and Pearson 1934).
+
+    Where none fell, at most 1 - 0.05^(1/k), which is about 3/k.
+    """
+    from scipy.special import betaincinv
+
+    low = 0.0 if fell == 0 else float(betaincinv(fell, attacked - fell + 1, 1 - CONFIDENCE))
+    high = 1.0 if fell == attacked else float(betaincinv(fell + 1, attacked - fell, CONFIDENCE))
+    return low, high
+
+
+def run_again(
+    setup: Setup, said: np.ndarray, ids: np.ndarray, data: tuple[Components, Part]
+) -> tuple[Rerun, list[str]]:
+    """Runs a whole cell with another seed, the samples in reverse order and another batch size.
+
+    Args:
+        setup: the cell, audited.
+        said: [N] recorded value of each sample under the attack.
+        ids: [N] their ids.
+        data: who loads what, and the data set.
+
+    Returns:
+        What was found, and a fault where robust accuracy is more than a point lower and no luck explains it.
+    """
+    clock, seed = time.monotonic(), other_seed(setup)
+    size = setup.judge.batch_size // 2 + 1
+    again, components, part = _reseeded(setup, seed, size), *data
+    span = setup.attack.batch_size if isinstance(setup.attack, ExternalAttack) else 2 * size
+    turned, chunks = ids[::-1].copy(), []
+    for start in range(0, len(ids), span):
+        batch = read_batch(components.dataset(part), turned[start : start + span], components.device)
+        chunks.append(evaluate_chunk(again, *batch))
+    arrays = join(chunks).arrays
+    values = decided(arrays["robust_predictions"], arrays["label"], setup.protocol.decide)[::-1].astype(np.float64)
+    difference = paired_bootstrap(said.astype(np.float64), values)
+    found = Rerun(
+        seed=seed,
+        batch_size=size,
+        robust_accuracy=float(values.mean()),
+        difference=difference.value,
+        low=difference.low,
+        high=difference.high,
+        seconds=round(time.monotonic() - clock, 3),
+    )
+    lucky = paired_bootstrap(said.astype(np.float64), values, confidence=LUCK_CONFIDENCE).low <= 0
+    if difference.value <= POINT or lucky:
+        return found, []
+    return found, [
+        f"robust accuracy: {100 * said.mean():.1f} % recorded, {100 * values.mean():.1f} % with another seed, order and batch size"
+    ]
+
+
+def _reseeded(setup: Setup, seed: int, batch_size: int) -> Setup:
+    noise, oracle = Noise(seed), setup.oracle
+    return replace(
+        setup,
+        protocol=replace(setup.protocol, seed=seed, batch_size=batch_size),
+        noise=noise,
+        judge=replace(setup.judge, noise=noise, batch_size=batch_size),
+        oracle=Oracle(oracle.model, oracle.path, eot=oracle.eot, noise=noise),
+    )

@@ -1,0 +1,253 @@
+"""Judging the stored examples of a cell again: same images, same noise, the same verdicts or a fault."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from rbench.engine.audit import SAMPLES
+from rbench.engine.defended import state_hash
+from rbench.engine.evaluation import Setup, describe, judge_clean, judge_proposals, noisy
+from rbench.errors import CellFailed, InputError
+from rbench.results.decide import decided
+from rbench.results.record import Record
+from rbench.results.store import RunFolder
+from rbench.running.cell_run import protocol_of, set_up_cell, used
+from rbench.running.components import Components, order, read_batch
+from rbench.suite.cell import Cell
+from rbench.threat.attack import ExternalAttack
+from rbench.threat.ball import EXTERNAL_TOLERANCE, to_eight_bits
+from rbench.threat.noise import Role
+from rbench.verifying.files import arrays_of
+from rbench.verifying.reflag import flag_faults
+from rbench.verifying.regallery import picture_faults
+
+NEAR_TIE = 1e-3
+"""Two logits closer than this share of the largest one may change places by the rounding of another machine or batch size."""
+DRIFT = 0.05
+"""What accuracy may differ by where the same noise, or another batch, does not give the same logits."""
+_FACTS = ("classes", "random", "reproducible", "not_logits", "reaches_input")
+
+
+@dataclass(frozen=True)
+class Rejudged:
+    """What judging again has found.
+
+    Attributes:
+        faults: what does not fit the record, one line each.
+        setup: the audited cell, None if it could not be set up.
+        examples: stored examples that were judged.
+        near_ties: predictions that differ by rounding alone.
+        largest_distance: of the stored examples, in float64.
+        passes: images passed forward through the backbone.
+        seconds: on a monotonic clock.
+    """
+
+    faults: tuple[str, ...]
+    setup: Setup | None = None
+    examples: int = 0
+    near_ties: int = 0
+    largest_distance: float = 0.0
+    passes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Rejudge:
+    """Judges cells of one run folder again; what cells share (clean images, audits) is judged once.
+
+    Attributes:
+        components: loaded models and data.
+        folder: where the stored examples lie.
+        batch_size: images at once.
+    """
+
+    components: Components
+    folder: RunFolder
+    batch_size: int
+    _clean: dict[Any, dict[str, Tensor]] = field(default_factory=dict)
+
+    def __call__(self, cell: Cell, record: Record, samples: pa.Table) -> Rejudged:
+        """Judge a done cell again.
+
+        Args:
+            cell: as the suite plans it today.
+            record: as it was recorded.
+            samples: its samples, known to fit the record.
+        """
+        clock = time.monotonic()
+        meter = self.components.defended(cell.backbone, cell.purifier).meter
+        try:
+            found = self._judge(cell, record, samples)
+        except CellFailed as error:
+            found = Rejudged((str(error),))
+        passes = found.setup.model.meter.forwards if found.setup else meter.forwards
+        return replace(found, passes=passes, seconds=time.monotonic() - clock)
+
+    def _judge(self, cell: Cell, record: Record, samples: pa.Table) -> Rejudged:
+        if faults := self._inputs(cell, record, samples):
+            return Rejudged(tuple(faults))
+        dataset, ids = self.components.dataset(cell.dataset), samples["sample"].to_numpy()
+        first = read_batch(dataset, ids[:SAMPLES], self.components.device)
+        setup = set_up_cell(self.components, cell, protocol_of(cell, self.batch_size), first)
+        if faults := list(_facts(setup, record, cell)):
+            return Rejudged(tuple(faults), setup)
+        images, stored = self.folder.read_images(record.id)
+        again = _Again(setup, samples)
+        for start in range(0, len(ids), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            x, _, batch = read_batch(dataset, ids[part], self.components.device)
+            again.clean(part, x, batch, self._once(setup, x, batch))
+            kept = np.isin(ids[part], stored)
+            if kept.any():
+                examples = torch.from_numpy(images[np.isin(stored, ids[part])]).to(x.device)
+                rows = torch.from_numpy(kept).to(x.device)
+                again.examples(start + np.flatnonzero(kept), examples, x[rows], batch[rows])
+        again.faults += flag_faults(setup, record, samples, again.arrays)
+        again.faults += picture_faults(setup, cell, self.components, self.folder, (images, stored))
+        return Rejudged(tuple(again.conclusion()), setup, len(stored), again.near_ties, again.largest)
+
+    def _once(self, setup: Setup, x: Tensor, ids: Tensor) -> dict[str, Tensor]:
+        judge = setup.judge
+        key = (id(judge.model.purifier), id(judge.model.backbone), judge.norm, judge.eps, judge.draws, judge.noise)
+        whole = (*key, tuple(ids.tolist()))
+        if whole not in self._clean:
+            self._clean[whole] = judge_clean(setup, x, ids)
+        return self._clean[whole]
+
+    def _inputs(self, cell: Cell, record: Record, samples: pa.Table) -> list[str]:
+        """Whether data and weights are those that were judged."""
+        ids, dataset = samples["sample"].to_numpy(), self.components.dataset(cell.dataset)
+        try:
+            known = order(dataset, cell.slice)
+        except InputError as error:
+            return [str(error)]
+        if not np.array_equal(known, ids):
+            return ["samples: not those that the suite chooses"]
+        if self.components.data_hash(cell.dataset, ids) != record.dataset.sha256:
+            return ["dataset: images or labels are not those that were judged (dataset.sha256)"]
+        if not np.array_equal(dataset.labels[ids], samples["label"].to_numpy()):
+            return ["samples: labels are not those of the data set"]
+        if state_hash(self.components.defended(cell.backbone, cell.purifier)) != record.provenance.get(
+            "weights_sha256"
+        ):
+            return ["weights: purifier or backbone are not those that were judged (provenance.weights_sha256)"]
+        return []
+
+
+def _facts(setup: Setup, record: Record, cell: Cell) -> Iterator[str]:
+    """What the audit finds otherwise than it is recorded."""
+    found, said = describe(setup), record.audit
+    for name in _FACTS:
+        if name in said and said[name] != found[name]:
+            yield f"audit.{name}: {said[name]}, measured again {found[name]}"
+    if record.purifier.stochastic != setup.random:
+        yield f"purifier.stochastic: {record.purifier.stochastic}, measured again {setup.random}"
+    for name, value in used(cell, setup).items():
+        if getattr(record.attack, name) != value:
+            yield f"attack.{name}: {getattr(record.attack, name)}, the suite gives {value}"
+
+
+@dataclass
+class _Again:
+    """What the judge says now, beside what the samples say.
+
+    Attributes:
+        setup: of the cell.
+        samples: as stored.
+        arrays: the verdicts, those of now in the place of those that were stored.
+    """
+
+    setup: Setup
+    samples: pa.Table
+    faults: list[str] = field(default_factory=list)
+    near_ties: int = 0
+    largest: float = 0.0
+    _means: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.arrays = arrays_of(self.samples)
+        self.label = self.arrays["label"]
+
+    def clean(self, part: slice, x: Tensor, ids: Tensor, found: dict[str, Tensor]) -> None:
+        """Takes in the verdicts on a batch without an attack."""
+        rows = np.arange(len(self.label))[part]
+        self._take(rows, "clean_select", found["clean_select"], x, ids, "select")
+        self._take(rows, "clean_predictions", found["clean_predictions"], x, ids, "score")
+        self._take(rows, "noise_predictions", found["noise_predictions"], noisy(self.setup, x, ids), ids, "score")
+
+    def examples(self, rows: np.ndarray, images: Tensor, x: Tensor, ids: Tensor) -> None:
+        """Takes in the verdicts on stored examples; refuses those outside the ball."""
+        attacks = [self.setup.attack, *(rung.attack for rung in self.setup.rungs)]
+        external = any(isinstance(attack, ExternalAttack) for attack in attacks)
+        found = judge_proposals(self.setup, images, x, ids, EXTERNAL_TOLERANCE if external else 0.0)
+        moved = found["distance"].cpu().numpy()
+        self.largest = max(self.largest, float(moved.max()))
+        said = self.samples["distance"].to_numpy()[rows]
+        wrong = ~np.isclose(moved, said, rtol=1e-9, atol=1e-12)
+        self._fault(rows[wrong], f"distance: {said[wrong][:1]} recorded, measured again {moved[wrong][:1]}")
+        protocol = self.setup.protocol
+        rounded = to_eight_bits(images, x, protocol.eps, protocol.norm)
+        self._take(rows, "select_predictions", found["select_predictions"], images, ids, "select")
+        self._take(rows, "robust_predictions", found["robust_predictions"], images, ids, "score")
+        self._take(rows, "robust_8bit_predictions", found["robust_8bit_predictions"], rounded, ids, "score")
+
+    def _take(self, rows: np.ndarray, name: str, found: Tensor, images: Tensor, ids: Tensor, role: Role) -> None:
+        now, decide = found.cpu().numpy(), self.setup.protocol.decide
+        column = name.removesuffix("_predictions")
+        values = self.samples[column].to_numpy(zero_copy_only=False)[rows].astype(np.float64)
+        if name in self.arrays:
+            differ = (self.arrays[name][rows] != now).any(axis=1)
+            self.arrays[name][rows] = now
+        else:
+            differ = ~np.isnan(values) & (values != decided(now, self.label[rows], decide))
+        if not self._exact:
+            self._means.setdefault(column, []).append(
+                (float(np.nansum(values)), float(decided(now, self.label[rows], decide).sum()))
+            )
+        elif differ.any():
+            where = torch.from_numpy(np.flatnonzero(differ)).to(images.device)
+            close = nearly_tied(self.setup, images[where], ids[where], role)
+            self.near_ties += int(close.sum())
+            self._fault(rows[differ][~close], f"{column}: judged again, the defended model answers otherwise")
+
+    @property
+    def _exact(self) -> bool:
+        return self.setup.audit.reproducible and not self.setup.audit.batch_dependent
+
+    def _fault(self, rows: np.ndarray, what: str) -> None:
+        if len(rows):
+            more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+            self.faults.append(f"sample {self.arrays['sample'][rows[0]]}{more}: {what}")
+
+    def conclusion(self) -> list[str]:
+        """The faults; of a model that answers otherwise each time, what is beyond a drift of its accuracy."""
+        drifts = []
+        for column, sums in self._means.items():
+            said, now = (sum(pair) / len(self.label) for pair in zip(*sums, strict=True))
+            if abs(said - now) > DRIFT:
+                drifts.append(f"{column}: {100 * said:.1f} % recorded, judged again {100 * now:.1f} %")
+        return [*self.faults, *drifts]
+
+
+def nearly_tied(setup: Setup, images: Tensor, ids: Tensor, role: Role) -> np.ndarray:
+    """Whether the two largest logits are as good as equal on some draw, bool [N]: another machine may order them otherwise.
+
+    Args:
+        setup: the audited cell.
+        images: [N, C, H, W] as they were judged.
+        ids: [N] of the samples.
+        role: of the draws that they were judged on.
+    """
+    tied = torch.zeros(len(ids), dtype=torch.bool, device=images.device)
+    with torch.no_grad():
+        for draw in range(setup.judge.draws):
+            logits = setup.model(images, setup.noise.of(role, ids, images.device, draw=draw))
+            first, second = logits.topk(2, dim=1).values.T
+            tied |= first - second <= NEAR_TIE * logits.abs().amax(1)
+    return tied.cpu().numpy()

@@ -1,0 +1,219 @@
+"""Verifying a run folder: the files against each other, the stored examples against the models, the survivors against a new attack."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rbench.engine.evaluation import Setup
+from rbench.results.hashes import file_hash
+from rbench.results.runs import Broken, ReadCell, read_runs
+from rbench.results.store import RunFolder
+from rbench.results.table import Table, table
+from rbench.results.verification import Reattack, Rerun, Verification
+from rbench.results.versions import versions
+from rbench.running.components import Components
+from rbench.suite.cell import Cell, lasting
+from rbench.verifying.files import contradictions
+from rbench.verifying.reattack import Claim, attack_survivors, run_again
+from rbench.verifying.rejudge import Rejudge, Rejudged
+from rbench.verifying.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Demand:
+    """How much is to be verified.
+
+    Attributes:
+        survivors: of each row to attack again, with its strongest attack.
+        audit: run every cell again with another seed, order and batch size.
+        batch_size: images at once.
+    """
+
+    survivors: int = 10
+    audit: bool = False
+    batch_size: int = 256
+
+
+@dataclass
+class _Work:
+    folder: RunFolder
+    components: Components
+    demand: Demand
+    planned: dict[str, list[Cell]]
+    rejudge: Rejudge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rejudge = Rejudge(self.components, self.folder, self.demand.batch_size)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A cell on its way to a verdict."""
+
+    cell: ReadCell
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    planned: Cell | None = None
+    rejudged: Rejudged | None = None
+    reattack: Reattack | None = None
+    rerun: Rerun | None = None
+
+    @property
+    def setup(self) -> Setup | None:
+        return self.rejudged.setup if self.rejudged else None
+
+
+def verify(
+    root: Path,
+    cells: Sequence[Cell],
+    components: Components,
+    demand: Demand,
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
+) -> tuple[list[Verdict], tuple[Broken, ...]]:
+    """Verifies every done cell of a run folder and keeps the evidence in it; takes `verified` back where a fault is found.
+
+    Args:
+        root: the run folder, locked by the caller.
+        cells: what its suite plans today.
+        components: loads models and data.
+        demand: how much is to be verified.
+        on_verdict: called with each verdict as it is reached.
+
+    Returns:
+        The verdicts, and the files that could not be read.
+
+    Raises:
+        InputError: no such folder, or a component is wrong.
+        MissingError: a file or module is missing, or the folder cannot be written.
+    """
+    folder, runs = RunFolder(root), read_runs([root])
+    found = table(runs)
+    work = _Work(folder, components, demand, _by_mark(cells))
+    verdicts = []
+    for row, (parts, outcome) in enumerate(zip(found.cells, found.outcomes, strict=True)):
+        judged = [_judge(cell, work) for cell in parts if cell.status == "done"]
+        if outcome is not None and not any(one.faults for one in judged):
+            judged = _attack(judged, _claim(found, row, outcome), work)
+        for one in judged:
+            verdicts.append(_keep(one, folder))
+            on_verdict(verdicts[-1])
+    for cell in runs.cells:
+        if cell.status != "done":
+            folder.drop_verification(cell.id)
+    return verdicts, runs.broken
+
+
+def _judge(read: ReadCell, work: _Work) -> _Judged:
+    assert read.record is not None
+    if faults := contradictions(work.folder, read.record, read.samples, read.document):
+        return _Judged(read, tuple(faults))
+    if read.record.images == "none":
+        return _Judged(read, ("no examples were stored (store.images is none): nothing to judge again",))
+    cell = _planned(read.record.cell, work.planned)
+    if cell is None:
+        return _Judged(read, ("suite.yaml beside the results does not ask for this cell",))
+    faults, notes = _differences(read.record.cell, cell.document())
+    if faults:
+        return _Judged(read, tuple(faults), tuple(notes))
+    rejudged = work.rejudge(cell, read.record, read.samples)
+    return _Judged(read, rejudged.faults, tuple(notes), cell, rejudged)
+
+
+def _mark(document: Mapping[str, Any]) -> str:
+    """What makes two cells the same but for the day. A batch size that changes nothing but speed was once part of a cell."""
+    kept = lasting(document)
+    params = {key: value for key, value in kept["attack"].get("params", {}).items() if key != "batch_size"}
+    return json.dumps({**kept, "attack": {**kept["attack"], "params": params}}, sort_keys=True)
+
+
+def _by_mark(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        found[_mark(cell.document())].append(cell)
+    return found
+
+
+def _planned(document: Mapping[str, Any], planned: Mapping[str, list[Cell]]) -> Cell | None:
+    """The cell of today's plan that a recorded one is."""
+    batch_size = document["attack"].get("params", {}).get("batch_size")
+    candidates = planned.get(_mark(document), [])
+    fitting = [cell for cell in candidates if cell.attack.params.get("batch_size", batch_size) == batch_size]
+    return next(iter(fitting), None)
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Other weights are a fault, other code is a note: what the code makes of the examples is judged."""
+    faults, notes = [], []
+    if then.get("judge") != now.get("judge"):
+        notes.append(f"judged by version {then.get('judge')} of the rules, now {now.get('judge')}")
+    for name in ("backbone", "purifier", "attack"):
+        before, after = (document[name].get("files", {}) for document in (then, now))
+        changed = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
+        faults += [f"{name}: {file} is not the file that was judged (sha256)" for file in changed]
+        if then[name].get("version") != now[name].get("version"):
+            notes.append(f"{name} '{then[name].get('name')}': its code has changed since")
+    return faults, notes
+
+
+def _claim(found: Table, row: int, outcome: np.ndarray) -> Claim:
+    fields, samples = found.rows()[row], found.cells[row][0].samples
+    assert samples is not None
+    return Claim(fields["robust_accuracy"], fields["robust_low"], samples["sample"].to_numpy()[outcome >= 0.5])
+
+
+def _attack(judged: list[_Judged], claim: Claim, work: _Work) -> list[_Judged]:
+    place = min(range(len(judged)), key=lambda place: _left(judged[place]))
+    strongest = judged[place]
+    if work.demand.survivors and strongest.setup and strongest.planned:
+        data = work.components, strongest.planned.dataset
+        found, faults = attack_survivors(strongest.setup, claim, work.demand.survivors, data)
+        judged[place] = replace(strongest, reattack=found, faults=tuple(faults))
+    return [_again(one, work) for one in judged] if work.demand.audit else judged
+
+
+def _again(one: _Judged, work: _Work) -> _Judged:
+    samples = one.cell.samples
+    if one.setup is None or one.planned is None or samples is None:
+        return one
+    said, ids = samples["robust"].to_numpy(), samples["sample"].to_numpy()
+    found, faults = run_again(one.setup, said, ids, (work.components, one.planned.dataset))
+    return replace(one, rerun=found, faults=(*one.faults, *faults))
+
+
+def _left(one: _Judged) -> tuple[float, bool]:
+    """What an attack left standing; of equals, one that does not ignore the purifier."""
+    record = one.cell.record
+    assert record is not None
+    assert record.summary is not None
+    return record.summary.robust_accuracy.value, record.attack.gradient == "blind"
+
+
+def _keep(one: _Judged, folder: RunFolder) -> Verdict:
+    cell_id, rejudged = one.cell.id, one.rejudged
+    record, samples, images = (
+        file_hash(path(cell_id)) for path in (folder.record_path, folder.samples_path, folder.images_path)
+    )
+    if one.faults or not (rejudged and record and samples and images):
+        folder.drop_verification(cell_id)
+        return Verdict(one.cell, one.faults, one.notes)
+    evidence = Verification(
+        cell=cell_id,
+        record_sha256=record,
+        samples_sha256=samples,
+        images_sha256=images,
+        examples=rejudged.examples,
+        near_ties=rejudged.near_ties,
+        largest_distance=rejudged.largest_distance,
+        passes=rejudged.passes,
+        seconds=round(rejudged.seconds, 3),
+        reattack=one.reattack,
+        rerun=one.rerun,
+        provenance=versions(),
+    )
+    folder.write_verification(evidence)
+    return Verdict(one.cell, (), one.notes, evidence)
