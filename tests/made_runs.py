@@ -52,7 +52,19 @@ def document(
     return {**content, "id": cell_id, "labels": labels}
 
 
-def record(cell, *, status="done", error=None, sha256="data", stochastic=False, gradient="exact", flags=(), **changes):
+def record(
+    cell,
+    *,
+    status="done",
+    error=None,
+    sha256="data",
+    stochastic=False,
+    gradient="exact",
+    knows="white-box",
+    steps=None,
+    flags=(),
+    **changes,
+):
     """The record of a cell, figures made up."""
     numerator, _, denominator = cell["threat"]["eps"].partition("/")
     n = cell["dataset"]["samples"]
@@ -72,7 +84,11 @@ def record(cell, *, status="done", error=None, sha256="data", stochastic=False, 
         "backbone": BackbonePart(**parts["backbone"]),
         "purifier": PurifierPart(**parts["purifier"], stochastic=stochastic),
         "attack": AttackPart(
-            name=cell["attack"]["name"], label=cell["labels"]["attack"], gradient=gradient if done else None
+            name=cell["attack"]["name"],
+            label=cell["labels"]["attack"],
+            gradient=gradient if done else None,
+            knows=knows,
+            steps=steps,
         ),
         "protocol": Protocol(
             draws=cell["protocol"]["draws"] if stochastic else 1, decide=cell["protocol"]["decide"], seed=0

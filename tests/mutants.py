@@ -47,6 +47,7 @@ class Mutant(NamedTuple):
 
 
 FORGED, REJUDGE = "verifying/test_verify_forgeries.py", "verifying/rejudge.py"
+CELL_FLAGS = "results/flags/of_cell.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
     "engine/evaluation.py",
     "engine/oracle.py",
@@ -86,23 +87,23 @@ MUTANTS = (
     Mutant(
         "auto leaves an exact gradient that is zero",
         AUDITED,
-        "return self.reaches_input and self.zero_gradient_share < 0.5",
+        "return self.reaches_input and self.zero_gradient_share < NO_GRADIENT",
         "return self.reaches_input",
         (KNOWN, "shatterer"),
     ),
     Mutant(
         "zero gradients raise a flag",
-        "engine/outcome.py",
-        "if zero > SHARE:",
-        "if zero > 2:",
+        CELL_FLAGS,
+        'if share <= threshold("zero-gradients", "share"):',
+        "if share <= 2:",
         (KNOWN, "shatterer or constant"),
     ),
     Mutant("gradients are averaged over EOT draws", ORACLE, "self.eot = eot", "self.eot = 1", (KNOWN, "eot_lowers")),
     Mutant(
         "single draws against a random defence raise a flag",
-        "engine/outcome.py",
-        'if setup.random and setup.path != "blind" and not setup.attack.averages(setup.oracle.eot):',
-        "if False:",
+        CELL_FLAGS,
+        'if not random or path == "blind" or averages:',
+        "if True:",
         (KNOWN, "eot_lowers"),
     ),
     Mutant(
@@ -174,9 +175,9 @@ MUTANTS = (
     ),
     Mutant(
         "what differs under the same seed raises a flag",
-        "engine/outcome.py",
-        "if not seen.reproducible:",
-        "if False:",
+        CELL_FLAGS,
+        "return [] if reproducible else [Flag(",
+        "return [] if True else [Flag(",
         (KNOWN, "clock"),
     ),
     Mutant(
@@ -202,9 +203,9 @@ MUTANTS = (
     ),
     Mutant(
         "the exact gradient is compared with finite differences",
-        "engine/gradient_audit.py",
-        "seen.slope_error > WRONG",
-        "seen.slope_error > 1e9",
+        CELL_FLAGS,
+        'difference <= threshold("wrong-gradient", "slopes")',
+        "difference <= 1e9",
         (AUDIT, "wrong_gradient"),
     ),
     Mutant(

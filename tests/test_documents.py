@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 import rbench
 from rbench.cli.main import main
+from rbench.results.flags.catalogue import FLAGS, LUCK_CONFIDENCE
 from rbench.results.record import Flag
 from rbench.suite.cell import JUDGE_VERSION
 
@@ -22,6 +23,7 @@ CITING = sorted(
     - {Path(__file__)}  # which cites rules that do not exist, to see them found
 )
 JUDGING = (ROOT / "docs/judging.md").read_text(encoding="utf-8")
+FLAG_SECTION = JUDGING.partition("## 4 ")[2].partition("\n## ")[0]
 
 PAGE = re.compile(r"\bdocs/([\w.-]+\.md)\b")
 RULES = re.compile(
@@ -112,9 +114,19 @@ def test_every_test_and_every_file_that_a_page_names_is_there(page):
 
 
 def test_the_table_of_flags_has_every_flag_once_and_no_other():
-    section = JUDGING.partition("## 4 ")[2].partition("\n## ")[0]
-    shown = re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)
+    shown = re.findall(r"^\| `([\w-]+)` \|", FLAG_SECTION, re.MULTILINE)
     assert sorted(shown) == sorted(get_args(Flag.model_fields["name"].annotation))
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_the_table_of_flags_says_the_thresholds_that_the_code_speaks_from(name):
+    (said,) = re.findall(rf"^\| `{name}` \| (.+) \| [\w, ]+ \|$", FLAG_SECTION, re.MULTILINE)
+    for one in FLAGS[name].thresholds.values():
+        assert re.search(rf"(?<![\w.]){re.escape(one.text)}(?![\w.])", said), one.text
+
+
+def test_the_interval_of_luck_is_that_of_the_code():
+    assert f"the {100 * LUCK_CONFIDENCE:g} % interval of a paired bootstrap must exclude zero" in FLAG_SECTION
 
 
 def test_the_version_of_the_rules_is_that_of_the_code():

@@ -1,4 +1,4 @@
-"""`rbench show`: one component's parameters, defaults, facts and origin, or a flag's meaning, cause and cure."""
+"""`rbench show`: one component's parameters, defaults, facts and origin, or a flag's meaning, cause, cure and thresholds."""
 
 import json
 import textwrap
@@ -11,6 +11,7 @@ from rbench.cli.terms import Json
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
+    from rbench.results.flags.catalogue import FlagFacts
     from rbench.signature import Parameter
 
 _WIDTH = 80
@@ -40,8 +41,8 @@ def command(
     typer.echo(json.dumps(found, indent=1) if as_json else _text(found))
 
 
-def describe_flags(name: str | None = None) -> dict[str, dict[str, str]]:
-    """Meaning, cause and cure of one flag, or of all, as JSON values.
+def describe_flags(name: str | None = None) -> dict[str, dict[str, Any]]:
+    """Meaning, cause, cure and thresholds of one flag, or of all, as JSON values.
 
     Raises:
         InputError: there is no such flag.
@@ -54,16 +55,23 @@ def describe_flags(name: str | None = None) -> dict[str, dict[str, str]]:
         close = nearest(name, known)
         advice = f"Did you mean {close[0]!r}?" if close else "`rbench show flag` lists them."
         raise InputError(f"no flag {name!r}. {advice}")
-    return {flag: asdict(facts) for flag, facts in known.items() if name in (None, flag)}
+    return {flag: _flag_document(facts) for flag, facts in known.items() if name in (None, flag)}
 
 
-def _flag_text(flags: dict[str, dict[str, str]]) -> str:
+def _flag_text(flags: dict[str, dict[str, Any]]) -> str:
     lines = []
     for name, facts in flags.items():
         lines += ["", f"{name} ({facts['short']})"]
-        for part in ("meaning", "cause", "cure"):
-            lines += textwrap.wrap(f"{part}: {facts[part]}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+        said = [f"{part}: {facts[part]}" for part in ("meaning", "cause", "cure")]
+        said += [f"threshold: {one['text']} ({one['of']})" for one in facts["thresholds"].values()]
+        for line in said:
+            lines += textwrap.wrap(line, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     return "\n".join(lines[1:])
+
+
+def _flag_document(facts: "FlagFacts") -> dict[str, Any]:
+    thresholds = {name: {**asdict(one), "text": one.text} for name, one in facts.thresholds.items()}
+    return {**asdict(facts), "thresholds": thresholds}
 
 
 def describe_component(kind: str, name: str) -> dict[str, Any]:

@@ -11,14 +11,18 @@ from torch import Tensor, nn
 
 from rbench.engine.defended import DefendedModel, state_hash
 from rbench.errors import CellFailed, InputError
+from rbench.results.flags.catalogue import threshold
 from rbench.threat.batch import Batch
 from rbench.threat.losses import cross_entropy
 from rbench.threat.noise import Noise
 
 SAMPLES = 16
 REPEATS = 5
-DIFFERS = 1e-4
-"""Logits that differ by more than this are different (docs/judging.md section 4, `randomised`)."""
+DIFFERS = threshold("randomised", "difference")
+"""Logits that differ by more than this are different."""
+NO_GRADIENT = threshold("weak-gradient", "zero")
+"""From this share of samples with a zero gradient on, the exact path tells an attacker nothing."""
+_ROUNDING = threshold("not-logits", "rounding")
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _TORCH_OWN = frozenset(vars(nn.Module()))
@@ -60,7 +64,7 @@ class Audit:
     @property
     def differentiable(self) -> bool:
         """Whether the exact path tells an attacker anything."""
-        return self.reaches_input and self.zero_gradient_share < 0.5
+        return self.reaches_input and self.zero_gradient_share < NO_GRADIENT
 
 
 def audit(model: DefendedModel, sample: Batch, noise: Noise) -> Audit:
@@ -173,10 +177,10 @@ def _batch_difference(model: DefendedModel, sample: Batch, noise: Noise, referen
 def _not_logits(logits: Tensor) -> str | None:
     """Names outputs that are (log-)probabilities: attacks lose their gradient to saturation there."""
     total = logits.sum(1)
-    if bool((logits >= -1e-5).all()) and torch.allclose(total, torch.ones_like(total), rtol=0.0, atol=1e-5):
+    if bool((logits >= -_ROUNDING).all()) and torch.allclose(total, torch.ones_like(total), rtol=0.0, atol=_ROUNDING):
         return "probabilities"
     total = logits.exp().sum(1)
-    if bool((logits <= 1e-5).all()) and torch.allclose(total, torch.ones_like(total), rtol=0.0, atol=1e-5):
+    if bool((logits <= _ROUNDING).all()) and torch.allclose(total, torch.ones_like(total), rtol=0.0, atol=_ROUNDING):
         return "log-probabilities"
     return None
 

@@ -14,17 +14,13 @@ from rbench.engine.oracle import Oracle
 from rbench.engine.setup import Setup
 from rbench.errors import CellFailed
 from rbench.results.decide import decided
-from rbench.results.flags.of_row import LUCK_CONFIDENCE
+from rbench.results.flags.of_cell import not_converged, unbounded_survivors
 from rbench.results.record import ConvergencePart, Flag
-from rbench.results.statistics import paired_bootstrap
 from rbench.suite.budgets import curve
 from rbench.threat.attack import Attack, IterativeAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.terms import Norm
-
-CHANGE = 0.01
-"""More than this share of robust accuracy gained or lost by a doubling: not converged (docs/judging.md section 4)."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +68,16 @@ def converge(setup: Setup, remake: Callable[[Mapping[str, int | None]], Attack |
         # A step that was made for the ball would not get far beyond it.
         free = _trial(_unbounded(setup, sample.x), sample, "eps", remake({"step_size": None}) or attack)
     kept = [trial for trial in (*found, base, *doubled, free) if trial is not None]
-    flags = [_not_converged(base, trial, random=setup.random) for trial in doubled if trial is not None]
+    flags = [
+        flag
+        for trial in doubled
+        if base is not None and trial is not None
+        for flag in not_converged(base.values, trial.values, trial.part.what, random=setup.random)
+    ]
+    verdict = not flags if any(trial is not None for trial in doubled) else None
     if free is not None:
-        flags.append(_survivors(free))
-    raised = tuple(flag for flag in flags if flag is not None)
-    measured = any(trial is not None for trial in doubled)
-    verdict = not any(flag.name == "not-converged" for flag in raised) if measured else None
-    return Convergence(tuple(trial.part for trial in kept), raised, verdict)
+        flags += unbounded_survivors(free.values, free.part.eps)
+    return Convergence(tuple(trial.part for trial in kept), tuple(flags), verdict)
 
 
 def _averaging(setup: Setup, times: int) -> Oracle:
@@ -121,26 +120,3 @@ def _trial(setup: Setup, sample: Batch, what: str, attack: Attack | None) -> _Tr
         "seconds": round(time.monotonic() - clock, 3),
     }
     return _Trial(ConvergencePart.model_validate(content), values.astype(np.float64))
-
-
-def _not_converged(base: _Trial | None, doubled: _Trial, *, random: bool) -> Flag | None:
-    assert base is not None
-    change = float((base.values - doubled.values).mean())
-    # In whole samples, so that a change of exactly one point is not above it by rounding.
-    if abs(change) <= CHANGE + 1e-9:
-        return None
-    if random:
-        interval = paired_bootstrap(base.values, doubled.values, confidence=LUCK_CONFIDENCE)
-        if interval.low <= 0 <= interval.high:
-            return None
-    detail = f"twice the {doubled.part.what}: {100 * change:+.1f} points on {doubled.part.samples} samples"
-    return Flag(name="not-converged", value=abs(change), detail=detail)
-
-
-def _survivors(free: _Trial) -> Flag | None:
-    """A random defence may be right by luck on one draw; half of them are no luck."""
-    standing = float((free.values >= 0.5).mean())
-    if standing == 0:
-        return None
-    detail = f"share of {free.part.samples} samples that stand with eps {free.part.eps:g}"
-    return Flag(name="unbounded-survivors", value=standing, detail=detail)

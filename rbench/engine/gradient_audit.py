@@ -12,7 +12,6 @@ from torch.nn.functional import cosine_similarity
 
 from rbench.engine.defended import DefendedModel
 from rbench.engine.oracle import Oracle
-from rbench.results.record import Flag
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.losses import cross_entropy, margin
@@ -22,11 +21,6 @@ from rbench.threat.terms import GradientPath
 SAMPLES = 4
 DIRECTIONS = 8
 NEIGHBOURS = 100
-WRONG = 0.1
-"""A gradient is wrong where its slopes are further than this from those of finite differences, relative to the larger."""
-REPLAYED = 1e-3
-"""The same of the checkpointed gradient against the plain one, which differ by the order of sums alone."""
-UNSTABLE = 0.5
 TINY = 1e-8
 _STEPS = {torch.float64: 1e-6, torch.float32: 1e-3}
 _FLAT = 1e-9
@@ -116,23 +110,6 @@ def audit_gradients(
         autograd_in_forward=bool(called),
     )
     vars(model.meter).update(vars(spent))
-    return found
-
-
-def gradient_flags(seen: GradientAudit, path: GradientPath) -> list[Flag]:
-    """The doubts that these measurements raise about a cell along a path."""
-    found = []
-    if path in ("exact", "checkpointed") and seen.slope_error is not None and seen.slope_error > WRONG:
-        detail = f"slopes by the graph and by finite differences ({seen.slope_precision}) differ by this, relative"
-        found.append(Flag(name="wrong-gradient", value=seen.slope_error, detail=detail))
-    elif path == "checkpointed" and seen.checkpointed_error is not None and seen.checkpointed_error > REPLAYED:
-        detail = "the checkpointed gradient and the plain one differ by this, relative"
-        found.append(Flag(name="wrong-gradient", value=seen.checkpointed_error, detail=detail))
-    if seen.loss_change is not None and seen.loss_change > UNSTABLE:
-        detail = f"mean change of the margin over {NEIGHBOURS} points of the ball, relative"
-        found.append(Flag(name="unstable", value=seen.loss_change, detail=detail))
-    if seen.autograd_in_forward:
-        found.append(Flag(name="optimises-at-test-time", detail="autograd was called inside the forward pass"))
     return found
 
 

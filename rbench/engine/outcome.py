@@ -4,17 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rbench.engine.doubts import doubts
 from rbench.engine.evaluation import Evaluated
-from rbench.engine.gradient_audit import gradient_flags
 from rbench.engine.ladder import contributions
 from rbench.engine.setup import Setup
 from rbench.results.decide import decided
-from rbench.results.flags.of_cell import SHARE, black_box_wins, few_samples, noise_wins, silent_success
+from rbench.results.flags.of_cell import black_box_wins
 from rbench.results.hashes import DECIDED, array_hash
 from rbench.results.record import Confirmation, Figure, Flag, RungPart, Summary
 from rbench.results.statistics import accuracy
-from rbench.threat.displacements import LATENT
-from rbench.threat.terms import EXACT
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def draw_outcome(setup: Setup, evaluated: Evaluated) -> Outcome:
     )
     hashes = array_hash(arrays, DECIDED), array_hash(arrays, ("images",))
     rungs = contributions(setup.rungs, evaluated.counts)
-    flags = (*_flags(setup, columns, arrays), *black_box_wins(rungs, len(label)))
+    flags = (*doubts(setup, columns, arrays), *black_box_wins(rungs, len(label)))
     return Outcome(columns, summary, flags, *hashes, rungs)
 
 
@@ -87,51 +85,3 @@ def _figure(values: np.ndarray, predictions: np.ndarray, label: np.ndarray, setu
     draws_matter = setup.random and setup.protocol.decide == "mean"
     found = accuracy(values, predictions == label[:, None] if draws_matter else None)
     return Figure(value=found.value, low=found.low, high=found.high, n=found.n)
-
-
-def _flags(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> list[Flag]:
-    seen, found = setup.audit, []
-    if seen.random and not seen.declared_random:
-        found.append(Flag(name="randomised", value=_finite(seen.repeat_difference)))
-    if not seen.reproducible:
-        found.append(Flag(name="not-reproducible", detail="the same noise gave other logits"))
-    if seen.batch_dependent:
-        found.append(Flag(name="batch-dependent", value=_finite(seen.batch_difference)))
-    if seen.not_logits:
-        found.append(Flag(name="not-logits", detail=f"outputs are {seen.not_logits}"))
-    if setup.path in EXACT and not seen.reaches_input and not _moves_a_code(setup):
-        found.append(Flag(name="no-gradient-path", detail="the graph of the exact path does not reach the input"))
-    zero = _zero_share(setup, arrays)
-    if zero > SHARE:
-        detail = f"{setup.path} path: share of samples at the start, or of the steps after it where that is more"
-        found.append(Flag(name="zero-gradients", value=zero, detail=detail))
-    found.extend(noise_wins(columns["noise"], columns["robust"]))
-    if setup.random and setup.path != "blind" and not setup.attack.averages(setup.oracle.eot):
-        found.append(Flag(name="no-eot", detail="a random defence was attacked on single draws"))
-    found.extend(silent_success(arrays["passed_by"].astype(bool), columns["robust"]))
-    found.extend(gradient_flags(setup.gradients, setup.path))
-    return [*found, *few_samples(len(arrays["sample"]))]
-
-
-def _moves_a_code(setup: Setup) -> bool:
-    """Whether the attack differentiates `encode`, and not what follows it."""
-    return setup.attack.loss in LATENT
-
-
-def _finite(number: float) -> float | None:
-    return number if np.isfinite(number) else None
-
-
-def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
-    """Share of attacked samples whose gradient was zero at the start, or of all steps if that is more.
-
-    Of audited samples where the attack is not ours, and at the start alone for a ladder, where other rungs may have had another gradient.
-    """
-    attack = setup.attack
-    if not attack.driven:
-        return setup.audit.zero_gradient_share if setup.path in EXACT else 0.0
-    attacked = arrays["queries"] > 0
-    if not attack.asks_gradient or not attacked.any():
-        return 0.0
-    at_start = float(arrays["zero_at_start"][attacked].mean())
-    return at_start if setup.rungs else max(at_start, float(arrays["zero_gradients"].sum() / arrays["queries"].sum()))

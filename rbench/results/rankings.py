@@ -71,9 +71,8 @@ def roots(group: Sequence[Row]) -> list[Path]:
 
 
 def part(row: Row, name: str) -> dict[str, Any]:
-    """One part of the cells of a row, as planned; empty if it is none."""
-    found = row.cells[0].document.get(name)
-    return found if isinstance(found, dict) else {}
+    """One part of the cells of a row, as planned; empty if they have none."""
+    return row.cells[0].part(name)
 
 
 def _protocol(row: Row) -> dict[str, Any]:

@@ -31,6 +31,9 @@ CELL_PARTS = ("dataset", "backbone", "purifier", "threat", "attack", "protocol")
 
 Status = Literal["done", "failed", "cancelled"]
 GradientPath = Literal["exact", "checkpointed", "bpda", "blind", "none"]
+THROUGH_PURIFIER: tuple[GradientPath, ...] = ("exact", "checkpointed")
+"""The paths along the gradient of the purifier itself."""
+Knows = Literal["white-box", "black-box", "transfer", "blind", "noise"]
 
 
 def _one_line(value: object) -> object:
@@ -176,6 +179,18 @@ class AttackPart(BackbonePart):
         description="What BPDA differentiated in place of the purifier: `identity`, its own `surrogate`, or the label of another one.",
     )
     eot: int = Field(default=1, ge=1, description="Draws of the defence's randomness per gradient.")
+    knows: Knows | None = Field(
+        default=None,
+        description="What the attacker uses: `white-box`, gradients of the defended model along its gradient path; `black-box`, outputs "
+        "alone; `transfer`, gradients of another model; `blind`, those of the bare backbone; `noise`, nothing but the ball. Null in older "
+        "records.",
+    )
+    steps: int | None = Field(
+        default=None,
+        ge=0,
+        description="Gradient steps of a restart up a loss of the label, 1 for attacks of one step; null where there are none, where "
+        "nobody can tell, and in older records.",
+    )
 
 
 class Protocol(Document):

@@ -1,4 +1,4 @@
-"""One row of the leaderboard, from the cells of one defended model under one threat."""
+"""One row of the leaderboard, from the cells of one defended model under one threat: what was run, what came out, what is doubtful."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rbench.results.flags.catalogue import FlagName
+from rbench.results.attacker import attacker_of
+from rbench.results.flags.catalogue import FlagName, threshold
 from rbench.results.flags.of_row import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
+from rbench.results.row_facts import facts_of, mixed
 from rbench.results.runs import ReadCell
 from rbench.results.worst_case import Rule, Values, attack_scores, clean_scores
-
-DEAD = 0.5
-"""From this share of samples with a zero gradient on, no gradient goes through the defended model: the audit's own threshold."""
 
 
 @dataclass
@@ -36,96 +35,64 @@ class Row:
 
 def make_row(cells: Sequence[ReadCell]) -> Row:
     """Judge a row. A cell that is not done blocks it: the worst case over the others is no robust accuracy."""
-    blocked = _blocked(cells)
     done = [cell for cell in cells if cell.status == "done"]
-    fields = _facts(cells) | {"status": blocked or "done"}
-    flags = _flags_of_records(cells)
-    data = next((c.record.dataset.sha256 for c in done if c.record), None)
-    if done:
-        fields |= _accuracies_without_attack(done[0])
-        if small := few_samples(fields["n"]):
-            flags.append(small)
-        if doubt := unverified(
-            [cell.label("attack") for cell in done if not cell.verified and not _said(cell, "unverified")]
-        ):
-            flags.append(doubt)
-    if blocked.startswith("mixed"):
-        return Row(cells, fields, flags, None, data)
-    random = bool(fields["stochastic"]) or (fields["draws"] or 1) > 1
-    decide = fields["decide"]
-    judged = [_judged(cell) for cell in done]
-    clean = clean_scores(done[0].samples, random=random, decide=decide) if done else None
-    rule = Rule(random, decide, clean)
+    facts = facts_of(cells, done)
+    compared = None if mixed(done) or not done else _compared(done, facts)
+    values, outcome = _values(cells, done, compared)
+    doubts = _doubts(cells, done, compared if outcome is not None else None)
+    return Row(cells, facts | values, doubts, outcome, next((c.record.dataset.sha256 for c in done if c.record), None))
+
+
+# --- what came out ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The done cells of a row that were judged on the same data and weights, and the rule of their worst case."""
+
+    cells: tuple[Judged, ...]
+    rule: Rule
+
+
+def _compared(done: Sequence[ReadCell], facts: dict[str, Any]) -> _Compared:
+    random = bool(facts["stochastic"]) or facts["draws"] > 1
+    clean = clean_scores(done[0].samples, random=random, decide=facts["decide"])
+    return _Compared(tuple(_judged(cell) for cell in done), Rule(random, facts["decide"], clean))
+
+
+def _judged(cell: ReadCell) -> Judged:
+    assert cell.samples is not None
+    assert cell.record is not None
+    noise = np.asarray(cell.samples["noise"].to_numpy(), dtype=np.float64)
+    scores = attack_scores(cell.samples)
+    return Judged(cell.label("attack"), *attacker_of(cell.record), cell.record.attack.gradient, scores, noise)
+
+
+def _values(
+    cells: Sequence[ReadCell], done: Sequence[ReadCell], compared: _Compared | None
+) -> tuple[dict[str, Any], Values | None]:
+    """The accuracies that the done cells allow, and the value [n] of each sample in the worst case; None while the row is blocked."""
+    values = _accuracies_without_attack(done[0]) if done else {}
+    if compared is None:
+        return values, None
+    judged, rule = compared.cells, compared.rule
     blind = [cell for cell in cells if _is_blind(cell)]
     if blind and all(cell.status == "done" for cell in blind):
-        chosen = [one.scores for one, cell in zip(judged, done, strict=True) if _is_blind(cell)]
-        fields["blind_robust_accuracy"] = rule.worst(chosen).accuracy()
-    if blocked:
-        return Row(cells, fields, flags, None, data)
-    worst = rule.worst([cell.scores for cell in judged])
+        scores = [one.scores for one, cell in zip(judged, done, strict=True) if _is_blind(cell)]
+        values["blind_robust_accuracy"] = rule.worst(scores).accuracy()
+    if len(done) < len(cells):
+        return values, None
+    worst = rule.worst([one.scores for one in judged])
     estimate = worst.estimate()
-    strongest = min(judged, key=lambda cell: float(cell.scores.value.mean()))
-    fields |= {
+    strongest = min(judged, key=lambda one: float(one.scores.value.mean()))
+    values |= {
         "robust_accuracy": estimate.value,
         "robust_low": estimate.low,
         "robust_high": estimate.high,
         "strongest_attack": strongest.label,
         "gradient": strongest.gradient,
     }
-    flags.extend(flags_of_cells(judged, rule))
-    if weak := _weak_gradient(judged, done):
-        flags.append(weak)
-    return Row(cells, fields, flags, worst.value, data)
-
-
-def _blocked(cells: Sequence[ReadCell]) -> str:
-    """Why the row has no number, naming the attacks; empty if it has one."""
-    done = [cell for cell in cells if cell.status == "done"]
-    for cell in done[1:]:
-        if not _same_data(done[0], cell):
-            return f"mixed: {done[0].label('attack')} and {cell.label('attack')} were judged on different data"
-        if _weights(done[0]) != _weights(cell):
-            return f"mixed: {done[0].label('attack')} and {cell.label('attack')} were run on different weights"
-    states = ("failed", "cancelled", "unreadable", "missing")
-    named = {state: [cell.label("attack") for cell in cells if cell.status == state] for state in states}
-    return "; ".join(f"{state}: {', '.join(labels)}" for state, labels in named.items() if labels)
-
-
-def _same_data(first: ReadCell, second: ReadCell) -> bool:
-    if first.record is None or second.record is None or first.samples is None or second.samples is None:
-        return False
-    if first.record.dataset.sha256 != second.record.dataset.sha256:
-        return False
-    return all(first.samples[name].equals(second.samples[name]) for name in ("sample", "label"))
-
-
-def _weights(cell: ReadCell) -> object:
-    return cell.record.provenance.get("weights_sha256") if cell.record else None
-
-
-def _facts(cells: Sequence[ReadCell]) -> dict[str, Any]:
-    first = cells[0]
-    records = [cell.record for cell in cells if cell.record]
-    threat, protocol = _part(first, "threat"), _part(first, "protocol")
-    text = records[0].threat.eps_text if records else str(threat.get("eps", ""))
-    judged = [record.dataset.samples for record in records if record.status == "done"]
-    n = judged[0] if judged else _part(first, "dataset").get("samples")
-    random = [record.purifier.stochastic for record in records if record.purifier.stochastic is not None]
-    draws = [record.protocol.draws for record in records if record.status == "done"]
-    return {
-        "dataset": first.label("dataset"),
-        "backbone": first.label("backbone"),
-        "purifier": first.label("purifier"),
-        "norm": str(threat.get("norm", "?")),
-        "eps": records[0].threat.eps if records else _number(text),
-        "eps_text": text,
-        "n": n if isinstance(n, int) else None,
-        "stochastic": any(random) if random else None,
-        "draws": max(draws) if draws else None,
-        "decide": str(protocol.get("decide", "mean")),
-        "verified": all(cell.verified for cell in cells),
-        "cost_seconds": sum(record.cost.seconds for record in records) if records else None,
-    }
+    return values, worst.value
 
 
 def _accuracies_without_attack(cell: ReadCell) -> dict[str, Any]:
@@ -137,13 +104,24 @@ def _accuracies_without_attack(cell: ReadCell) -> dict[str, Any]:
     }
 
 
-def _judged(cell: ReadCell) -> Judged:
-    assert cell.samples is not None
-    assert cell.record is not None
-    attack = cell.record.attack
-    scores = attack_scores(cell.samples)
-    noise = np.asarray(cell.samples["noise"].to_numpy(), dtype=np.float64)
-    return Judged(cell.label("attack"), attack.name, attack.gradient, scores, noise)
+def _is_blind(cell: ReadCell) -> bool:
+    used = cell.record.attack.gradient if cell.record else None
+    return (used or cell.part("attack").get("gradient")) == "blind"
+
+
+# --- what is doubtful ---------------------------------------------------------------------------------------------
+
+
+def _doubts(cells: Sequence[ReadCell], done: Sequence[ReadCell], compared: _Compared | None) -> list[RowFlag]:
+    """The flags of the records, and those of the row; `compared` is None while the row is blocked."""
+    doubts: list[RowFlag | None] = [*_flags_of_records(cells)]
+    if done:
+        assert done[0].record is not None
+        doubts.append(few_samples(done[0].record.dataset.samples))
+        doubts.append(unverified([c.label("attack") for c in done if not c.verified and not _said(c, "unverified")]))
+    if compared is not None:
+        doubts += [*flags_of_cells(compared.cells, compared.rule), _weak_gradient(compared.cells, done)]
+    return [doubt for doubt in doubts if doubt is not None]
 
 
 def _flags_of_records(cells: Sequence[ReadCell]) -> list[RowFlag]:
@@ -160,38 +138,20 @@ def _said(cell: ReadCell, name: FlagName) -> bool:
     return cell.record is not None and any(flag.name == name for flag in cell.record.flags)
 
 
-def _weak_gradient(judged: Sequence[Judged], cells: Sequence[ReadCell]) -> RowFlag | None:
-    records = [cell.record for cell in cells if cell.record]
+def _weak_gradient(judged: Sequence[Judged], done: Sequence[ReadCell]) -> RowFlag | None:
+    records = [cell.record for cell in done if cell.record]
     # Around the identity every gradient is the exact one.
     if all(record.purifier.name == "identity" for record in records):
         return None
     paths: list[str | None] = [rung.path for record in records for rung in record.rungs]
     # What asks for no gradient has a path in its record all the same, and a ladder has one beside those of its rungs.
     for one, record in zip(judged, records, strict=True):
-        if one.kind not in ("noise", "black-box") and not record.rungs:
+        if one.knows not in ("noise", "black-box") and not record.rungs:
             paths.append(one.gradient)
     reached = any(record.audit.get("reaches_input") for record in records)
     dead = max((_share(record.audit.get("zero_gradient_share")) for record in records), default=1.0)
-    return weak_gradient(paths, differentiable=reached and dead < DEAD)
+    return weak_gradient(paths, differentiable=reached and dead < threshold("weak-gradient", "zero"))
 
 
 def _share(found: object) -> float:
     return float(found) if isinstance(found, int | float) else 1.0
-
-
-def _is_blind(cell: ReadCell) -> bool:
-    used = cell.record.attack.gradient if cell.record else None
-    return (used or _part(cell, "attack").get("gradient")) == "blind"
-
-
-def _part(cell: ReadCell, name: str) -> dict[str, Any]:
-    part = cell.document.get(name)
-    return part if isinstance(part, dict) else {}
-
-
-def _number(text: str) -> float | None:
-    numerator, _, denominator = text.partition("/")
-    try:
-        return float(numerator) / float(denominator or 1)
-    except (ValueError, ZeroDivisionError):
-        return None

@@ -55,8 +55,12 @@ class ReadCell:
         label = getattr(recorded, "label", None) or getattr(recorded, "name", None)
         if label:
             return str(label)
-        planned = self.document.get(part)
-        return str(planned.get("name", "?")) if isinstance(planned, dict) else "?"
+        return str(self.part(part).get("name", "?"))
+
+    def part(self, name: str) -> dict[str, Any]:
+        """One part of the cell, as planned; empty if it has none."""
+        part = self.document.get(name)
+        return part if isinstance(part, dict) else {}
 
 
 @dataclass(frozen=True)

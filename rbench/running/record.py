@@ -81,7 +81,13 @@ def used(cell: Cell, setup: Setup) -> dict[str, Any]:
     """What the attack really used."""
     own = "identity" if setup.model.surrogate is None else "surrogate"
     stand_in = own if cell.stand_in is None else cell.stand_in.label
-    return {"gradient": setup.path, "eot": setup.oracle.eot, "stand_in": stand_in if setup.path == "bpda" else None}
+    return {
+        "gradient": setup.path,
+        "eot": setup.oracle.eot,
+        "stand_in": stand_in if setup.path == "bpda" else None,
+        "knows": setup.knows,
+        "steps": setup.attack.steps_up,
+    }
 
 
 def _parts(cell: Cell) -> dict[str, Any]:

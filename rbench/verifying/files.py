@@ -11,7 +11,7 @@ import pyarrow as pa
 from rbench.errors import InputError
 from rbench.results.decide import decided
 from rbench.results.flags import of_cell
-from rbench.results.flags.catalogue import FlagName
+from rbench.results.flags.catalogue import FlagName, threshold
 from rbench.results.hashes import DECIDED, array_hash
 from rbench.results.record import ConvergencePart, Figure, Flag, Record
 from rbench.results.samples import PREDICTIONS, predictions
@@ -21,7 +21,6 @@ from rbench.suite.cell import id_of
 
 TOLERANCE = 1.2e-7
 """How far an external attack's rounding may leave the ball (docs/judging.md, rule 1.7); judged again, our own are held to nothing."""
-CHANGE = 0.01
 _ROUNDING = 1e-9
 _PARTS = ("backbone", "purifier", "attack")
 
@@ -148,7 +147,7 @@ def _convergence(record: Record, raised: set[str]) -> Iterator[str]:
     parts = {part.what: part for part in record.convergence}
     base = parts.get("budget")
     changes = {what: _change(base, parts[what]) for what in ("steps", "restarts", "eot") if base and what in parts}
-    moved = any(change > CHANGE + _ROUNDING for change in changes.values())
+    moved = any(change > threshold("not-converged", "change") + _ROUNDING for change in changes.values())
     # Under a random defence a change must also exceed what the draws explain, which the parts do not tell.
     if "not-converged" in raised and not moved:
         yield "flags: not-converged is raised, the convergence recorded says otherwise"

@@ -9,7 +9,7 @@ from rbench.engine.evaluation import join
 from rbench.engine.oracle import Oracle
 from rbench.engine.setup import Setup
 from rbench.results.decide import decided
-from rbench.results.flags.of_row import LUCK_CONFIDENCE
+from rbench.results.flags.catalogue import LUCK_CONFIDENCE
 from rbench.results.statistics import paired_bootstrap
 from rbench.results.verification import Reattack, Rerun
 from rbench.running.prepare import Prepared

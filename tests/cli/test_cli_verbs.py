@@ -134,6 +134,13 @@ def test_a_flag_is_shown_with_meaning_cause_and_cure(capsys):
     assert narrow(out)
 
 
+def test_a_flag_is_shown_with_the_numbers_that_it_speaks_from(capsys):
+    assert "  threshold: 0.2 points (robust accuracy)" in run(capsys, "show", "flag", "black-box-wins")
+    assert "threshold" not in run(capsys, "show", "flag", "one-step-wins")
+    shown = json.loads(run(capsys, "show", "flag", "few-samples", "--json"))["few-samples"]["thresholds"]
+    assert {name: one["value"] for name, one in shown.items()} == {"samples": 100, "p": 0.05}
+
+
 def test_every_flag_is_shown_in_eighty_columns_and_as_json(capsys):
     out = run(capsys, "show", "flags")
     assert all(f"{name} ({facts.short})" in out for name, facts in FLAGS.items())

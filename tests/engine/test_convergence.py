@@ -1,18 +1,16 @@
 """An attack that was stopped too early is caught by doubling it, and one that does not work by forbidding it nothing."""
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from rbench.attacks.fgsm import fgsm
 from rbench.attacks.pgd import pgd
-from rbench.engine.convergence import _not_converged, _Trial, converge
+from rbench.engine.convergence import converge
 from rbench.engine.defended import DefendedModel
 from rbench.engine.setup import Protocol, set_up
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
-from rbench.results.record import ConvergencePart
 from rbench.testing.known_answers import ConstantClassifier, linear_problem
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
@@ -103,29 +101,3 @@ def test_a_blind_attack_is_not_asked_what_it_could_do_without_a_ball():
     model, x, y, far = linear()
     seen = found(model, x, y, pgd(steps=3), gradient="blind", eps=far, purifier=nn.Flatten(2, 2))
     assert "eps" not in {part.what for part in seen.parts}
-
-
-def trial(what, right):
-    content = {"what": what, "steps": 1, "restarts": 1, "eot": 1, "eps": 0.1, "samples": len(right), "seconds": 0.0}
-    part = ConvergencePart(**content, robust_accuracy=float(right.mean()), standing=int((right > 0).sum()))
-    return _Trial(part, right)
-
-
-@pytest.mark.parametrize(("changed", "raised"), [(0, False), (1, False), (2, True), (-1, False), (-2, True)])
-def test_more_than_a_point_up_or_down_is_not_converged(changed, raised):
-    before, after = np.zeros(100), np.zeros(100)
-    before[:50], after[: 50 - changed] = 1, 1
-    flag = _not_converged(trial("budget", before), trial("steps", after), random=False)
-    assert (flag is not None) == raised
-
-
-def test_the_luck_of_the_draws_is_no_lack_of_convergence():
-    rng = np.random.default_rng(0)
-    lucky = [(rng.random((100, 8)) < 0.5).mean(1) for _ in range(40)]
-    flags = [
-        _not_converged(trial("budget", one), trial("eot", other), random=True)
-        for one, other in zip(lucky[::2], lucky[1::2], strict=True)
-    ]
-    assert max(abs(one.mean() - other.mean()) for one, other in zip(lucky[::2], lucky[1::2], strict=True)) > 0.02
-    assert flags == [None] * 20
-    assert _not_converged(trial("budget", lucky[0]), trial("eot", lucky[0] / 2), random=True).value > 0.2

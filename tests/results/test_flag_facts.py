@@ -2,7 +2,9 @@
 
 from typing import get_args
 
-from rbench.results.flags.catalogue import FLAGS, FlagName
+import pytest
+
+from rbench.results.flags.catalogue import FLAGS, FlagName, Threshold, threshold
 
 
 def test_every_typed_name_has_its_facts():
@@ -21,3 +23,25 @@ def test_meaning_cause_and_cure_are_sentences():
             assert text[0].isupper()
             assert text.endswith(".")
             assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.01, "%", "1 %"),
+        (0.5, "%", "50 %"),
+        (0.002, "points", "0.2 points"),
+        (0.01, "points", "1 point"),
+        (100, "samples", "100 samples"),
+        (1e-4, "", "1e-4"),
+        (0.1, "", "0.1"),
+    ],
+)
+def test_a_threshold_is_written_as_documents_write_it(value, unit, text):
+    assert Threshold(value, unit, "what it is of").text == text
+
+
+def test_a_threshold_is_asked_for_by_flag_and_name():
+    assert threshold("few-samples", "samples") == 100
+    with pytest.raises(KeyError):
+        threshold("few-samples", "sample")

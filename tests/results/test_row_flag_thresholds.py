@@ -24,12 +24,14 @@ def flags(root):
     return {flag.name: flag for flag in doubts}
 
 
+BLACK_BOX, TRANSFER, NOISE = {"knows": "black-box"}, {"knows": "transfer", "gradient": "blind"}, {"knows": "noise"}
+
+
 @pytest.mark.parametrize(("fooled", "raised"), [(0, False), (2, False), (3, True), (50, True)])
-@pytest.mark.parametrize("name", ["square", "torchattacks:Square", "torchattacks:Pixle"])
-def test_a_black_box_attack_wins_above_a_fifth_of_a_point(tmp_path, name, fooled, raised):
+def test_a_black_box_attack_wins_above_a_fifth_of_a_point(tmp_path, fooled, raised):
     made = Made(tmp_path)
     made.done("pgd", clean=EVERY, robust=standing(400))
-    made.done("box", clean=EVERY, robust=standing(fooled, 400), cell_changes={"name": name})
+    made.done("box", clean=EVERY, robust=standing(fooled, 400), record_changes=BLACK_BOX)
     found = flags(tmp_path)
     assert ("black-box-wins" in found) == raised
     if raised:
@@ -40,7 +42,7 @@ def test_a_black_box_attack_wins_above_a_fifth_of_a_point(tmp_path, name, fooled
 def test_a_black_box_attack_wins_nothing_against_blind_ones(tmp_path):
     made = Made(tmp_path)
     made.done("blind", clean=EVERY, robust=standing(0), record_changes={"gradient": "blind"})
-    made.done("square", clean=EVERY, robust=standing(500))
+    made.done("box", clean=EVERY, robust=standing(500), record_changes=BLACK_BOX)
     assert "black-box-wins" not in flags(tmp_path)
 
 
@@ -48,7 +50,7 @@ def test_a_black_box_attack_wins_nothing_against_blind_ones(tmp_path):
 def test_a_transfer_attack_wins_above_one_percent(tmp_path, fooled, raised):
     made = Made(tmp_path)
     made.done("pgd", clean=EVERY, robust=standing(400))
-    made.done("transfer", clean=EVERY, robust=standing(fooled, 400), record_changes={"gradient": "blind"})
+    made.done("crafted", clean=EVERY, robust=standing(fooled, 400), record_changes=TRANSFER)
     assert ("transfer-wins" in flags(tmp_path)) == raised
 
 
@@ -56,7 +58,7 @@ def test_a_transfer_attack_wins_above_one_percent(tmp_path, fooled, raised):
 def test_noise_wins_above_one_percent_whether_an_attack_or_the_calibration(tmp_path, fooled, raised):
     attacked, calibrated = Made(tmp_path / "a"), Made(tmp_path / "b")
     attacked.done("pgd", clean=EVERY, robust=standing(400))
-    attacked.done("noise", clean=EVERY, robust=standing(fooled, 400))
+    attacked.done("uniform", clean=EVERY, robust=standing(fooled, 400), record_changes=NOISE)
     calibrated.done("pgd", clean=EVERY, robust=standing(400), noise=standing(fooled, 400))
     assert ("noise-wins" in flags(tmp_path / "a")) == raised
     assert ("noise-wins" in flags(tmp_path / "b")) == raised
@@ -67,22 +69,25 @@ def test_noise_wins_nothing_on_samples_that_were_wrong_before(tmp_path):
     assert "noise-wins" not in flags(tmp_path)
 
 
-@pytest.mark.parametrize("many", ["pgd", "apgd", "torchattacks:PGD"])
-def test_one_step_wins_over_whatever_takes_many(tmp_path, many):
+@pytest.mark.parametrize("one", ["exact", "blind"])
+def test_one_step_wins_over_whatever_takes_many_along_the_same_path(tmp_path, one):
     made = Made(tmp_path)
-    made.done("fgsm", clean=EVERY, robust=standing(401))
-    made.done("many", clean=EVERY, robust=standing(400), cell_changes={"name": many})
-    assert flags(tmp_path)["one-step-wins"].value == pytest.approx(0.001)
-
-
-def test_one_step_wins_over_many_along_the_same_path_only(tmp_path):
-    made = Made(tmp_path)
-    made.done("fgsm", clean=EVERY, robust=standing(401))
-    made.done("pgd", clean=EVERY, robust=standing(400), record_changes={"gradient": "bpda"})
+    made.done("once", clean=EVERY, robust=standing(401), record_changes={"steps": 1, "gradient": one})
+    made.done("other", clean=EVERY, robust=standing(400), record_changes={"steps": 40, "gradient": "bpda"})
     assert "one-step-wins" not in flags(tmp_path)
-    made.done("pgd-exact", clean=EVERY, robust=standing(400), cell_changes={"name": "pgd"})
-    assert flags(tmp_path)["one-step-wins"].value == pytest.approx(0.001)
-    made.done("pgd-longer", clean=EVERY, robust=standing(450), cell_changes={"name": "pgd"})
+    made.done("same", clean=EVERY, robust=standing(400), record_changes={"steps": 40, "gradient": one})
+    found = flags(tmp_path)["one-step-wins"]
+    assert found.value == pytest.approx(0.001)
+    assert found.detail == "once: 0.1 points below same"
+    made.done("longer", clean=EVERY, robust=standing(450), record_changes={"steps": 400, "gradient": one})
+    assert "one-step-wins" not in flags(tmp_path)
+
+
+@pytest.mark.parametrize("used", [{"steps": 1}, {"steps": None}, {"steps": 40, **BLACK_BOX}, {"steps": 40, **TRANSFER}])
+def test_one_step_wins_over_nothing_that_takes_no_steps_along_its_path(tmp_path, used):
+    made = Made(tmp_path)
+    made.done("once", clean=EVERY, robust=standing(401), record_changes={"steps": 1})
+    made.done("other", clean=EVERY, robust=standing(400), record_changes=used)
     assert "one-step-wins" not in flags(tmp_path)
 
 
@@ -91,18 +96,19 @@ def test_the_luck_of_a_random_defence_raises_no_flag(tmp_path):
         rng = np.random.default_rng(seed)
         made = Made(tmp_path / str(seed))
         clean = rng.random((300, 8)) < 0.7
-        for attack in ("fgsm", "pgd", "square", "transfer", "noise"):
+        for used in ({"steps": 1}, {"steps": 40}, BLACK_BOX, TRANSFER, NOISE):
             drawn = {kind: rng.random((300, 8)) < 0.7 for kind in ("robust", "select", "noise", "clean_select")}
-            made.done(attack, clean=clean, record_changes={"stochastic": True}, **drawn)
+            made.done(str(used), clean=clean, record_changes={"stochastic": True, **used}, **drawn)
         assert not flags(made.root)
 
 
 def test_a_random_defence_that_falls_to_a_black_box_attack_is_flagged(tmp_path):
     rng = np.random.default_rng(0)
     made = Made(tmp_path)
-    for attack, p in {"pgd": 0.9, "square": 0.5}.items():
+    for knows, p in {"white-box": 0.9, "black-box": 0.5}.items():
         drawn = {kind: rng.random((300, 8)) < p for kind in ("robust", "select")}
-        made.done(attack, clean=rng.random((300, 8)) < 0.9, record_changes={"stochastic": True}, **drawn)
+        changes = {"stochastic": True, "knows": knows}
+        made.done(knows, clean=rng.random((300, 8)) < 0.9, record_changes=changes, **drawn)
     assert flags(tmp_path)["black-box-wins"].value == pytest.approx(0.4, abs=0.03)
 
 
@@ -153,12 +159,12 @@ def test_gradients_that_go_around_a_purifier_that_has_one_are_weak(tmp_path, gra
     assert ("weak-gradient" in flags(tmp_path)) == raised
 
 
-@pytest.mark.parametrize("name", ["square", "noise"])
-def test_an_attack_that_asks_for_no_gradient_is_no_strong_one(tmp_path, name):
+@pytest.mark.parametrize("used", [BLACK_BOX, NOISE])
+def test_an_attack_that_asks_for_no_gradient_is_no_strong_one(tmp_path, used):
     made = Made(tmp_path)
     around, free = ({"gradient": path, "audit": REACHED} for path in ("bpda", "exact"))
     made.done("bpda", clean=EVERY, robust=standing(100), record_changes=around)
-    made.done(name, clean=EVERY, robust=standing(100), record_changes=free)
+    made.done("free", clean=EVERY, robust=standing(100), record_changes={**free, **used})
     assert "bpda alone" in flags(tmp_path)["weak-gradient"].detail
 
 

@@ -1,6 +1,7 @@
-"""Flags: typed doubts about a result, each with its meaning, its usual cause and its cure."""
+"""Flags: typed doubts about a result, each with its meaning, its usual cause, its cure and the numbers that it speaks from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 FlagName = Literal[
@@ -28,6 +29,29 @@ FlagName = Literal[
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """A number that a flag speaks from.
+
+    Attributes:
+        value: the number; shares and points of accuracy as fractions of all samples.
+        unit: how it is written.
+        of: what is compared with it.
+    """
+
+    value: float
+    unit: Literal["", "%", "points", "samples"]
+    of: str
+
+    @property
+    def text(self) -> str:
+        """As documents write it: `1 %`, `0.2 points`, `100 samples`, `1e-4`."""
+        shown = 100 * self.value if self.unit in ("%", "points") else self.value
+        number = f"{shown:.0e}".replace("e-0", "e-") if 0 < shown < 0.01 else f"{shown:g}"
+        unit = "point" if self.unit == "points" and shown == 1 else self.unit
+        return f"{number} {unit}".rstrip()
+
+
+@dataclass(frozen=True)
 class FlagFacts:
     """What a reader needs to know about one flag.
 
@@ -36,13 +60,21 @@ class FlagFacts:
         meaning: what was seen.
         cause: what usually brings it about.
         cure: what to do before believing the number.
+        thresholds: the numbers that it speaks from, by a name for the code; empty where what was seen either is so or is not.
     """
 
     short: str
     meaning: str
     cause: str
     cure: str
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
+
+LUCK_CONFIDENCE = 0.998
+"""Under a random defence a margin must also exceed what the draws explain: this interval of a paired bootstrap must exclude zero. Several
+flags on many rows are looked at, so 95 % would raise too many."""
+
+_LOGITS = "of logits from which on two are not the same"
 
 FLAGS: dict[FlagName, FlagFacts] = {
     "randomised": FlagFacts(
@@ -50,18 +82,21 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "Repeated passes over one image differ by more than 1e-4 though the purifier says deterministic.",
         "The purifier draws from a generator, or uses dropout, without declaring `stochastic = True`.",
         "Declare it; the row is then judged over several draws and attacked with EOT.",
+        {"difference": Threshold(1e-4, "", f"difference {_LOGITS}")},
     ),
     "not-logits": FlagFacts(
         "NL",
         "The backbone returns probabilities or log-probabilities instead of logits.",
         "A softmax is part of the model; its saturation hides gradients from the attacks.",
         "Give the backbone without its last softmax.",
+        {"rounding": Threshold(1e-5, "", "how far probabilities may be from a sum of 1, and beyond their bounds")},
     ),
     "zero-gradients": FlagFacts(
         "ZG",
         "The gradient at the input is zero for some samples.",
         "Rounding, quantising or saturation in front of the backbone, or a constant classifier.",
         "Attack with `gradient: bpda`, another loss, and a black-box attack.",
+        {"share": Threshold(0.01, "%", "share of the attacked samples at their first query, or of all queries")},
     ),
     "no-gradient-path": FlagFacts(
         "NG",
@@ -75,24 +110,35 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "checkpointed one from the plain one.",
         "A custom backward pass, a `detach`, or noise that is drawn again when a step is replayed.",
         "Draw through `noise` before the steps; attack with `gradient: bpda` where the exact gradient is a stand-in anyway.",
+        {
+            "slopes": Threshold(
+                0.1, "", "difference of slopes by the graph and by finite differences, relative to the longer"
+            ),
+            "replayed": Threshold(
+                1e-3, "", "difference of the checkpointed gradient and the plain one, relative to the longer"
+            ),
+        },
     ),
     "black-box-wins": FlagFacts(
         "BB",
         "A black-box attack lowers robust accuracy more than 0.2 points below the white-box attacks.",
         "Masked gradients: the white-box attacks were led astray.",
         "Use another gradient path, more EOT or another loss until the white-box attacks win.",
+        {"margin": Threshold(0.002, "points", "robust accuracy")},
     ),
     "transfer-wins": FlagFacts(
         "TW",
         "Examples made on another model fool more than 1 % of the samples that stood the white-box attacks.",
         "Masked gradients, or too few steps.",
         "Use another gradient path or start the attack from the transferred examples.",
+        {"margin": Threshold(0.01, "points", "robust accuracy")},
     ),
     "not-converged": FlagFacts(
         "NC",
         "Doubling the steps, restarts or EOT changes robust accuracy by more than one point.",
         "The attack was stopped too early.",
         "Raise steps, restarts or EOT until the number stands still.",
+        {"change": Threshold(0.01, "points", "robust accuracy, up or down")},
     ),
     "unbounded-survivors": FlagFacts(
         "US",
@@ -111,6 +157,7 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "Uniform noise in the ball fools more than 1 % of the samples that stood the gradient attacks.",
         "The gradients point nowhere useful.",
         "Use another gradient path, more EOT or a black-box attack.",
+        {"share": Threshold(0.01, "%", "share of the samples")},
     ),
     "silent-success": FlagFacts(
         "SS",
@@ -123,12 +170,14 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "Small random directions in the ball change the loss by more than half on average.",
         "A shattered loss surface, or undeclared randomness.",
         "Use BPDA or a smoothed gradient (EOT over noise).",
+        {"change": Threshold(0.5, "", "mean change of the margin, relative to its mean size at the images")},
     ),
     "batch-dependent": FlagFacts(
         "BD",
         "The logits of a sample change with the order or the split of its batch.",
         "Batch statistics, attention over the batch, or one draw shared by the batch.",
         "Make the model treat samples one by one; draw through `noise`.",
+        {"difference": Threshold(1e-4, "", f"difference {_LOGITS}, relative to the largest (to 1 if that is more)")},
     ),
     "optimises-at-test-time": FlagFacts(
         "OT",
@@ -141,12 +190,21 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "Fewer than 100 samples, or too few to tell this row from its neighbour (McNemar, p >= 0.05).",
         "The slice of the data set is small for the difference claimed.",
         "Evaluate more samples, or call the rows equal.",
+        {
+            "samples": Threshold(100, "samples", "below which a slice is small"),
+            "p": Threshold(0.05, "", "p-value of McNemar's test from which on two neighbours cannot be told apart"),
+        },
     ),
     "weak-gradient": FlagFacts(
         "WG",
         "Only BPDA, blind or surrogate gradients were used behind a differentiable purifier.",
         "The suite has no attack along the exact gradient.",
         "Add an attack with `gradient: exact`.",
+        {
+            "zero": Threshold(
+                0.5, "%", "share of the audited samples with a zero gradient, from which on the purifier has none"
+            )
+        },
     ),
     "unverified": FlagFacts(
         "UV",
@@ -165,5 +223,11 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "The output differs under the same seeds.",
         "The purifier seeds itself from the clock or reads a source that cannot be seeded.",
         "Draw through `noise`, or from torch's global generator.",
+        {"difference": Threshold(1e-4, "", f"difference {_LOGITS}")},
     ),
 }
+
+
+def threshold(name: FlagName, which: str) -> float:
+    """A number that a flag speaks from, by the flag and its name in the catalogue."""
+    return FLAGS[name].thresholds[which].value

@@ -2,25 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from rbench.results.flags.catalogue import FlagName
+from rbench.results.flags.catalogue import LUCK_CONFIDENCE, FlagName, threshold
+from rbench.results.record import THROUGH_PURIFIER, Knows
 from rbench.results.statistics import mcnemar, paired_bootstrap
 from rbench.results.worst_case import Rule, Scores, Values
-
-BLACK_BOX_MARGIN = 0.002
-SHARE_MARGIN = 0.01
-FEW_SAMPLES = 100
-SEPARATE_P = 0.05
-LUCK_CONFIDENCE = 0.998
-
-Kind = Literal["white-box", "blind", "black-box", "transfer", "noise"]
-_BLACK_BOX = {"square", *(f"torchattacks:{name}" for name in ("Square", "OnePixel", "Pixle", "SPSA"))}
-_THROUGH = {"exact", "checkpointed"}
-_ONE_STEP = {"fgsm", "torchattacks:FGSM"}
-_MANY_STEPS = {"pgd", "apgd", "torchattacks:PGD", "torchattacks:PGDL2"}
 
 
 @dataclass(frozen=True)
@@ -46,28 +34,24 @@ class Judged:
 
     Attributes:
         label: what tables call the attack.
-        name: registry name of the attack.
+        knows: what the attacker used; `blind` if the gradient path was, whatever the attack could have used.
+        steps: gradient steps of a restart up a loss of the label; None where there are none, or nobody can tell.
         gradient: the gradient path that was used.
         scores: per sample.
         noise: [n] accuracy under uniform noise in the ball.
     """
 
     label: str
-    name: str
+    knows: Knows
+    steps: int | None
     gradient: str | None
     scores: Scores
     noise: Values
 
     @property
-    def kind(self) -> Kind:
-        """What the attacker used."""
-        if self.name == "noise":
-            return "noise"
-        if self.name == "transfer":
-            return "transfer"
-        if self.name in _BLACK_BOX:
-            return "black-box"
-        return "blind" if self.gradient == "blind" else "white-box"
+    def by_gradient(self) -> bool:
+        """Whether it followed gradients of the defended model, or of its backbone alone."""
+        return self.knows in ("white-box", "blind")
 
 
 def flags_of_cells(cells: Sequence[Judged], rule: Rule) -> list[RowFlag]:
@@ -76,11 +60,11 @@ def flags_of_cells(cells: Sequence[Judged], rule: Rule) -> list[RowFlag]:
     Under a random defence a margin must also exceed what the draws explain (99.8 % paired bootstrap: several
     flags on many rows, so 95 % would cry wolf).
     """
-    white = [cell for cell in cells if cell.kind == "white-box"]
-    by_gradient = [cell for cell in cells if cell.kind in ("white-box", "blind")]
+    white = [cell for cell in cells if cell.knows == "white-box"]
+    by_gradient = [cell for cell in cells if cell.by_gradient]
     return [
-        *_wins("black-box-wins", cells, "black-box", white, BLACK_BOX_MARGIN, rule),
-        *_wins("transfer-wins", cells, "transfer", white, SHARE_MARGIN, rule),
+        *_wins("black-box-wins", cells, "black-box", white, rule),
+        *_wins("transfer-wins", cells, "transfer", white, rule),
         *_noise_wins(cells, by_gradient, rule),
         *_one_step_wins(by_gradient, rule),
     ]
@@ -93,7 +77,7 @@ def weak_gradient(paths: Sequence[str | None], *, differentiable: bool) -> RowFl
         paths: the gradient path of every attack and every rung that asks for a gradient.
         differentiable: the audit found a gradient at the input that is not zero.
     """
-    if not differentiable or not set(paths).isdisjoint(_THROUGH):
+    if not differentiable or not set(paths).isdisjoint(THROUGH_PURIFIER):
         return None
     used = ", ".join(sorted({path for path in paths if path})) or "no gradient"
     return RowFlag("weak-gradient", None, f"{used} alone, though a gradient goes through the purifier")
@@ -108,7 +92,7 @@ def unverified(attacks: Sequence[str]) -> RowFlag | None:
 
 def few_samples(n: int) -> RowFlag | None:
     """The flag of a slice below 100 samples."""
-    return RowFlag("few-samples", float(n), f"{n} samples") if n < FEW_SAMPLES else None
+    return RowFlag("few-samples", float(n), f"{n} samples") if n < threshold("few-samples", "samples") else None
 
 
 def inseparable(first: Values, second: Values) -> float | None:
@@ -116,7 +100,7 @@ def inseparable(first: Values, second: Values) -> float | None:
     if len(first) != len(second) or np.isclose(first.mean(), second.mean(), rtol=0, atol=1e-12):
         return None
     p_value = mcnemar(first >= 0.5, second >= 0.5).p_value
-    return p_value if p_value >= SEPARATE_P else None
+    return p_value if p_value >= threshold("few-samples", "p") else None
 
 
 def _drop(before: Values, after: Values, margin: float, *, random: bool) -> float | None:
@@ -127,15 +111,13 @@ def _drop(before: Values, after: Values, margin: float, *, random: bool) -> floa
     return lost
 
 
-def _wins(
-    name: FlagName, cells: Sequence[Judged], kind: Kind, white: Sequence[Judged], margin: float, rule: Rule
-) -> list[RowFlag]:
-    others = [cell for cell in cells if cell.kind == kind]
+def _wins(name: FlagName, cells: Sequence[Judged], knows: Knows, white: Sequence[Judged], rule: Rule) -> list[RowFlag]:
+    others = [cell for cell in cells if cell.knows == knows]
     if not others or not white:
         return []
     before = rule.worst([cell.scores for cell in white]).value
     after = rule.worst([cell.scores for cell in [*white, *others]]).value
-    lost = _drop(before, after, margin, random=rule.random)
+    lost = _drop(before, after, threshold(name, "margin"), random=rule.random)
     labels = ", ".join(cell.label for cell in others)
     return [] if lost is None else [RowFlag(name, lost, f"{labels}: {_points(lost)} below the white-box attacks")]
 
@@ -144,25 +126,26 @@ def _noise_wins(cells: Sequence[Judged], by_gradient: Sequence[Judged], rule: Ru
     if not by_gradient:
         return []
     before = rule.worst([cell.scores for cell in by_gradient]).value
-    noises = [cell.scores.value for cell in cells if cell.kind == "noise"] + [by_gradient[0].noise]
+    noises = [cell.scores.value for cell in cells if cell.knows == "noise"] + [by_gradient[0].noise]
     # A random defence may err by chance on either image of a sample, so there the means are compared.
     after = noises if rule.random else [np.minimum(before, noise) for noise in noises]
-    lost = [_drop(before, values, SHARE_MARGIN, random=rule.random) for values in after]
+    lost = [_drop(before, values, threshold("noise-wins", "share"), random=rule.random) for values in after]
     most = max((value for value in lost if value is not None), default=None)
     detail = "" if most is None else f"uniform noise: {_points(most)} below the gradient attacks"
     return [] if most is None else [RowFlag("noise-wins", most, detail)]
 
 
 def _one_step_wins(by_gradient: Sequence[Judged], rule: Rule) -> list[RowFlag]:
-    found = []
+    flags = []
     for one in by_gradient:
-        many = [cell for cell in by_gradient if cell.name in _MANY_STEPS and cell.gradient == one.gradient]
-        if one.name in _ONE_STEP and many:
+        along = [cell for cell in by_gradient if cell.gradient == one.gradient]
+        many = [cell for cell in along if cell.steps is not None and cell.steps > 1]
+        if one.steps == 1 and many:
             best = min(many, key=lambda cell: float(cell.scores.value.mean()))
             lost = _drop(best.scores.value, one.scores.value, 0.0, random=rule.random)
             if lost is not None:
-                found.append(RowFlag("one-step-wins", lost, f"{one.label}: {_points(lost)} below {best.label}"))
-    return found
+                flags.append(RowFlag("one-step-wins", lost, f"{one.label}: {_points(lost)} below {best.label}"))
+    return flags
 
 
 def _points(share: float) -> str:

@@ -1,0 +1,54 @@
+"""The doubts that a finished cell raises: what its setup says, in the plain values that flags are raised from."""
+
+import numpy as np
+
+from rbench.engine.gradient_audit import NEIGHBOURS
+from rbench.engine.setup import Setup
+from rbench.results.flags import of_cell
+from rbench.results.record import Flag
+from rbench.threat.displacements import LATENT
+from rbench.threat.terms import EXACT
+
+
+def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> list[Flag]:
+    """The flags of a cell, but for those of its rungs, its convergence and what was stored.
+
+    Args:
+        setup: the audited cell.
+        columns: its samples, as stored.
+        arrays: what was measured of them, a row for each.
+    """
+    seen, gradients, path = setup.audit, setup.gradients, setup.path
+    return [
+        *of_cell.randomised(seen.repeat_difference, random=seen.random, declared=seen.declared_random),
+        *of_cell.not_reproducible(reproducible=seen.reproducible),
+        *of_cell.batch_dependent(seen.batch_difference),
+        *of_cell.not_logits(seen.not_logits),
+        *of_cell.no_gradient_path(path, reaches_input=seen.reaches_input or setup.attack.loss in LATENT),
+        *of_cell.zero_gradients(_zero_share(setup, arrays), path),
+        *of_cell.noise_wins(columns["noise"], columns["robust"]),
+        *of_cell.no_eot(path, random=seen.random, averages=setup.attack.averages(setup.oracle.eot)),
+        *of_cell.silent_success(arrays["passed_by"].astype(bool), columns["robust"]),
+        *(
+            of_cell.wrong_slope(path, gradients.slope_error, gradients.slope_precision)
+            or of_cell.wrong_replay(path, gradients.checkpointed_error)
+        ),
+        *of_cell.unstable(gradients.loss_change, NEIGHBOURS),
+        *of_cell.optimises_at_test_time(autograd_in_forward=gradients.autograd_in_forward),
+        *of_cell.few_samples(len(arrays["sample"])),
+    ]
+
+
+def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
+    """Share of attacked samples whose gradient was zero at the start, or of all queries if that is more.
+
+    Of the audited samples where the attack is not ours. At the start alone for a ladder, where other rungs may have had another gradient.
+    """
+    attack = setup.attack
+    if not attack.driven:
+        return setup.audit.zero_gradient_share if setup.path in EXACT else 0.0
+    attacked = arrays["queries"] > 0
+    if not attack.asks_gradient or not attacked.any():
+        return 0.0
+    at_start = float(arrays["zero_at_start"][attacked].mean())
+    return at_start if setup.rungs else max(at_start, float(arrays["zero_gradients"].sum() / arrays["queries"].sum()))

@@ -1,0 +1,74 @@
+"""What was run for a row of the leaderboard, and what keeps it from having a number."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rbench.results.runs import ReadCell
+
+
+def facts_of(cells: Sequence[ReadCell], done: Sequence[ReadCell]) -> dict[str, Any]:
+    """The columns of the leaderboard that say what was run, and whether it is done.
+
+    Args:
+        cells: of the row.
+        done: those of them that are done.
+    """
+    first = cells[0]
+    records = [cell.record for cell in cells if cell.record]
+    threat, protocol = first.part("threat"), first.part("protocol")
+    text = records[0].threat.eps_text if records else str(threat.get("eps", ""))
+    judged = [cell.record for cell in done if cell.record]
+    n = judged[0].dataset.samples if judged else first.part("dataset").get("samples")
+    random = [record.purifier.stochastic for record in records if record.purifier.stochastic is not None]
+    return {
+        "dataset": first.label("dataset"),
+        "backbone": first.label("backbone"),
+        "purifier": first.label("purifier"),
+        "norm": str(threat.get("norm", "?")),
+        "eps": records[0].threat.eps if records else _number(text),
+        "eps_text": text,
+        "n": n if isinstance(n, int) else None,
+        "stochastic": any(random) if random else None,
+        "draws": max((record.protocol.draws for record in judged), default=None),
+        "decide": str(protocol.get("decide", "mean")),
+        "verified": all(cell.verified for cell in cells),
+        "cost_seconds": sum(record.cost.seconds for record in records) if records else None,
+        "status": mixed(done) or _unfinished(cells) or "done",
+    }
+
+
+def mixed(done: Sequence[ReadCell]) -> str:
+    """Which attacks were not judged on the same data and weights; empty if all were."""
+    for cell in done[1:]:
+        if not _same_data(done[0], cell):
+            return f"mixed: {done[0].label('attack')} and {cell.label('attack')} were judged on different data"
+        if _weights(done[0]) != _weights(cell):
+            return f"mixed: {done[0].label('attack')} and {cell.label('attack')} were run on different weights"
+    return ""
+
+
+def _unfinished(cells: Sequence[ReadCell]) -> str:
+    """Which attacks have no result, by why; empty if all have."""
+    states = ("failed", "cancelled", "unreadable", "missing")
+    named = {state: [cell.label("attack") for cell in cells if cell.status == state] for state in states}
+    return "; ".join(f"{state}: {', '.join(labels)}" for state, labels in named.items() if labels)
+
+
+def _same_data(first: ReadCell, second: ReadCell) -> bool:
+    if first.record is None or second.record is None or first.samples is None or second.samples is None:
+        return False
+    if first.record.dataset.sha256 != second.record.dataset.sha256:
+        return False
+    return all(first.samples[name].equals(second.samples[name]) for name in ("sample", "label"))
+
+
+def _weights(cell: ReadCell) -> object:
+    return cell.record.provenance.get("weights_sha256") if cell.record else None
+
+
+def _number(text: str) -> float | None:
+    numerator, _, denominator = text.partition("/")
+    try:
+        return float(numerator) / float(denominator or 1)
+    except (ValueError, ZeroDivisionError):
+        return None
