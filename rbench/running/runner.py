@@ -77,8 +77,9 @@ def _changed(
     """Those of the finished cells that were judged with other parameters or buffers than purifier and backbone have now."""
     for cell in cells:
         record = folder.read_record(cell.id)
-        now = state_hash(components.defended(cell.backbone, cell.purifier))
-        if record is not None and record.provenance.get("weights_sha256") != now:
+        if record is None or record.status != "done":
+            continue
+        if record.provenance.get("weights_sha256") != state_hash(components.defended(cell.backbone, cell.purifier)):
             on_note(
                 f"cell {cell.id} ({cell.title}): purifier or backbone have other weights than when it ran; run again."
             )
