@@ -140,7 +140,7 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
     )
-    made: Attack = make("attack", attack, params) if isinstance(attack, str) else attack
+    made = _made(attack, params)
     loaded = Loaded(
         dataset=Dataset(labels.cpu().numpy(), lambda ids: images[torch.from_numpy(ids)].cpu().numpy()),
         model=DefendedModel((purifier or Identity()).to(place), backbone.to(place)),
@@ -155,6 +155,13 @@ def evaluate(
     size = made.chunk(batch_size)
     spans = [prepared.ids[start : start + size] for start in range(0, len(images), size)]
     return _evaluation(prepared.setup, conclude(prepared, [run_span(prepared, span) for span in spans]))
+
+
+def _made(attack: str | Attack, params: dict[str, Any]) -> Attack:
+    if not isinstance(attack, str):
+        return attack
+    made: Attack = make("attack", attack, params)
+    return made
 
 
 def _evaluation(setup: Setup, finished: Finished) -> Evaluation:

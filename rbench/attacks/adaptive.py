@@ -12,7 +12,7 @@ from rbench.attacks.latent import latent
 from rbench.attacks.pgd import pgd
 from rbench.attacks.rays import rays
 from rbench.attacks.square import square
-from rbench.threat.attack import Found, Ladder, Rung
+from rbench.threat.ladder import Found, Ladder, Rung
 from rbench.threat.terms import GradientChoice, GradientPath, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")

@@ -15,8 +15,8 @@ from rbench.engine.oracle import Oracle
 from rbench.engine.propose import propose
 from rbench.errors import CellFailed
 from rbench.results.record import RungPart
-from rbench.threat.attack import Found, Ladder, Rung
 from rbench.threat.batch import Batch
+from rbench.threat.ladder import Found, Ladder, Rung
 from rbench.threat.noise import Noise
 from rbench.threat.terms import Norm
 

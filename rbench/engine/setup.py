@@ -14,10 +14,11 @@ from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
 from rbench.errors import CellFailed, InputError
 from rbench.suite.cell import Decide, GradientChoice
-from rbench.threat.attack import Attack, Ladder, Rung
+from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.displacements import LATENT
+from rbench.threat.ladder import Ladder, Rung
 from rbench.threat.noise import Noise
 from rbench.threat.terms import GradientPath, Knows
 

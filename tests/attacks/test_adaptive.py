@@ -15,8 +15,9 @@ from rbench.engine.ladder import tells_the_winner_alone
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.testing.known_answers import ConstantClassifier, NullBackbone, NullDefence, Shatterer, null_problem
-from rbench.threat.attack import Found, IterativeAttack
+from rbench.threat.attack import IterativeAttack
 from rbench.threat.batch import Batch
+from rbench.threat.ladder import Found
 from rbench.threat.noise import Noise
 
 

@@ -13,7 +13,8 @@ from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.purifiers.jpeg import Jpeg
 from rbench.testing.known_answers import Shatterer
-from rbench.threat.attack import ExternalAttack, Found, IterativeAttack, Ladder, Rung
+from rbench.threat.attack import ExternalAttack, IterativeAttack
+from rbench.threat.ladder import Found, Ladder, Rung
 
 STRIDE = 0.01
 
