@@ -10,19 +10,23 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rbench.engine.audit import refuse_labels
+from rbench.datasets.types import Dataset
+from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
-from rbench.engine.evaluation import Protocol, Setup, describe, evaluate_chunk, join, refuse_changed, set_up
-from rbench.engine.outcome import Outcome, conclude
+from rbench.engine.setup import Protocol, Setup, describe
 from rbench.errors import InputError
 from rbench.purifiers.identity import Identity
 from rbench.results.frames import read
 from rbench.results.record import Figure, Flag, RungPart
-from rbench.running.components import make
+from rbench.running.components import Loaded, make
+from rbench.running.conclude import Finished, conclude
+from rbench.running.prepare import ready
+from rbench.running.span import run_span
 from rbench.signature import fraction
 from rbench.suite.cell import Decide, GradientChoice, Norm
-from rbench.threat.attack import Attack, IterativeAttack
+from rbench.threat.attack import Attack
+from rbench.threat.ball import Ball
 
 __all__ = ["Evaluation", "evaluate", "load", "read"]
 
@@ -128,8 +132,7 @@ def evaluate(
     _check(images, labels)
     place = resolve_device(device)
     protocol = Protocol(
-        norm=norm,
-        eps=_radius(eps),
+        ball=Ball(norm, _radius(eps)),
         gradient=gradient,
         eot=eot,
         draws=draws,
@@ -137,23 +140,32 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
     )
-    made: Attack = make("attack", attack, params) if isinstance(attack, str) else attack
-    model = DefendedModel((purifier or Identity()).to(place), backbone.to(place))
-    source = None
-    if isinstance(made, IterativeAttack) and made.source is not None:
-        source = DefendedModel(Identity(), make("backbone", made.source).to(place), name="identity")
-    ids = torch.arange(len(images), device=place)
-    x, y = images.to(place), labels.to(place)
-    setup = set_up(model, made, protocol, (x, y, ids), source, stand_in)
-    refuse_labels(y, ids, setup.audit.classes)
-    size = len(images) if isinstance(made, IterativeAttack) else made.batch_size
-    spans = [slice(start, start + size) for start in range(0, len(images), size)]
-    whole = join([evaluate_chunk(setup, x[span], y[span], ids[span]) for span in spans])
-    refuse_changed(setup)
-    return _evaluation(setup, conclude(setup, whole), whole.arrays["images"])
+    made = _made(attack, params)
+    loaded = Loaded(
+        dataset=Dataset(labels.cpu().numpy(), lambda ids: images[torch.from_numpy(ids)].cpu().numpy()),
+        model=DefendedModel((purifier or Identity()).to(place), backbone.to(place)),
+        attack=made,
+        remake=lambda changes: None,
+        audits=Audits(),
+        device=place,
+        source=None if made.source is None else DefendedModel(Identity(), make("backbone", made.source).to(place)),
+        stand_in=stand_in,
+    )
+    prepared = ready(loaded, protocol, np.arange(len(images)))
+    size = made.chunk(batch_size)
+    spans = [prepared.ids[start : start + size] for start in range(0, len(images), size)]
+    return _evaluation(prepared.setup, conclude(prepared, [run_span(prepared, span) for span in spans]))
 
 
-def _evaluation(setup: Setup, outcome: Outcome, images: np.ndarray) -> Evaluation:
+def _made(attack: str | Attack, params: dict[str, Any]) -> Attack:
+    if not isinstance(attack, str):
+        return attack
+    made: Attack = make("attack", attack, params)
+    return made
+
+
+def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
+    outcome = finished.outcome
     columns = {name: list(c) if c.ndim > 1 else c for name, c in outcome.samples.items()}
     return Evaluation(
         standard_accuracy=outcome.summary.standard_accuracy,
@@ -164,7 +176,7 @@ def _evaluation(setup: Setup, outcome: Outcome, images: np.ndarray) -> Evaluatio
         audit=describe(setup),
         cost=setup.model.meter.totals(),
         samples=pd.DataFrame(columns),
-        adversarial=torch.from_numpy(images),
+        adversarial=torch.from_numpy(finished.whole.arrays["images"]),
         result_hash=outcome.result_hash,
         rungs=outcome.rungs,
     )

@@ -1,11 +1,11 @@
-"""Weights that come with rbench, by name: `bundled:NAME` is a file of its assets."""
+"""Files that come with rbench: where they lie, and what a suite means by `bundled:NAME`."""
 
 from pathlib import Path
 
 from rbench.errors import InputError
 
-PREFIX = "bundled:"
-_ASSETS, _SUFFIX = Path(__file__).parent / "assets", ".safetensors"
+ASSETS = Path(__file__).parent / "assets"
+_PREFIX, _SUFFIX = "bundled:", ".safetensors"
 
 
 def weights_file(text: str | Path) -> Path:
@@ -17,16 +17,30 @@ def weights_file(text: str | Path) -> Path:
     Raises:
         InputError: rbench brings no weights of this name.
     """
-    name = str(text).removeprefix(PREFIX)
-    if name == str(text):
-        return Path(text)
-    known = sorted(path.stem for path in _ASSETS.glob(f"*{_SUFFIX}"))
+    name = _bundled_name(text)
+    return Path(text) if name is None else bundled_weights(name)
+
+
+def bundled_weights(name: str) -> Path:
+    """The file of weights that come with rbench.
+
+    Raises:
+        InputError: there are none of this name.
+    """
+    known = sorted(path.stem for path in ASSETS.glob(f"*{_SUFFIX}"))
     if name not in known:
-        raise InputError(f"{text}: no such weights. rbench brings {', '.join(PREFIX + one for one in known)}.")
-    return _ASSETS / f"{name}{_SUFFIX}"
+        raise InputError(
+            f"{_PREFIX}{name}: no such weights. rbench brings {', '.join(_PREFIX + one for one in known)}."
+        )
+    return ASSETS / f"{name}{_SUFFIX}"
 
 
 def weights_name(text: str | Path) -> str:
     """What to call weights: the name of bundled ones, else the file's without its suffix."""
-    bundled = str(text).startswith(PREFIX)
-    return str(text).removeprefix(PREFIX) if bundled else Path(text).stem
+    name = _bundled_name(text)
+    return Path(text).stem if name is None else name
+
+
+def _bundled_name(text: str | Path) -> str | None:
+    written = str(text)
+    return written.removeprefix(_PREFIX) if written.startswith(_PREFIX) else None

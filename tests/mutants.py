@@ -59,14 +59,14 @@ MUTANTS = (
     Mutant(
         "a random defence is scored on draws that the attack did not select on",
         EVALUATION,
-        'judge.predictions(images, x, ids, "score") if setup.random else select',
+        'judge.predictions(images, clean, "score") if setup.random else select',
         "select",
         (KNOWN, "gains_nothing"),
     ),
     Mutant(
         "uniform noise in the ball is judged beside the attack",
         EVALUATION,
-        'judge.predictions(noisy(setup, x, ids), x, ids, "score"),',
+        'judge.predictions(noisy(setup, clean), clean, "score"),',
         "torch.zeros_like(select) - 1,",
         (KNOWN, "null_defence_is_reported"),
     ),
@@ -149,7 +149,7 @@ MUTANTS = (
         (KNOWN, "leaky"),
         (
             (AUDITED, "if not torch.equal(before, x):", "if False:"),
-            (EVALUATION, "if not torch.equal(x, untouched):", "if False:"),
+            (EVALUATION, "if not torch.equal(clean.x, untouched):", "if False:"),
         ),
     ),
     Mutant(
@@ -183,7 +183,7 @@ MUTANTS = (
     Mutant(
         "a cut graph answers with a gradient of zeros",
         ORACLE,
-        "gradient = torch.zeros_like(x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)",
+        "gradient = torch.zeros_like(asked.x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)",
         "gradient = torch.full_like(x, torch.nan) if gradient is None else gradient",
         (KNOWN, "constant"),
     ),
@@ -197,8 +197,8 @@ MUTANTS = (
     Mutant(
         "the ball has the radius that was asked for",
         "threat/ball.py",
-        "centre, radius = origin.double(), per_sample(eps.double(), origin)",
-        "centre, radius = origin.double(), per_sample(eps.double(), origin) / 2",
+        "return per_sample(torch.as_tensor(self.eps, dtype=torch.float64, device=like.device), like)",
+        "return per_sample(torch.as_tensor(self.eps, dtype=torch.float64, device=like.device), like) / 2",
         (KNOWN, "closed_form"),
     ),
     Mutant(
@@ -252,9 +252,9 @@ MUTANTS = (
     ),
     Mutant(
         "examples of our own attacks are held to the ball without tolerance",
-        REJUDGE,
-        "EXTERNAL_TOLERANCE if external else 0.0",
-        "EXTERNAL_TOLERANCE",
+        "engine/setup.py",
+        "return max(attack.tolerance for attack in (self.attack, *(rung.attack for rung in self.rungs)))",
+        "return 1.2e-7",
         (FORGED, "just_outside"),
     ),
     Mutant(

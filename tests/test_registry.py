@@ -8,6 +8,7 @@ from fake_plugins import Plugins
 
 from rbench.errors import InputError, MissingError, RbenchError
 from rbench.registry import KINDS, bind, load, registry
+from rbench.reports import write as write_report
 from rbench.signature import ParameterError, Signature, read_signature
 
 BUILT_IN = [(kind, name) for kind in KINDS for name in registry(kind).names()]
@@ -207,6 +208,30 @@ def test_a_refused_value_is_one_line_and_a_bug_keeps_its_traceback(plugins: Plug
         load("purifier", "refusing", {"kind": "bug"})
 
 
+@pytest.mark.parametrize("error", ["ValueError", "OSError", "SystemExit", "KeyError"])
+def test_a_reporter_refuses_in_one_line_and_a_bug_in_it_keeps_its_traceback(plugins: Plugins, tmp_path: Path, error):
+    text = f"def report(table):\n  'Reports.'\n  raise {error}('no')"
+    plugins.add("mine", {"mine": text}, {"rbench.reporters": {"mine": "mine:report"}})
+    with pytest.raises(KeyError if error == "KeyError" else InputError, match="no") as caught:
+        write_report(None, tmp_path, ["mine"])
+    told = "'no'" if error == "KeyError" else f"reporter 'mine' (mine 0.2.0) failed to write its report: {error}: no"
+    assert str(caught.value) == told
+
+
+def test_a_name_that_is_imported_in_vain_is_one_line_whatever_is_raised(plugins: Plugins):
+    plugins.add("odd", {"odd": "raise KeyError('gone')"}, {"rbench.purifiers": {"odd": "odd:Odd"}})
+    component = registry("purifier").get("odd")
+    with pytest.raises(InputError, match="failed to import: KeyError: 'gone'"):
+        component.load()
+    with pytest.raises(KeyError), component.blamed("anything", (ValueError,)):
+        raise KeyError("gone")
+    with (
+        pytest.raises(InputError, match="failed to anything: ValueError: refused"),
+        component.blamed("anything", (ValueError,)),
+    ):
+        raise ValueError("refused")
+
+
 DYNAMIC = '''
 from dataclasses import dataclass
 
@@ -238,6 +263,7 @@ def test_the_facts_of_a_function_made_at_run_time_are_those_of_its_module(plugin
 
 HOOKED = '''
 from pathlib import Path
+from rbench.reports import write as write_report
 from rbench.signature import Parameter, Signature
 
 def parameters(rest):

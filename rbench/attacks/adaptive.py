@@ -12,7 +12,7 @@ from rbench.attacks.latent import latent
 from rbench.attacks.pgd import pgd
 from rbench.attacks.rays import rays
 from rbench.attacks.square import square
-from rbench.threat.attack import Found, Ladder, Rung
+from rbench.threat.ladder import Found, Ladder, Rung
 from rbench.threat.terms import GradientChoice, GradientPath, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
@@ -52,7 +52,7 @@ def adaptive(
         restarts: independent random starts of the rungs on the margin.
         targets: wrong classes that APGD aims at, the likeliest first; 9, or 3 against a random defence, if not given.
         queries: points that Square or RayS asks about; Square at most 1,000 against a random defence.
-        batch_size: samples that climb together; changes only the speed.
+        batch_size: samples that are attacked together; changes only the speed.
     """
 
     def rungs(found: Found) -> tuple[Rung, ...]:
@@ -115,7 +115,7 @@ def _black_box(found: Found, queries: int) -> Iterator[Rung]:
 
 def _square(found: Found, queries: int) -> Rung:
     budget = min(queries, RANDOM_QUERIES) if found.random else queries
-    return Rung("square", square(queries=budget), **_along(found), black_box=True)
+    return Rung("square", square(queries=budget), **_along(found))
 
 
 def _by_winner(found: Found, steps: int, queries: int) -> Iterator[Rung]:
@@ -125,7 +125,7 @@ def _by_winner(found: Found, steps: int, queries: int) -> Iterator[Rung]:
         "pgd-ce" if found.norm != "L1" else "apgd-ce", (pgd if found.norm != "L1" else apgd)(steps=steps), **along
     )
     if found.norm in rays(queries=queries).norms:
-        yield Rung("rays", rays(queries=queries), **along, black_box=True)
+        yield Rung("rays", rays(queries=queries), **along)
     else:
         # Nothing here follows the border of a hard label under this norm; of blind tries, Square's are the widest.
         yield _square(found, queries)

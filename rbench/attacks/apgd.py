@@ -10,9 +10,9 @@ from torch import Tensor
 from rbench.attacks.apgd_l1 import sparse
 from rbench.attacks.pgd import steepest
 from rbench.threat.attack import IterativeAttack, Pair
-from rbench.threat.ball import choose, per_sample, project, uniform_in_ball
+from rbench.threat.ball import Ball, choose, per_sample
 from rbench.threat.noise import SampleNoise
-from rbench.threat.query import Answer, Threat
+from rbench.threat.query import Answer
 from rbench.threat.terms import Loss, Norm, Targeted
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
@@ -29,7 +29,7 @@ class ApgdState(NamedTuple):
 
     x: Tensor  # [B, C, H, W] the point to ask about next
     origin: Tensor  # [B, C, H, W] the clean image
-    eps: Tensor  # [B]
+    ball: Ball  # [B]
     step_size: Tensor  # [B]
     previous: Tensor  # [B, C, H, W] the point before `x`
     asked: Tensor  # [B] int64 queries answered so far
@@ -40,7 +40,6 @@ class ApgdState(NamedTuple):
     best_gradient: Tensor  # [B, C, H, W]
     checkpoint_loss: Tensor  # [B] `best_loss` at the last checkpoint
     halved: Tensor  # [B] bool: the step size was halved at the last checkpoint
-    norm: Norm
 
 
 def apgd(
@@ -63,11 +62,11 @@ def apgd(
     """
     pairs: dict[Norm, Pair] = {"Linf": dense(steps), "L2": dense(steps), "L1": sparse(steps)}
 
-    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> Any:
-        return pairs[threat.norm].init(x, y, threat, noise)
+    def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> Any:
+        return pairs[ball.norm].init(x, y, ball, noise)
 
     def update(state: Any, answer: Answer) -> Any:
-        return pairs[state.norm].update(state, answer)
+        return pairs[state.ball.norm].update(state, answer)
 
     aims = targets if loss.endswith("-targeted") else 0
     return IterativeAttack(init, update, steps=steps, norms=NORMS, restarts=restarts, loss=loss, targets=aims)
@@ -88,16 +87,16 @@ def dense(steps: int) -> Pair:
     for before, here in pairwise(checkpoints(steps)):
         gaps[here] = here - before
 
-    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> ApgdState:  # noqa: ARG001
+    def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> ApgdState:  # noqa: ARG001
         shape = x.shape[1:]
-        start = uniform_in_ball(x, threat.eps, threat.norm, noise.normal(*shape), noise.uniform(*shape))
+        start = ball.uniform(x, noise.normal(*shape), noise.uniform(*shape))
         none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         unknown = torch.full((len(x),), -torch.inf, device=x.device)
         return ApgdState(
             x=start,
             origin=x,
-            eps=threat.eps,
-            step_size=2 * threat.eps,
+            ball=ball,
+            step_size=2 * ball.radii,
             previous=start,
             asked=none,
             loss=unknown,
@@ -107,7 +106,6 @@ def dense(steps: int) -> Pair:
             best_gradient=torch.zeros_like(x),
             checkpoint_loss=unknown,
             halved=none.bool(),
-            norm=threat.norm,
         )
 
     def update(state: ApgdState, answer: Answer) -> ApgdState:
@@ -146,8 +144,8 @@ def dense(steps: int) -> Pair:
 def _moved(state: ApgdState, here: Tensor, gradient: Tensor, step_size: Tensor) -> Tensor:
     """A projected step from `here`, drawn on by the last move (eq. 2); the first step has none to be drawn by."""
     start = here.double()
-    step = per_sample(step_size, here) * steepest(gradient.double(), state.norm)
-    stepped = project(start + step, state.origin, state.eps, state.norm).double()
+    step = per_sample(step_size, here) * steepest(gradient.double(), state.ball.norm)
+    stepped = state.ball.project(start + step, state.origin).double()
     weight = per_sample(torch.where(state.asked == 0, 1.0, MOMENTUM).double(), here)
     drawn = start + weight * (stepped - start) + (1 - weight) * (start - state.previous)
-    return project(drawn, state.origin, state.eps, state.norm)
+    return state.ball.project(drawn, state.origin)

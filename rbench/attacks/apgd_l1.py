@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from rbench.threat.attack import Pair
-from rbench.threat.ball import choose, per_sample, project
+from rbench.threat.ball import Ball, choose, per_sample
 from rbench.threat.noise import SampleNoise
-from rbench.threat.query import Answer, Threat
-from rbench.threat.terms import Norm
+from rbench.threat.query import Answer
 
 FIRST_SHARE = 0.2
 """Share of the pixels that the first steps move."""
@@ -35,7 +34,7 @@ class SparseState(NamedTuple):
 
     x: Tensor  # [B, C, H, W] the point to ask about next
     origin: Tensor  # [B, C, H, W] the clean image
-    eps: Tensor  # [B]
+    ball: Ball  # [B]
     step_size: Tensor  # [B]
     pixels: Tensor  # [B] float64 how many pixels a step moves
     asked: Tensor  # [B] int64 queries answered so far
@@ -43,7 +42,6 @@ class SparseState(NamedTuple):
     best_loss: Tensor  # [B]
     best_gradient: Tensor  # [B, C, H, W]
     checkpoint_pixels: Tensor  # [B] float64 pixels that the best point had moved at the last checkpoint
-    norm: Norm
 
 
 def sparse(steps: int) -> Pair:
@@ -58,40 +56,40 @@ def sparse(steps: int) -> Pair:
     """
     every = max(int(CHECK_SHARE * steps), 1)
 
-    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> SparseState:  # noqa: ARG001
-        start = project(x.double() + noise.normal(*x.shape[1:]), x, threat.eps, threat.norm)
-        whole = torch.full_like(threat.eps, x[0].numel())
+    def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> SparseState:  # noqa: ARG001
+        start = ball.project(x.double() + noise.normal(*x.shape[1:]), x)
+        whole = torch.full_like(ball.radii, x[0].numel())
         return SparseState(
             x=start,
             origin=x,
-            eps=threat.eps,
-            step_size=threat.eps,
+            ball=ball,
+            step_size=ball.radii,
             pixels=FIRST_SHARE * whole,
             asked=torch.zeros(len(x), dtype=torch.int64, device=x.device),
             best=start,
             best_loss=torch.full((len(x),), -torch.inf, device=x.device),
             best_gradient=torch.zeros_like(x),
             checkpoint_pixels=whole,
-            norm=threat.norm,
         )
 
     def update(state: SparseState, answer: Answer) -> SparseState:
         assert answer.gradient is not None
+        eps = state.ball.radii
         better = answer.loss > state.best_loss
         best = choose(better, state.x, state.best)
         best_gradient = choose(better, answer.gradient, state.best_gradient)
 
         due = (state.asked > 0) & (state.asked % every == 0)
-        far = (best.double() - state.origin.double()).abs() > DUST * per_sample(state.eps, best)
+        far = (best.double() - state.origin.double()).abs() > DUST * per_sample(eps, best)
         moved = far.flatten(1).sum(1).double()
         fell = due & (moved < STILL * state.checkpoint_pixels)
-        shorter = torch.maximum(state.step_size / SHRINK, LEAST_STEP * state.eps)
-        step_size = torch.where(fell, state.eps, torch.where(due, shorter, state.step_size))
+        shorter = torch.maximum(state.step_size / SHRINK, LEAST_STEP * eps)
+        step_size = torch.where(fell, eps, torch.where(due, shorter, state.step_size))
         pixels = torch.where(due, moved / SHRINK, state.pixels)
         here = choose(fell, best, state.x)
         step = per_sample(step_size, here) * steepest_pixels(choose(fell, best_gradient, answer.gradient), pixels)
         return state._replace(
-            x=project(here.double() + step, state.origin, state.eps, state.norm),
+            x=state.ball.project(here.double() + step, state.origin),
             step_size=step_size,
             pixels=pixels,
             asked=state.asked + 1,

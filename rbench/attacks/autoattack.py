@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rbench.threat.attack import ExternalAttack
+    from rbench.threat.ball import Ball
+    from rbench.threat.batch import Batch
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 BATCHED = True
@@ -47,17 +49,15 @@ def autoattack(
             f"attacks: is for version: custom, and needed there (got version {version}, attacks {attacks})"
         )
 
-    def perturb(
-        module: "nn.Module", x: "Tensor", y: "Tensor", norm: Norm, eps: float, classes: int, seed: int
-    ) -> "Tensor":
-        adversary = _adversary(module, norm, eps, seed, version, attacks, x.device)
+    def perturb(module: "nn.Module", batch: "Batch", ball: "Ball", classes: int, seed: int) -> "Tensor":
+        adversary = _adversary(module, ball, seed, version, attacks, batch.device)
         _fit_classes(adversary, classes)
         with _quiet():
-            found = adversary.run_standard_evaluation(x, y, **{_batch_word(adversary): len(x)})
+            found = adversary.run_standard_evaluation(batch.x, batch.y, **{_batch_word(adversary): len(batch)})
         adversarial: Tensor = found[0] if isinstance(found, tuple) else found
         return adversarial
 
-    return ExternalAttack(perturb, batch_size, NORMS, averages_draws=version == "rand", notes=_notes)
+    return ExternalAttack(perturb, batch_size, NORMS, averages_draws=version == "rand", said=_notes)
 
 
 def _notes(classes: int) -> dict[str, str]:
@@ -71,10 +71,16 @@ def _notes(classes: int) -> dict[str, str]:
 
 
 def _adversary(
-    module: "nn.Module", norm: Norm, eps: float, seed: int, version: Version, attacks: list[Member] | None, device: Any
+    module: "nn.Module", ball: "Ball", seed: int, version: Version, attacks: list[Member] | None, device: Any
 ) -> Any:
     """The authors' package `autoattack` where it is installed, else `pyautoattack`, which names some arguments differently."""
-    common: dict[str, Any] = {"norm": norm, "eps": eps, "seed": seed, "version": version, "device": device}
+    common: dict[str, Any] = {
+        "norm": ball.norm,
+        "eps": float(ball.eps),
+        "seed": seed,
+        "version": version,
+        "device": device,
+    }
     try:
         from autoattack import AutoAttack
     except ModuleNotFoundError:

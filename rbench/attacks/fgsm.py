@@ -4,11 +4,12 @@ from torch import Tensor
 
 from rbench.attacks.pgd import PgdState, step
 from rbench.threat.attack import IterativeAttack
+from rbench.threat.ball import Ball
 from rbench.threat.noise import SampleNoise
-from rbench.threat.query import Threat
 from rbench.threat.terms import Loss, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
+STEPS = 1
 
 
 def fgsm(*, loss: Loss = "ce") -> IterativeAttack:
@@ -20,7 +21,7 @@ def fgsm(*, loss: Loss = "ce") -> IterativeAttack:
         loss: the loss to maximise.
     """
 
-    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> PgdState:  # noqa: ARG001
-        return PgdState(x, x, threat.eps, threat.eps, threat.norm)
+    def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> PgdState:  # noqa: ARG001
+        return PgdState(x, x, ball, ball.radii)
 
-    return IterativeAttack(init, step, steps=1, norms=NORMS, loss=loss)
+    return IterativeAttack(init, step, steps=STEPS, norms=NORMS, loss=loss)

@@ -6,12 +6,13 @@ from annotated_types import Interval
 from torch import Tensor
 
 from rbench.threat.attack import IterativeAttack
-from rbench.threat.ball import uniform_in_ball
+from rbench.threat.ball import Ball
 from rbench.threat.noise import SampleNoise
-from rbench.threat.query import Answer, Threat
-from rbench.threat.terms import Norm
+from rbench.threat.query import Answer
+from rbench.threat.terms import Knows, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
+KNOWS: Knows = "noise"
 
 
 class NoiseState(NamedTuple):
@@ -27,12 +28,11 @@ def noise(*, tries: Annotated[int, Interval(ge=1, le=100_000)] = 1) -> Iterative
         tries: independent points; a sample is fooled if one of them fools it.
     """
 
-    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> NoiseState:  # noqa: ARG001
+    def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> NoiseState:  # noqa: ARG001
         shape = x.shape[1:]
-        draws = noise.normal(*shape), noise.uniform(*shape)
-        return NoiseState(uniform_in_ball(x, threat.eps, threat.norm, *draws))
+        return NoiseState(ball.uniform(x, noise.normal(*shape), noise.uniform(*shape)))
 
     def update(state: NoiseState, answer: Answer) -> NoiseState:  # noqa: ARG001
         return state
 
-    return IterativeAttack(init, update, steps=0, norms=NORMS, restarts=tries, asks="logits")
+    return IterativeAttack(init, update, steps=0, norms=NORMS, restarts=tries, asks="logits", knows=KNOWS)

@@ -7,9 +7,9 @@ from annotated_types import Gt, Interval
 from torch import Tensor
 
 from rbench.threat.attack import IterativeAttack
-from rbench.threat.ball import per_sample, project, uniform_in_ball
+from rbench.threat.ball import Ball, per_sample
 from rbench.threat.noise import SampleNoise
-from rbench.threat.query import Answer, Threat
+from rbench.threat.query import Answer
 from rbench.threat.terms import Loss, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
@@ -20,9 +20,8 @@ class PgdState(NamedTuple):
 
     x: Tensor  # [B, C, H, W] the point to ask about next
     origin: Tensor  # [B, C, H, W] the clean image
-    eps: Tensor  # [B] radius: a sweep is one batch
+    ball: Ball  # [B] a radius each: a sweep is one batch
     step_size: Tensor  # [B]
-    norm: Norm
 
 
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
@@ -36,9 +35,9 @@ def steepest(gradient: Tensor, norm: Norm) -> Tensor:
 def step(state: PgdState, answer: Answer) -> PgdState:
     """Moves by the step size along the steepest direction and comes back to the ball."""
     assert answer.gradient is not None
-    direction = steepest(answer.gradient.double(), state.norm)
+    direction = steepest(answer.gradient.double(), state.ball.norm)
     moved = state.x.double() + per_sample(state.step_size, state.x) * direction
-    return state._replace(x=project(moved, state.origin, state.eps, state.norm))
+    return state._replace(x=state.ball.project(moved, state.origin))
 
 
 def pgd(
@@ -59,10 +58,10 @@ def pgd(
         loss: the loss to maximise.
     """
 
-    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> PgdState:  # noqa: ARG001
+    def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> PgdState:  # noqa: ARG001
         shape = x.shape[1:]
-        start = uniform_in_ball(x, threat.eps, threat.norm, noise.normal(*shape), noise.uniform(*shape))
-        size = 2.5 * threat.eps / steps if step_size is None else torch.full_like(threat.eps, step_size)
-        return PgdState(start, x, threat.eps, size, threat.norm)
+        start = ball.uniform(x, noise.normal(*shape), noise.uniform(*shape))
+        size = 2.5 * ball.radii / steps if step_size is None else torch.full_like(ball.radii, step_size)
+        return PgdState(start, x, ball, size)
 
     return IterativeAttack(init, step, steps=steps, norms=NORMS, restarts=restarts, loss=loss)

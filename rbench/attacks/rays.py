@@ -7,12 +7,13 @@ from annotated_types import Interval
 from torch import Tensor
 
 from rbench.threat.attack import IterativeAttack
-from rbench.threat.ball import choose, per_sample, project
+from rbench.threat.ball import Ball, choose, per_sample
 from rbench.threat.noise import SampleNoise
-from rbench.threat.query import Answer, Threat
-from rbench.threat.terms import Norm
+from rbench.threat.query import Answer
+from rbench.threat.terms import Knows, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf",)
+KNOWS: Knows = "black-box"
 
 TOLERANCE = 1e-3
 """Width at which the search along a ray ends (section 3.2)."""
@@ -27,7 +28,7 @@ class RaysState(NamedTuple):
     x: Tensor  # [B, C, H, W] the point to ask about next
     origin: Tensor  # [B, C, H, W] the clean image
     y: Tensor  # [B] the true label
-    eps: Tensor  # [B]
+    ball: Ball  # [B]
     asks: Tensor  # [B] int64 one of LOOK, SEARCH, REACH
     at: Tensor  # [B] float64 the radius of `x`
     ray: Tensor  # [B, C, H, W] signs of the direction of `x`
@@ -50,16 +51,16 @@ def rays(*, queries: Annotated[int, Interval(ge=2, le=1_000_000)] = 10_000) -> I
         queries: points asked about.
     """
 
-    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> RaysState:  # noqa: ARG001
-        ray, none = torch.ones_like(x), torch.zeros_like(threat.eps)
+    def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> RaysState:  # noqa: ARG001
+        ray, none = torch.ones_like(x), torch.zeros_like(ball.radii)
         ways = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         return RaysState(
-            x=_along(ray, x, threat.eps),
+            x=_along(ray, x, ball.radii),
             origin=x,
             y=y,
-            eps=threat.eps,
+            ball=ball,
             asks=ways + REACH,
-            at=threat.eps,
+            at=ball.radii,
             ray=ray,
             near=none,
             far=none + 1,
@@ -76,7 +77,8 @@ def rays(*, queries: Annotated[int, Interval(ge=2, le=1_000_000)] = 10_000) -> I
         norms=NORMS,
         asks="logits",
         loss="margin",
-        inside=lambda state: state.at <= state.eps,
+        knows=KNOWS,
+        inside=lambda state: state.at <= state.ball.radii,
     )
 
 
@@ -96,7 +98,7 @@ def update(state: RaysState, answer: Answer) -> RaysState:
     )
     turned, level, block = _next_ray(state)
     ray = choose(on_it, state.ray, turned)
-    at = torch.where(done, state.eps, torch.where(on_it, (near + far) / 2, state.radius))
+    at = torch.where(done, state.ball.radii, torch.where(on_it, (near + far) / 2, state.radius))
     return state._replace(
         x=_along(ray, state.origin, at),
         asks=torch.where(done, REACH, torch.where(on_it, SEARCH, LOOK)),
@@ -122,4 +124,4 @@ def _next_ray(state: RaysState) -> tuple[Tensor, Tensor, Tensor]:
 
 def _along(ray: Tensor, origin: Tensor, at: Tensor) -> Tensor:
     """The points at these radii, clipped to [0, 1], no farther from the image than that by any rounding."""
-    return project(origin.double() + per_sample(at, ray) * ray, origin, at, "Linf")
+    return Ball("Linf", at).project(origin.double() + per_sample(at, ray) * ray, origin)

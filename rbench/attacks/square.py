@@ -8,12 +8,13 @@ from annotated_types import Gt, Interval
 from torch import Tensor
 
 from rbench.threat.attack import IterativeAttack
-from rbench.threat.ball import choose, per_sample, project
+from rbench.threat.ball import Ball, choose, per_sample
 from rbench.threat.noise import SampleNoise, step_uniforms
-from rbench.threat.query import Answer, Threat
-from rbench.threat.terms import Norm
+from rbench.threat.query import Answer
+from rbench.threat.terms import Knows, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
+KNOWS: Knows = "black-box"
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The queries, of 10,000, after which the share of pixels that a square covers is halved (section 3.2)."""
@@ -29,12 +30,11 @@ class SquareState(NamedTuple):
 
     x: Tensor  # [B, C, H, W] the point to ask about next
     origin: Tensor  # [B, C, H, W] the clean image
-    eps: Tensor  # [B]
+    ball: Ball  # [B]
     key: Tensor  # [B] int64 where the random stream of the sample begins
     asked: Tensor  # [B] int64 queries answered so far
     best: Tensor  # [B, C, H, W] the point of the highest loss
     best_loss: Tensor  # [B]
-    norm: Norm
 
 
 def square(
@@ -55,12 +55,12 @@ def square(
         restarts: independent starts.
     """
 
-    def init(x: Tensor, y: Tensor, threat: Threat, noise: SampleNoise) -> SquareState:  # noqa: ARG001
+    def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> SquareState:  # noqa: ARG001
         key = noise.integers(0, 2**63 - 1)
-        begin = stripes if threat.norm == "Linf" else tiles
-        start = begin(x, threat, noise)
+        begin = stripes if ball.norm == "Linf" else tiles
+        start = begin(x, ball, noise)
         unknown = torch.full((len(x),), -torch.inf, device=x.device)
-        return SquareState(start, x, threat.eps, key, torch.zeros_like(key), start, unknown, threat.norm)
+        return SquareState(start, x, ball, key, torch.zeros_like(key), start, unknown)
 
     def update(state: SquareState, answer: Answer) -> SquareState:
         better = answer.loss > state.best_loss
@@ -70,22 +70,22 @@ def square(
         marks = torch.tensor(HALVINGS, device=state.x.device)
         level = torch.bucketize(state.asked * 10_000 // queries, marks)
         uniforms = step_uniforms(state.key, state.asked, 5 + state.x.shape[1]).double()
-        move = flat_square if state.norm == "Linf" else bumpy_square
+        move = flat_square if state.ball.norm == "Linf" else bumpy_square
         return state._replace(x=move(state, level, share, uniforms), asked=state.asked + 1)
 
     return IterativeAttack(
-        init, update, steps=queries - 1, norms=NORMS, restarts=restarts, asks="logits", loss="margin"
+        init, update, steps=queries - 1, norms=NORMS, restarts=restarts, asks="logits", loss="margin", knows=KNOWS
     )
 
 
 # --- Linf ---------------------------------------------------------------------------------------------------------
 
 
-def stripes(x: Tensor, threat: Threat, noise: SampleNoise) -> Tensor:
+def stripes(x: Tensor, ball: Ball, noise: SampleNoise) -> Tensor:
     """A corner of the ball: every column of every channel up or down as a whole (section 3.3)."""
     up = noise.uniform(x.shape[1], 1, x.shape[3]) < 0.5
-    eps = per_sample(threat.eps, x)
-    return project(x.double() + torch.where(up, eps, -eps), x, threat.eps, "Linf")
+    eps = per_sample(ball.radii, x)
+    return ball.project(x.double() + torch.where(up, eps, -eps), x)
 
 
 def flat_square(state: SquareState, level: Tensor, share: float, uniforms: Tensor) -> Tensor:
@@ -93,30 +93,30 @@ def flat_square(state: SquareState, level: Tensor, share: float, uniforms: Tenso
     side = sides(state.x, share, least=1).to(level.device)[level]
     within, _ = window(uniforms[:, :2], side, state.x)
     up = uniforms[:, 5:, None, None] < 0.5
-    eps = per_sample(state.eps, state.x)
+    eps = per_sample(state.ball.radii, state.x)
     corner = state.origin.double() + torch.where(up, eps, -eps)
-    return project(torch.where(within, corner, state.best.double()), state.origin, state.eps, "Linf")
+    return state.ball.project(torch.where(within, corner, state.best.double()), state.origin)
 
 
 # --- L2 and L1 ----------------------------------------------------------------------------------------------------
 
 
-def tiles(x: Tensor, threat: Threat, noise: SampleNoise) -> Tensor:
+def tiles(x: Tensor, ball: Ball, noise: SampleNoise) -> Tensor:
     """The image tiled by 5 x 5 bumps, each channel of each with a sign of its own (section 3.4)."""
     _, channels, height, width = x.shape
     side = max(min(height, width) // 5, 1)
     row, column = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
     draws = noise.uniform(channels + 1, -(-height // side), -(-width // side)) < 0.5
     draws = draws[:, :, row // side][:, :, :, column // side]
-    one = bump(side, threat.norm).to(x.device)[row % side][:, column % side]
-    turned = bump(side, threat.norm).T.to(x.device)[row % side][:, column % side]
+    one = bump(side, ball.norm).to(x.device)[row % side][:, column % side]
+    turned = bump(side, ball.norm).T.to(x.device)[row % side][:, column % side]
     delta = torch.where(draws[:, -1:], one, turned) * torch.where(draws[:, :-1], 1.0, -1.0)
-    return _onto(delta, x, threat.eps, threat.norm)
+    return _onto(delta, x, ball)
 
 
 def bumpy_square(state: SquareState, level: Tensor, share: float, uniforms: Tensor) -> Tensor:
     """The best point with the norm of one square moved into another, into a bump on what was there (algorithm 3)."""
-    origin, norm, channels = state.origin.double(), state.norm, state.x.shape[1]
+    origin, norm, channels = state.origin.double(), state.ball.norm, state.x.shape[1]
     delta = state.best.double() - origin
     height, width = delta.shape[2:]
     side = sides(state.x, share, least=3).to(level.device)[level]
@@ -132,21 +132,21 @@ def bumpy_square(state: SquareState, level: Tensor, share: float, uniforms: Tens
     fresh = into * (fresh + delta / (length(delta * into, norm) + 1e-12))
     fresh = fresh / (length(fresh, norm) + 1e-12)
 
-    eps = per_sample(state.eps, delta)
+    eps = per_sample(state.ball.radii, delta)
     whole = per_sample(length(delta.flatten(1), norm, dim=1), delta)
     both = length(delta * (into | out_of), norm)
     if norm == "L2":
         budget = ((eps**2 - whole**2).clamp(min=0) / channels + both**2).sqrt()
     else:
         budget = (eps - whole).clamp(min=0) + both * channels
-    return _onto(torch.where(into, fresh * budget, delta * ~out_of), state.origin, state.eps, norm)
+    return _onto(torch.where(into, fresh * budget, delta * ~out_of), state.origin, state.ball)
 
 
-def _onto(delta: Tensor, origin: Tensor, eps: Tensor, norm: Norm) -> Tensor:
+def _onto(delta: Tensor, origin: Tensor, ball: Ball) -> Tensor:
     """L2 is stretched to the sphere first; L1, which is wider than its ball here, is projected as it is."""
-    if norm == "L2":
-        delta = delta * per_sample(eps[:, None] / (length(delta.flatten(1), norm, dim=1) + 1e-12), delta)
-    return project(origin.double() + delta, origin, eps, norm)
+    if ball.norm == "L2":
+        delta = delta * per_sample(ball.radii[:, None] / (length(delta.flatten(1), "L2", dim=1) + 1e-12), delta)
+    return ball.project(origin.double() + delta, origin)
 
 
 # --- squares ------------------------------------------------------------------------------------------------------

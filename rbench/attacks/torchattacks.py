@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rbench.threat.attack import ExternalAttack
+    from rbench.threat.ball import Ball
+    from rbench.threat.batch import Batch
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 BATCHED = True
 
 OWNED = frozenset({"model", "eps", "max_epsilon", "norm", "n_classes", "seed", "verbose"})
 """Set by rbench: the threat, the class count (from the logits) and the seed."""
+
+BLACK_BOX = ("OnePixel", "Pixle", "SPSA", "Square")
+"""Those that ask for outputs only."""
+
+ONE_STEP = ("FGSM",)
+"""Those that follow the gradient once."""
 
 _L2 = frozenset({"PGDL2", "PGDRSL2"})
 _RGB = frozenset({"TIFGSM", "PIFGSM", "PIFGSMPP"})
@@ -84,26 +93,40 @@ def torchattacks(
     accepted = inspect.signature(attack.__init__).parameters
     norms = _norms(name, accepted)
 
-    def perturb(
-        module: "nn.Module", x: "Tensor", y: "Tensor", norm: Norm, eps: float, classes: int, seed: int
-    ) -> "Tensor":
-        owned = {"eps": eps, "max_epsilon": eps, "norm": norm, "n_classes": classes, "seed": seed, "verbose": False}
+    def perturb(module: "nn.Module", batch: "Batch", ball: "Ball", classes: int, seed: int) -> "Tensor":
+        x, eps = batch.x, float(ball.eps)
+        threat = {"eps": eps, "max_epsilon": eps, "norm": ball.norm}
+        owned = {**threat, "n_classes": classes, "seed": seed, "verbose": False}
         given = {key: value for key, value in owned.items() if key in accepted}
         grey = name in _RGB and _needs_view(name, x)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the library's own, of no use to whoever runs it
             made = attack(_as_rgb(module) if grey else module, **given, **params)
             _fit_classes(made, classes)
-            found: Tensor = made(x.expand(-1, 3, -1, -1) if grey else x, y)
+            found: Tensor = made(x.expand(-1, 3, -1, -1) if grey else x, batch.y)
         found = _grey(found) if grey else found
-        return found if _bounded(accepted) else _inside(found, x, norm, eps)
+        return found if _bounded(accepted) else _inside(found, x, ball)
 
     def notes(classes: int) -> dict[str, str]:
         if name not in _DLR or classes >= _DLR[name]:
             return {}
         return {"loss": f"margin instead of dlr where it was asked for ({classes} classes)"}
 
-    return ExternalAttack(perturb, batch_size, norms, averages_draws=params.get("eot_iter", 1) > 1, notes=notes)
+    return ExternalAttack(
+        perturb,
+        batch_size,
+        norms,
+        averages_draws=params.get("eot_iter", 1) > 1,
+        knows="black-box" if name in BLACK_BOX else "white-box",
+        steps_up=1 if name in ONE_STEP else _steps(accepted, params),
+        said=notes,
+    )
+
+
+def _steps(accepted: Mapping[str, inspect.Parameter], params: Mapping[str, Any]) -> int | None:
+    """The library's parameter `steps`, where the class has one."""
+    steps = params.get("steps", accepted["steps"].default if "steps" in accepted else None)
+    return steps if isinstance(steps, int) else None
 
 
 def _fit_classes(made: Any, classes: int) -> None:
@@ -163,10 +186,10 @@ def _norms(name: str, accepted: Any) -> tuple[Norm, ...]:
     return ("L2",) if name in _L2 else ("Linf",)
 
 
-def _inside(found: "Tensor", x: "Tensor", norm: Norm, eps: float) -> "Tensor":
+def _inside(found: "Tensor", x: "Tensor", ball: "Ball") -> "Tensor":
     import torch
 
-    from rbench.threat.ball import distance, per_sample
+    from rbench.threat.ball import per_sample
 
-    near = distance(found, x, norm) <= eps
+    near = ball.distance(found, x) <= ball.eps
     return torch.where(per_sample(near, x), found, x)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt, Interval
 
-from rbench.threat.terms import Loss, Norm
+from rbench.threat.terms import Knows, Loss, Norm
 
 if TYPE_CHECKING:
     from rbench.threat.attack import IterativeAttack
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2")
+KNOWS: Knows = "transfer"
 
 
 def components(*, source: str, **_: object) -> list[tuple[str, str, dict[str, Any]]]:
@@ -39,4 +40,4 @@ def transfer(
     """
     from rbench.attacks.pgd import pgd
 
-    return replace(pgd(steps=steps, step_size=step_size, restarts=restarts, loss=loss), source=source)
+    return replace(pgd(steps=steps, step_size=step_size, restarts=restarts, loss=loss), source=source, knows=KNOWS)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rbench.backbones.architectures import registered
-from rbench.bundled_files import PREFIX, weights_file
+from rbench.bundled_files import bundled_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +15,7 @@ Name = Literal["fashion-cnn", "fashion-cnn-adversarial"]
 
 def files(name: Name) -> list[Path]:
     """The files whose bytes decide the outcome."""
-    return [weights_file(f"{PREFIX}{name}")]
+    return [bundled_weights(name)]
 
 
 def components(**_: object) -> list[tuple[str, str, dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """`rbench run`: what is missing of a suite, then its leaderboard."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rbench.results.record import Record
-    from rbench.running.runner import Progress
-    from rbench.suite.cell import Cell
+    from rbench.running.progress import Progress
 
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Run folder. [default: results/SUITE]", show_default=False)
@@ -38,7 +37,7 @@ def command(
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
     from rbench.cli.report import command as report
-    from rbench.running.resume import open_run, pending
+    from rbench.running.resume import doubted, open_run, pending
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
@@ -50,21 +49,23 @@ def command(
         raise InputError(f"--out: {root}: found a file, expected a folder.")
     with open_run(whole, root) as folder:
         todo = pending(chosen.cells, folder, redo)
-        if todo:
+        unsure, ran = doubted(chosen.cells, todo), []
+        if todo or unsure:
             # Imported here: torch takes seconds, and a finished suite has no use for it.
             from rbench.running.runner import run
 
-            with shown(todo) as on_progress:
-                run(
+            with shown() as on_progress:
+                ran = run(
                     todo,
                     folder,
+                    doubted=unsure,
                     images=spec.store.images,
                     device=device,
                     batch_size=batch_size,
                     on_progress=on_progress,
                     on_note=lambda line: typer.echo(f"note: {line}", err=True),
                 )
-        else:
+        if not ran:
             typer.echo(f"nothing to do: all {len(chosen.cells)} cells are in {root}", err=True)
         failed = [
             cell for cell in chosen.cells if (record := folder.read_record(cell.id)) and record.status == "failed"
@@ -77,7 +78,7 @@ def command(
 
 
 @contextmanager
-def shown(cells: "Sequence[Cell]") -> "Iterator[Callable[[Progress], None]]":
+def shown() -> "Iterator[Callable[[Progress], None]]":
     """A bar with the time left on a terminal, and a line for every cell that ends, both on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -96,7 +97,7 @@ def shown(cells: "Sequence[Cell]") -> "Iterator[Callable[[Progress], None]]":
             bars.update(task, description=title, total=step.total)
             bars.advance(task, step.samples)
             if step.record is not None:
-                line = visible(ended(step.record, step.position, len(cells)))
+                line = visible(ended(step.record, step.position, step.cells))
                 console.print(line, markup=False, soft_wrap=not console.is_terminal)
 
         yield on_progress

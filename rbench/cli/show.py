@@ -3,7 +3,7 @@
 import json
 import textwrap
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -11,8 +11,9 @@ from rbench.cli.terms import Json
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
+    from rbench.registry import Component
     from rbench.results.flags.catalogue import FlagFacts
-    from rbench.signature import Parameter
+    from rbench.signature import Parameter, Signature
 
 _WIDTH = 80
 
@@ -93,7 +94,16 @@ def describe_component(kind: str, name: str) -> dict[str, Any]:
         "facts": component.facts(),
         "parameters": [_parameter(p, in_name=p is source) for p in signature.parameters],
         "more_parameters": signature.open,
+        "files": _files(component, signature),
     }
+
+
+def _files(component: "Component", signature: "Signature") -> dict[str, Any]:
+    """By what a component declares the files that it reads: their bytes are part of a cell's id."""
+    from pathlib import Path
+
+    paths = [p.name for p in signature.parameters if Path in (p.annotation, *get_args(p.annotation))]
+    return {"paths": paths, "hook": component.hook("files") is not None}
 
 
 def _parameter(parameter: "Parameter", *, in_name: bool) -> dict[str, Any]:
@@ -123,12 +133,28 @@ def _text(found: dict[str, Any]) -> str:
         lines += _parameter_lines(parameter)
     if found["more_parameters"]:
         lines += ["  ...and those of the item named after the colon"]
+    if said := _said_of_files(found):
+        lines += ["", "files", *textwrap.wrap(said, _WIDTH, initial_indent="  ", subsequent_indent="  ")]
     if found["facts"]:
         lines += ["", "facts"]
         for name, value in found["facts"].items():
             text = f"{name}: {json.dumps(value)}"
             lines += textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     return "\n".join(lines)
+
+
+def _said_of_files(found: dict[str, Any]) -> str:
+    """How its files are declared; how to declare them where a parameter may name one all the same; else nothing."""
+    files = found["files"]
+    by = [*(f"the path `{name}`" for name in files["paths"]), *(["its `files` hook"] if files["hook"] else [])]
+    if by:
+        return f"A change of the files given by {' and '.join(by)} makes results stale."
+    if not any("text" in parameter["type"] for parameter in found["parameters"]):
+        return ""
+    return (
+        "It declares none. If a parameter names a file, annotate it as `pathlib.Path`, or write a function `files(**parameters)` beside "
+        "the component that lists what is read; a change of the files then makes results stale."
+    )
 
 
 def _parameter_lines(parameter: dict[str, Any]) -> list[str]:

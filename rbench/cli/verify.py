@@ -65,7 +65,7 @@ def _online(
     cells = plan(load_suite(path, overrides)).cells
     from rbench.engine.devices import resolve_device
     from rbench.running.components import Components
-    from rbench.running.runner import interruptible
+    from rbench.running.signals import interruptible
     from rbench.verifying.verify import Demand, verify
 
     with RunFolder(root).lock(), interruptible():

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rbench.bundled_files import ASSETS
+
 if TYPE_CHECKING:
     from rbench.datasets.types import Dataset
 
@@ -14,7 +16,7 @@ _CLASSES = (
 
 def files() -> list[Path]:
     """The files whose bytes decide the outcome."""
-    return [Path(__file__).parents[1] / "assets" / "fashion-mnist-mini.npz"]
+    return [ASSETS / "fashion-mnist-mini.npz"]
 
 
 def fashion_mnist_mini() -> "Dataset":

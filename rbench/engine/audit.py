@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rbench.engine.defended import DefendedModel, state_hash
 from rbench.errors import CellFailed, InputError
 from rbench.results.flags.catalogue import threshold
+from rbench.threat.batch import Batch
 from rbench.threat.losses import cross_entropy
 from rbench.threat.noise import Noise
 
@@ -66,40 +67,41 @@ class Audit:
         return self.reaches_input and self.zero_gradient_share < NO_GRADIENT
 
 
-def audit(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise) -> Audit:
+def audit(model: DefendedModel, sample: Batch, noise: Noise) -> Audit:
     """Measures a defended model on up to 16 samples.
 
     Raises:
         CellFailed: the purifier changes its input or remembers earlier calls, or logits are not finite.
         InputError: a label is no class.
     """
-    x, y, ids = x[:SAMPLES], y[:SAMPLES], ids[:SAMPLES]
+    sample = sample.at(slice(SAMPLES))
+    x, ids = sample.x, sample.ids
     before = x.clone()
-    first = _logits(model, x, ids, noise, draw=0)
+    first = _logits(model, sample, noise, draw=0)
     if not torch.equal(before, x):
         raise CellFailed(f"purifier '{model.name}' modifies its input in place; let it return a new tensor")
     if not torch.isfinite(first).all():
         broken = ids[~torch.isfinite(first).all(1)].tolist()
         raise CellFailed(f"sample {broken[0]}: logits are NaN or infinite on the clean image", broken)
     memory = remembered(model)
-    reproducible = _differ(first, _logits(model, x, ids, noise, draw=0)) <= DIFFERS
+    reproducible = _differ(first, _logits(model, sample, noise, draw=0)) <= DIFFERS
     if not reproducible:
-        _logits(model, 1 - x, ids, noise, draw=0)
+        _logits(model, sample.of(1 - x), noise, draw=0)
         if remembered(model) != memory:
             _refuse_stateful(model)
-    repeats = [first, *(_logits(model, x, ids, noise, draw=d) for d in range(1, REPEATS))]
+    repeats = [first, *(_logits(model, sample, noise, draw=d) for d in range(1, REPEATS))]
     spread = max(_differ(a, b) for a in repeats for b in repeats)
     if reproducible:
-        _refuse_memory(model, x, ids, noise)
-    refuse_labels(y, ids, first.shape[1])
-    zero, broken_share, reaches = _gradient(model, x, y, ids, noise)
+        _refuse_memory(model, sample, noise)
+    refuse_labels(sample, first.shape[1])
+    zero, broken_share, reaches = _gradient(model, sample, noise)
     return Audit(
         classes=first.shape[1],
         declared_random=bool(getattr(model.purifier, "stochastic", False)),
         random=spread > DIFFERS or not reproducible,
         repeat_difference=spread,
         reproducible=reproducible,
-        batch_difference=_batch_difference(model, x, ids, noise, first) if reproducible else 0.0,
+        batch_difference=_batch_difference(model, sample, noise, first) if reproducible else 0.0,
         not_logits=_not_logits(first),
         reaches_input=reaches,
         zero_gradient_share=zero,
@@ -107,20 +109,20 @@ def audit(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise)
     )
 
 
-def refuse_labels(y: Tensor, ids: Tensor, classes: int) -> None:
+def refuse_labels(batch: Batch, classes: int) -> None:
     """Raises InputError if a label is none of the classes of the logits."""
-    wrong = torch.nonzero(y >= classes)[:, 0]
+    wrong = torch.nonzero(batch.y >= classes)[:, 0]
     if len(wrong):
-        sample, label = int(ids[wrong[0]]), int(y[wrong[0]])
+        sample, label = int(batch.ids[wrong[0]]), int(batch.y[wrong[0]])
         raise InputError(
             f"labels: sample {sample} has label {label}, but the backbone has {classes} classes; "
             f"labels go from 0 to {classes - 1}"
         )
 
 
-def _logits(model: DefendedModel, x: Tensor, ids: Tensor, noise: Noise, *, draw: int) -> Tensor:
+def _logits(model: DefendedModel, shown: Batch, noise: Noise, *, draw: int) -> Tensor:
     with torch.no_grad():
-        logits: Tensor = model(x, noise.of("audit", ids, x.device, draw=draw))
+        logits: Tensor = model(shown.x, noise.of("audit", shown.ids, shown.device, draw=draw))
     return logits
 
 
@@ -129,13 +131,13 @@ def _differ(a: Tensor, b: Tensor) -> float:
     return math.inf if math.isnan(difference) else difference
 
 
-def _refuse_memory(model: DefendedModel, x: Tensor, ids: Tensor, noise: Noise) -> None:
+def _refuse_memory(model: DefendedModel, sample: Batch, noise: Noise) -> None:
     """Shows the model other images and asks again: the same noise must give the same answer."""
     state = state_hash(model)
-    reference = _logits(model, x, ids, noise, draw=0)
+    reference = _logits(model, sample, noise, draw=0)
     for draw in range(3):
-        _logits(model, 1 - x, ids, noise, draw=draw)
-        if _differ(reference, _logits(model, x, ids, noise, draw=0)) > DIFFERS:
+        _logits(model, sample.of(1 - sample.x), noise, draw=draw)
+        if _differ(reference, _logits(model, sample, noise, draw=0)) > DIFFERS:
             _refuse_stateful(model)
     if state_hash(model) != state:
         raise CellFailed(f"'{model.name}' or its backbone changes its parameters or buffers when called in eval mode")
@@ -161,13 +163,13 @@ def remembered(model: DefendedModel) -> bytes:
     return b"".join(kept)
 
 
-def _batch_difference(model: DefendedModel, x: Tensor, ids: Tensor, noise: Noise, reference: Tensor) -> float:
-    if len(x) < 2:
+def _batch_difference(model: DefendedModel, sample: Batch, noise: Noise, reference: Tensor) -> float:
+    if len(sample) < 2:
         return 0.0
-    order = torch.arange(len(x) - 1, -1, -1, device=x.device)
-    turned = _logits(model, x[order], ids[order], noise, draw=0)[order]
-    half = len(x) // 2
-    halves = [_logits(model, x[part], ids[part], noise, draw=0) for part in (slice(0, half), slice(half, None))]
+    order = torch.arange(len(sample) - 1, -1, -1, device=sample.device)
+    turned = _logits(model, sample.at(order), noise, draw=0)[order]
+    half = len(sample) // 2
+    halves = [_logits(model, sample.at(part), noise, draw=0) for part in (slice(0, half), slice(half, None))]
     scale = max(1.0, float(reference.abs().max()))
     return max(_differ(reference, turned), _differ(reference, torch.cat(halves))) / scale
 
@@ -183,10 +185,10 @@ def _not_logits(logits: Tensor) -> str | None:
     return None
 
 
-def _gradient(model: DefendedModel, x: Tensor, y: Tensor, ids: Tensor, noise: Noise) -> tuple[float, float, bool]:
-    point = x.detach().clone().requires_grad_()
+def _gradient(model: DefendedModel, sample: Batch, noise: Noise) -> tuple[float, float, bool]:
+    point = sample.x.detach().clone().requires_grad_()
     with torch.enable_grad():
-        losses = cross_entropy(model(point, noise.of("audit", ids, x.device)), y)
+        losses = cross_entropy(model(point, noise.of("audit", sample.ids, sample.device)), sample.y)
     gradient = None
     if losses.requires_grad:
         (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from rbench.engine.audit import Audit, audit
 from rbench.engine.defended import DefendedModel
 from rbench.engine.gradient_audit import GradientAudit, audit_gradients
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
-from rbench.threat.terms import Norm
 
 
 @dataclass
@@ -23,18 +24,18 @@ class Audits:
         self,
         model: DefendedModel,
         stand_in: nn.Module | None,
-        sample: tuple[Tensor, Tensor, Tensor],
+        sample: Batch,
         noise: Noise,
-        ball: tuple[Norm, float],
+        ball: Ball,
     ) -> tuple[Audit, GradientAudit]:
         """What was found.
 
         Args:
             model: the defended model, with the stand-in if there is one.
             stand_in: what BPDA differentiates in place of the purifier.
-            sample: (images, labels, ids) to audit on.
+            sample: the samples to audit on.
             noise: the root of the cell's randomness.
-            ball: norm and radius.
+            ball: with one radius.
 
         Raises:
             InputError: a label is no class.
@@ -42,9 +43,10 @@ class Audits:
         """
         parts = [part for part in (model.purifier, model.backbone, stand_in) if part is not None]
         # An id is that of one object only while the object lives, so they are kept.
-        key = (*map(id, parts), stand_in is None, tuple(sample[2].tolist()), float(sample[0].sum()), noise.seed, *ball)
+        looked_at = (tuple(sample.ids.tolist()), float(sample.x.sum()), noise.seed, ball.norm, float(ball.eps))
+        key = (*map(id, parts), stand_in is None, *looked_at)
         if key not in self._made:
-            seen = audit(model, *sample, noise)
+            seen = audit(model, sample, noise)
             self._made[key] = seen, audit_gradients(model, sample, noise, ball, reproducible=seen.reproducible)
             self._alive += parts
         return self._made[key]

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from rbench.engine.driver import fit_classes
-from rbench.engine.evaluation import Setup, evaluate_chunk
+from rbench.engine.evaluation import evaluate_batch
 from rbench.engine.oracle import Oracle
+from rbench.engine.setup import Setup
 from rbench.errors import CellFailed
 from rbench.results.decide import decided
 from rbench.results.flags.of_cell import not_converged, unbounded_survivors
 from rbench.results.record import ConvergencePart, Flag
 from rbench.suite.budgets import curve
 from rbench.threat.attack import Attack, IterativeAttack
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.terms import Norm
 
 
@@ -38,16 +40,14 @@ class _Trial:
     values: np.ndarray
 
 
-def converge(
-    setup: Setup, remake: Callable[[Mapping[str, int | None]], Attack | None], sample: tuple[Tensor, Tensor, Tensor]
-) -> Convergence:
+def converge(setup: Setup, remake: Callable[[Mapping[str, int | None]], Attack | None], sample: Batch) -> Convergence:
     """Attacks some samples with other budgets, along the path and against the draws of the cell.
 
     Args:
         setup: of the cell.
         remake: parameters to change -> the attack with them, made anew since its steps may be part of its schedule; None where it has no
             such parameter.
-        sample: (images, labels, ids).
+        sample: the samples.
 
     Raises:
         CellFailed: a rule of judging is broken.
@@ -66,7 +66,7 @@ def converge(
     free = None
     if setup.path != "blind":
         # A step that was made for the ball would not get far beyond it.
-        free = _trial(_unbounded(setup, sample[0]), sample, "eps", remake({"step_size": None}) or attack)
+        free = _trial(_unbounded(setup, sample.x), sample, "eps", remake({"step_size": None}) or attack)
     kept = [trial for trial in (*found, base, *doubled, free) if trial is not None]
     flags = [
         flag
@@ -87,21 +87,22 @@ def _averaging(setup: Setup, times: int) -> Oracle:
 
 def _unbounded(setup: Setup, x: Tensor) -> Setup:
     """The same cell with the whole pixel range for a ball."""
-    eps = _everything(setup.protocol.norm, x[0].numel())
-    return replace(setup, protocol=replace(setup.protocol, eps=eps), judge=replace(setup.judge, eps=eps))
+    norm = setup.protocol.ball.norm
+    ball = Ball(norm, _everything(norm, x[0].numel()))
+    return replace(setup, protocol=replace(setup.protocol, ball=ball), judge=replace(setup.judge, ball=ball))
 
 
 def _everything(norm: Norm, pixels: int) -> float:
     return {"Linf": 1.0, "L2": math.sqrt(pixels), "L1": float(pixels)}[norm]
 
 
-def _trial(setup: Setup, sample: tuple[Tensor, Tensor, Tensor], what: str, attack: Attack | None) -> _Trial | None:
+def _trial(setup: Setup, sample: Batch, what: str, attack: Attack | None) -> _Trial | None:
     if not isinstance(attack, IterativeAttack):
         return None
-    fitted = fit_classes(attack, setup.audit.classes)
+    fitted = attack.fit(setup.audit.classes)
     clock = time.monotonic()
     try:
-        arrays = evaluate_chunk(replace(setup, attack=fitted), *sample).arrays
+        arrays = evaluate_batch(replace(setup, attack=fitted), sample).arrays
     except CellFailed as error:
         raise CellFailed(f"protocol.convergence ({what}): {error}", error.sample_ids) from error
     values = decided(arrays["robust_predictions"], arrays["label"], setup.protocol.decide)
@@ -111,7 +112,7 @@ def _trial(setup: Setup, sample: tuple[Tensor, Tensor, Tensor], what: str, attac
         "steps": fitted.steps,
         "restarts": fitted.restarts,
         "eot": setup.oracle.eot,
-        "eps": setup.protocol.eps,
+        "eps": float(setup.protocol.ball.eps),
         "samples": len(values),
         "robust_accuracy": float(values.mean(dtype=np.float64)),
         "standing": int((values > 0).sum()),

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from rbench.engine.evaluation import Setup
 from rbench.engine.gradient_audit import NEIGHBOURS
+from rbench.engine.setup import Setup
 from rbench.results.flags import of_cell
 from rbench.results.record import Flag
-from rbench.threat.attack import ExternalAttack, IterativeAttack
 from rbench.threat.displacements import LATENT
 from rbench.threat.terms import EXACT
 
@@ -25,10 +24,10 @@ def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         *of_cell.not_reproducible(reproducible=seen.reproducible),
         *of_cell.batch_dependent(seen.batch_difference),
         *of_cell.not_logits(seen.not_logits),
-        *of_cell.no_gradient_path(path, reaches_input=seen.reaches_input or _moves_a_code(setup)),
+        *of_cell.no_gradient_path(path, reaches_input=seen.reaches_input or setup.attack.loss in LATENT),
         *of_cell.zero_gradients(_zero_share(setup, arrays), path),
         *of_cell.noise_wins(columns["noise"], columns["robust"]),
-        *of_cell.no_eot(path, random=seen.random, averages=_averages(setup)),
+        *of_cell.no_eot(path, random=seen.random, averages=setup.attack.averages(setup.oracle.eot)),
         *of_cell.silent_success(arrays["passed_by"].astype(bool), columns["robust"]),
         *(
             of_cell.wrong_slope(path, gradients.slope_error, gradients.slope_precision)
@@ -40,31 +39,16 @@ def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
     ]
 
 
-def _moves_a_code(setup: Setup) -> bool:
-    """Whether the attack differentiates `encode`, and not what follows it."""
-    return isinstance(setup.attack, IterativeAttack) and setup.attack.loss in LATENT
-
-
 def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
     """Share of attacked samples whose gradient was zero at the start, or of all queries if that is more.
 
     Of the audited samples where the attack is not ours. At the start alone for a ladder, where other rungs may have had another gradient.
     """
-    if isinstance(setup.attack, ExternalAttack):
+    attack = setup.attack
+    if not attack.driven:
         return setup.audit.zero_gradient_share if setup.path in EXACT else 0.0
     attacked = arrays["queries"] > 0
-    asks = setup.attack.asks if isinstance(setup.attack, IterativeAttack) else "gradient"
-    if asks != "gradient" or not attacked.any():
+    if not attack.asks_gradient or not attacked.any():
         return 0.0
     at_start = float(arrays["zero_at_start"][attacked].mean())
-    if not isinstance(setup.attack, IterativeAttack):
-        return at_start
-    return max(at_start, float(arrays["zero_gradients"].sum() / arrays["queries"].sum()))
-
-
-def _averages(setup: Setup) -> bool:
-    """Whether no gradient of a single draw led the attack: it averages draws of a random defence, or asks for no gradient."""
-    if isinstance(setup.attack, ExternalAttack):
-        return setup.attack.averages_draws
-    asks_logits = isinstance(setup.attack, IterativeAttack) and setup.attack.asks == "logits"
-    return setup.oracle.eot > 1 or asks_logits
+    return at_start if setup.rungs else max(at_start, float(arrays["zero_gradients"].sum() / arrays["queries"].sum()))

@@ -6,7 +6,7 @@ count of queries are written once, here.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,9 +15,10 @@ from torch import Tensor
 from rbench.engine.judge import Judge
 from rbench.engine.oracle import Oracle
 from rbench.threat.attack import IterativeAttack
-from rbench.threat.losses import usable
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
-from rbench.threat.query import Answer, Threat
+from rbench.threat.query import Answer
 
 REFILL_SHARE = 0.1
 """Share of free slots at which new samples enter the batch: fewer refills than at every free slot, and a batch that stays nearly full."""
@@ -68,14 +69,14 @@ class _Slots:
 
 
 def select_rows(state: Any, mask: Tensor) -> Any:
-    """The rows of a state, a NamedTuple whose tensors have the batch as first axis."""
-    return type(state)(*(part[mask] if isinstance(part, Tensor) else part for part in state))
+    """The rows of a state, a NamedTuple whose tensors and balls have the batch as first axis."""
+    return type(state)(*(part.at(mask) if isinstance(part, Ball) else part[mask] for part in state))
 
 
 def join_rows(first: Any, second: Any) -> Any:
     """Two states, one below the other."""
     pairs = zip(first, second, strict=True)
-    return type(first)(*(torch.cat([a, b]) if isinstance(a, Tensor) else a for a, b in pairs))
+    return type(first)(*(a.joined(b) if isinstance(a, Ball) else torch.cat([a, b]) for a, b in pairs))
 
 
 class Driver:
@@ -85,7 +86,6 @@ class Driver:
         attack: the pair of functions.
         oracle: what the attack may ask. For a blind or transfer attack it is not the defended model.
         judge: confirms on its select draws; with `adaptive` false it is not asked before the end.
-        threat: radius of every sample.
         noise: the root of the cell's randomness.
         batch_size: slots of the active batch.
         adaptive: whether the attacker may learn from the defended model that a sample is fooled.
@@ -97,7 +97,6 @@ class Driver:
         attack: IterativeAttack,
         oracle: Oracle,
         judge: Judge,
-        threat: Threat,
         noise: Noise,
         batch_size: int,
         *,
@@ -107,27 +106,24 @@ class Driver:
         self.attack = attack
         self.oracle = oracle
         self.judge = judge
-        self.threat = threat
         self.noise = noise
         self.batch_size = batch_size
         self.adaptive = adaptive
         self.on_done = on_done
 
-    def run(self, x: Tensor, y: Tensor, ids: Tensor, clean_select: Tensor) -> Proposals:
+    def run(self, clean: Batch, clean_select: Tensor) -> Proposals:
         """Attacks the samples.
 
         Args:
-            x: [N, C, H, W] clean images.
-            y: [N] true labels.
-            ids: [N] sample ids.
+            clean: N samples.
             clean_select: [N] share of right select draws of the clean image; samples at 0 are fooled already and are left alone.
         """
-        self.x, self.y, self.ids = x, y, ids
-        self.out = nothing_yet(x)
-        self.best_share = torch.full((len(x),), 2.0, device=x.device)  # above 1: nothing seen yet
-        self.targets = y.new_zeros(len(x), self.attack.targets)
+        self.clean, self.ball = clean, self.judge.ball.of(clean.x)
+        self.out = nothing_yet(clean.x)
+        self.best_share = torch.full((len(clean),), 2.0, device=clean.device)  # above 1: nothing seen yet
+        self.targets = clean.y.new_zeros(len(clean), self.attack.targets)
         waiting = torch.nonzero(clean_select > 0)[:, 0].tolist()
-        self.on_done(len(x) - len(waiting))
+        self.on_done(len(clean) - len(waiting))
         queue = deque((index, 0) for index in waiting)
         slots: _Slots | None = None
         while queue or slots is not None:
@@ -147,20 +143,20 @@ class Driver:
         return slots
 
     def _enter(self, rows: list[int], restart: int) -> _Slots:
-        index = torch.tensor(rows, device=self.x.device)
+        index = torch.tensor(rows, device=self.clean.device)
         if restart == 0 and self.attack.targets:
             self.targets[index] = self._likeliest(index)
-        threat = Threat(self.threat.norm, self.threat.eps[index])
-        noise = self.noise.of("attack", self.ids[index], self.x.device, draw=restart)
-        state = self.attack.init(self.x[index], self.y[index], threat, noise)
+        clean = self.clean.at(index)
+        noise = self.noise.of("attack", clean.ids, clean.device, draw=restart)
+        state = self.attack.init(clean.x, clean.y, self.ball.at(index), noise)
         return _Slots(index, torch.full_like(index, restart), torch.zeros_like(index), state)
 
     def _likeliest(self, index: Tensor) -> Tensor:
         """The wrong classes that the oracle finds likeliest for the clean images [B, targets], best first; a query each."""
-        x, y, calls = self.x[index], self.y[index], self.out.queries[index]
-        logits = self.oracle.logits(x, y, self.ids[index], calls, "margin").logits
+        clean, calls = self.clean.at(index), self.out.queries[index]
+        logits = self.oracle.logits(clean, calls, "margin").logits
         self.out.queries[index] = calls + 1
-        return logits.scatter(1, y[:, None], -torch.inf).topk(self.attack.targets, dim=1).indices
+        return logits.scatter(1, clean.y[:, None], -torch.inf).topk(self.attack.targets, dim=1).indices
 
     def _advance(self, slots: _Slots, queue: deque[tuple[int, int]]) -> _Slots | None:
         """One query of every active sample; returns the slots that go on."""
@@ -173,7 +169,7 @@ class Driver:
             slots = slots.keep(~last)
         if not len(slots.index):
             return None
-        answer = self._ask(slots, gradient=self.attack.asks == "gradient")
+        answer = self._ask(slots, gradient=self.attack.asks_gradient)
         fooled = self._consider(slots, answer)
         if fooled.any():
             self.on_done(int(fooled.sum()))
@@ -195,10 +191,10 @@ class Driver:
 
     def _ask(self, slots: _Slots, *, gradient: bool) -> Answer:
         index = slots.index
-        y, ids, calls = self.y[index], self.ids[index], self.out.queries[index]
+        clean, calls = self.clean.at(index), self.out.queries[index]
         ask = self.oracle.gradient if gradient else self.oracle.logits
         target = self.targets[index, slots.restart % self.attack.targets] if self.attack.targets else None
-        answer = ask(slots.state.x, y, ids, calls, self.attack.loss, self.x[index], target)
+        answer = ask(clean.of(slots.state.x), calls, self.attack.loss, clean.x, target)
         first = (slots.restart == 0) & (slots.step == 0)
         self.out.loss_first[index[first]] = answer.loss[first]
         if answer.gradient is not None:
@@ -215,14 +211,14 @@ class Driver:
         select draws, then with the highest loss. A sample leaves only when no draw is right: leaving at half would stop short of
         the lowest accuracy of a random defence.
         """
-        index = slots.index
-        share = torch.ones(len(index), device=self.x.device)
+        index, clean = slots.index, self.clean.at(slots.index)
+        share = torch.ones(len(index), device=clean.device)
         inside = self.attack.inside(slots.state)
-        seen = inside & (answer.logits.argmax(1) != self.y[index])
+        seen = inside & (answer.logits.argmax(1) != clean.y)
         if self.adaptive and seen.any():
-            rows = index[seen]
-            predictions = self.judge.predictions(slots.state.x[seen], self.x[rows], self.ids[rows], "select")
-            share[seen] = (predictions == self.y[rows, None]).float().mean(1)
+            shown = clean.at(seen)
+            predictions = self.judge.predictions(slots.state.x[seen], shown, "select")
+            share[seen] = (predictions == shown.y[:, None]).float().mean(1)
             self.out.seen_fooled += int(seen.sum())
             self.out.confirmed += int((share[seen] < 1).sum())
         best = self.best_share[index]
@@ -233,14 +229,3 @@ class Driver:
         self.out.loss_last[rows] = answer.loss[better]
         self.out.x[rows] = slots.state.x[better].detach()
         return share == 0
-
-
-def fit_classes(attack: IterativeAttack, classes: int) -> IterativeAttack:
-    """The attack with a loss and targets that this number of classes allows, and a note of what changed (docs/judging.md, rule 1.10)."""
-    loss, targets = usable(attack.loss, classes), min(attack.targets, classes - 1)
-    notes = dict(attack.notes)
-    if loss != attack.loss:
-        notes["loss"] = f"{loss} instead of {attack.loss} ({classes} classes)"
-    if targets != attack.targets:
-        notes["targets"] = f"{targets} targets ({attack.targets} asked for; the backbone has {classes} classes)"
-    return replace(attack, loss=loss, targets=targets, notes=notes)

@@ -12,10 +12,11 @@ from torch.nn.functional import cosine_similarity
 
 from rbench.engine.defended import DefendedModel
 from rbench.engine.oracle import Oracle
-from rbench.threat.ball import uniform_in_ball
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.losses import cross_entropy, margin
 from rbench.threat.noise import Noise, SampleNoise
-from rbench.threat.terms import GradientPath, Norm
+from rbench.threat.terms import GradientPath
 
 SAMPLES = 4
 DIRECTIONS = 8
@@ -55,23 +56,29 @@ class GradientAudit:
 
 @dataclass(frozen=True)
 class _Few:
-    """The samples that are looked at."""
+    """The samples that are looked at, and the noise."""
 
-    x: Tensor
-    y: Tensor
-    ids: Tensor
+    batch: Batch
     noise: Noise
 
-    def draw(self) -> SampleNoise:
-        """The one draw that everything here is shown."""
-        return self.noise.of("audit", self.ids, self.x.device)
+    @property
+    def x(self) -> Tensor:
+        return self.batch.x
+
+    def draw(self, number: int = 0) -> SampleNoise:
+        """Noise of the samples; the first draw is the one that every model here is shown."""
+        return self.noise.of("audit", self.batch.ids, self.batch.device, draw=number)
+
+    def of(self, x: Tensor) -> "_Few":
+        """Other images of the same samples."""
+        return _Few(self.batch.of(x), self.noise)
 
 
 def audit_gradients(
     model: DefendedModel,
-    sample: tuple[Tensor, Tensor, Tensor],
+    sample: Batch,
     noise: Noise,
-    ball: tuple[Norm, float],
+    ball: Ball,
     *,
     reproducible: bool,
 ) -> GradientAudit:
@@ -79,13 +86,13 @@ def audit_gradients(
 
     Args:
         model: the defended model.
-        sample: (images, labels, ids).
+        sample: of which the first four are looked at.
         noise: the root of the cell's randomness.
-        ball: its norm and radius.
+        ball: with one radius.
         reproducible: the same noise gives the same logits; differences mean nothing where it does not.
     """
-    x, y, ids = (part[:SAMPLES] for part in sample)
-    few = _Few(_inner(x, ids, noise), y, ids, noise)
+    whole = _Few(sample.at(slice(SAMPLES)), noise)
+    few = whole.of(_inner(whole))
     spent = replace(model.meter)
     exact = _gradient(model, few, "exact")
     with _autograd_calls() as called, torch.no_grad():
@@ -99,23 +106,23 @@ def audit_gradients(
         tiny_gradient_share=float(
             ((exact != 0).flatten(1).any(1) & (exact.abs() < TINY).flatten(1).all(1)).float().mean()
         ),
-        loss_change=_loss_change(model, replace(few, x=x), *ball) if reproducible else None,
+        loss_change=_loss_change(model, whole, ball) if reproducible else None,
         autograd_in_forward=bool(called),
     )
     vars(model.meter).update(vars(spent))
     return found
 
 
-def _inner(x: Tensor, ids: Tensor, noise: Noise) -> Tensor:
+def _inner(few: _Few) -> Tensor:
     """The images inside the pixel range and without ties: at a clip, and where pooling meets equal pixels, there is no slope to compare."""
-    return 0.03 + 0.94 * x + 0.04 * (noise.of("audit", ids, x.device, draw=1).uniform(*x.shape[1:]) - 0.5)
+    return 0.03 + 0.94 * few.x + 0.04 * (few.draw(1).uniform(*few.x.shape[1:]) - 0.5)
 
 
 def _gradient(model: DefendedModel, few: _Few, path: GradientPath) -> Tensor:
     """The gradient of the cross-entropy [B, C, H, W] along a path; zeros where there is none."""
     with torch.enable_grad():
         point = few.x.detach().clone().requires_grad_()
-        losses = cross_entropy(Oracle(model, path, eot=1, noise=few.noise).forward(point, few.draw()), few.y)
+        losses = cross_entropy(Oracle(model, path, eot=1, noise=few.noise).forward(point, few.draw()), few.batch.y)
         if not losses.requires_grad:
             return torch.zeros_like(few.x)
         (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
@@ -126,18 +133,16 @@ def _slope_error(model: DefendedModel, few: _Few) -> tuple[float | None, str]:
     """Against finite differences, in float64 where the model takes it."""
     try:
         double = DefendedModel(copy.deepcopy(model.purifier).double(), copy.deepcopy(model.backbone).double())
-        return _compared(double, replace(few, x=few.x.double())), "float64"
+        return _compared(double, few.of(few.x.double())), "float64"
     except Exception:
         return _compared(model, few), "float32"
 
 
 def _compared(model: DefendedModel, few: _Few) -> float | None:
-    directions = (
-        few.noise.of("audit", few.ids, few.x.device, draw=2).normal(DIRECTIONS, *few.x.shape[1:]).to(few.x.dtype)
-    )
+    directions = few.draw(2).normal(DIRECTIONS, *few.x.shape[1:]).to(few.x.dtype)
     with torch.enable_grad():
         point = few.x.detach().clone().requires_grad_()
-        total = cross_entropy(model(point, few.draw()), few.y).sum()
+        total = cross_entropy(model(point, few.draw()), few.batch.y).sum()
         (gradient,) = torch.autograd.grad(total, point, allow_unused=True) if total.requires_grad else (None,)
     if gradient is None:
         return None
@@ -154,9 +159,9 @@ def _around(model: DefendedModel, few: _Few, points: Tensor, loss: Callable[[Ten
     with torch.no_grad():
         for block in torch.split(points, _BLOCK, dim=1):
             count = block.shape[1]
-            noise = few.noise.of("audit", few.ids.repeat_interleave(count), few.x.device)
+            noise = few.noise.of("audit", few.batch.ids.repeat_interleave(count), few.batch.device)
             logits = model(block.flatten(0, 1), noise)
-            found.append(loss(logits, few.y.repeat_interleave(count)).view(-1, count))
+            found.append(loss(logits, few.batch.y.repeat_interleave(count)).view(-1, count))
     return torch.cat(found, 1)
 
 
@@ -175,13 +180,10 @@ def _cosine(exact: Tensor, other: Tensor) -> float | None:
     return float(cosine_similarity(exact[alive].flatten(1).double(), other[alive].flatten(1).double()).mean())
 
 
-def _loss_change(model: DefendedModel, few: _Few, norm: Norm, eps: float) -> float | None:
-    shape, count = few.x.shape[1:], len(few.x) * NEIGHBOURS
-    draws = few.noise.of("audit", few.ids, few.x.device, draw=3)
+def _loss_change(model: DefendedModel, few: _Few, ball: Ball) -> float | None:
+    shape, draws = few.x.shape[1:], few.draw(3)
     normals, uniforms = (draw(NEIGHBOURS, *shape).flatten(0, 1) for draw in (draws.normal, draws.uniform))
-    radii = few.x.new_full((count,), eps, dtype=torch.float64)
-    centres = few.x.repeat_interleave(NEIGHBOURS, 0)
-    points = uniform_in_ball(centres, radii, norm, normals, uniforms).view(-1, NEIGHBOURS, *shape)
+    points = ball.uniform(few.x.repeat_interleave(NEIGHBOURS, 0), normals, uniforms).view(-1, NEIGHBOURS, *shape)
     here = _around(model, few, few.x[:, None], margin).double()
     change = float((_around(model, few, points, margin) - here).abs().mean() / here.abs().mean().clamp(min=_FLAT))
     return change if math.isfinite(change) else None

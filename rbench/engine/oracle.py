@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rbench.engine.defended import DefendedModel
 from rbench.errors import CellFailed
+from rbench.threat.batch import Batch
 from rbench.threat.displacements import DISPLACEMENTS
 from rbench.threat.losses import LOSSES, TARGETED
 from rbench.threat.noise import Noise, SampleNoise
@@ -84,9 +85,7 @@ class Oracle:
 
     def logits(
         self,
-        x: Tensor,
-        y: Tensor,
-        ids: Tensor,
+        asked: Batch,
         calls: Tensor,
         loss: Objective,
         origin: Tensor | None = None,
@@ -95,9 +94,7 @@ class Oracle:
         """Logits and loss without a gradient.
 
         Args:
-            x: [B, C, H, W] points.
-            y: [B] true labels.
-            ids: [B] sample ids.
+            asked: the points, with the labels and ids of their samples.
             calls: [B] number of each sample's query, so that every query meets fresh noise.
             loss: the loss to report.
             origin: [B, C, H, W] the clean images, from which a displacement is measured; other losses need none.
@@ -107,24 +104,22 @@ class Oracle:
             CellFailed: a logit is not finite.
         """
         total = _Mean()
-        self.model.meter.queries += len(x)
+        self.model.meter.queries += len(asked)
         with torch.no_grad():
             for draw in range(self.eot):
-                noise = partial(self._draw, x, ids, draw, calls)
-                total.add(*self._tell(x, y, noise, loss, origin, target), None)
-        return self._checked(total.answer(self.eot), ids)
+                noise = partial(self._draw, asked, draw, calls)
+                total.add(*self._tell(asked, noise, loss, origin, target), None)
+        return self._checked(total.answer(self.eot), asked.ids)
 
     def gradient(
         self,
-        x: Tensor,
-        y: Tensor,
-        ids: Tensor,
+        asked: Batch,
         calls: Tensor,
         loss: Objective,
         origin: Tensor | None = None,
         target: Tensor | None = None,
     ) -> Answer:
-        """Logits, loss and the gradient of the loss at `x`; arguments as in `logits`.
+        """Logits, loss and the gradient of the loss at the points; arguments as in `logits`.
 
         A purifier that cuts the graph gives a gradient of zeros: the attacker learns nothing, and the diagnostics say why.
         Non-finite entries of a gradient are set to zero.
@@ -133,35 +128,34 @@ class Oracle:
             CellFailed: a logit is not finite.
         """
         total = _Mean()
-        self.model.meter.queries += len(x)
+        self.model.meter.queries += len(asked)
         for draw in range(self.eot):
             with torch.enable_grad():
-                point = x.detach().requires_grad_()
-                noise = partial(self._draw, x, ids, draw, calls)
-                logits, losses = self._tell(point, y, noise, loss, origin, target)
+                point = asked.x.detach().requires_grad_()
+                noise = partial(self._draw, asked, draw, calls)
+                logits, losses = self._tell(asked.of(point), noise, loss, origin, target)
             gradient = None
             if losses.requires_grad:
-                self.model.meter.backwards += len(x)
+                self.model.meter.backwards += len(asked)
                 (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
-            gradient = torch.zeros_like(x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)
+            gradient = torch.zeros_like(asked.x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)
             total.add(logits.detach(), losses.detach(), gradient)
-        return self._checked(total.answer(self.eot), ids)
+        return self._checked(total.answer(self.eot), asked.ids)
 
-    def as_module(self, origin: Tensor, ids: Tensor) -> nn.Module:
+    def as_module(self, clean: Batch) -> nn.Module:
         """The defended model as third-party attacks want it: an `nn.Module` whose backward follows the gradient path.
 
-        Such code does not say which sample a row is, so its noise is keyed by the row, the first of `ids` and the number of the call.
+        Such code does not say which sample a row is, so its noise is keyed by the row, the id of the first sample and the number of the
+        call.
 
         Args:
-            origin: [B, C, H, W] the clean images under attack, to name the sample behind a broken row.
-            ids: [B] their sample ids.
+            clean: the samples under attack, to name the one behind a broken row.
         """
-        return OracleModule(self, origin, ids)
+        return OracleModule(self, clean)
 
     def _tell(
         self,
-        x: Tensor,
-        y: Tensor,
+        asked: Batch,
         noise: Callable[[], SampleNoise],
         loss: Objective,
         origin: Tensor | None,
@@ -169,16 +163,16 @@ class Oracle:
     ) -> tuple[Tensor, Tensor]:
         """Logits and losses of one draw; `noise` gives that draw, as often as it is asked for."""
         if loss == "ce" or loss == "dlr" or loss == "margin":
-            logits = self.forward(x, noise())
-            return logits, LOSSES[loss](logits, y)
+            logits = self.forward(asked.x, noise())
+            return logits, LOSSES[loss](logits, asked.y)
         if loss == "dlr-targeted" or loss == "margin-targeted":
             assert target is not None, f"{loss} aims at a class"
-            logits = self.forward(x, noise())
-            return logits, TARGETED[loss](logits, y, target)
+            logits = self.forward(asked.x, noise())
+            return logits, TARGETED[loss](logits, asked.y, target)
         assert origin is not None, f"{loss} is measured from the clean image"
         with torch.no_grad():
             reference, _ = self._code(origin, noise, loss)
-        code, logits_of = self._code(x, noise, loss)
+        code, logits_of = self._code(asked.x, noise, loss)
         losses = DISPLACEMENTS[loss](code, reference)
         with torch.no_grad():
             return logits_of(), losses
@@ -195,8 +189,8 @@ class Oracle:
             return features, lambda: logits
         return self.model.encode(x, noise()), lambda: self.forward(x, noise())
 
-    def _draw(self, x: Tensor, ids: Tensor, draw: int, calls: Tensor) -> SampleNoise:
-        return self.noise.of("defence", ids, x.device, draw=draw, calls=calls)
+    def _draw(self, asked: Batch, draw: int, calls: Tensor) -> SampleNoise:
+        return self.noise.of("defence", asked.ids, asked.device, draw=draw, calls=calls)
 
     def _checked(self, answer: Answer, ids: Tensor) -> Answer:
         refuse_non_finite(answer.logits, ids)
@@ -226,12 +220,11 @@ class _Mean:
 class OracleModule(nn.Module):
     """See `Oracle.as_module`."""
 
-    def __init__(self, oracle: Oracle, origin: Tensor, ids: Tensor) -> None:
+    def __init__(self, oracle: Oracle, clean: Batch) -> None:
         super().__init__()
         self.model = oracle.model
         self.oracle = oracle
-        self.origin = origin
-        self.ids = ids
+        self.clean = clean
         self.calls = 0
         self.eval()
 
@@ -241,7 +234,7 @@ class OracleModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of one fresh draw."""
-        first = int(self.ids[0])
+        first = int(self.clean.ids[0])
         rows = torch.arange(first, first + len(x), device=x.device)
         if self.model.draws_known:
             rows = self._nearest(
@@ -261,8 +254,8 @@ class OracleModule(nn.Module):
 
     def _nearest(self, x: Tensor) -> Tensor:
         """The ids of the clean images that the rows of `x` were made from."""
-        far = torch.cdist(x.flatten(1).nan_to_num(), self.origin.flatten(1))
-        return self.ids[far.argmin(1)]
+        far = torch.cdist(x.flatten(1).nan_to_num(), self.clean.x.flatten(1))
+        return self.clean.ids[far.argmin(1)]
 
     def _count(self, gradient: Tensor) -> None:
         self.model.meter.backwards += len(gradient)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rbench.engine.doubts import doubts
-from rbench.engine.evaluation import Evaluated, Setup
+from rbench.engine.evaluation import Evaluated
 from rbench.engine.ladder import contributions
+from rbench.engine.setup import Setup
 from rbench.results.decide import decided
 from rbench.results.flags.of_cell import black_box_wins
 from rbench.results.hashes import DECIDED, array_hash
@@ -36,8 +37,8 @@ class Outcome:
     rungs: tuple[RungPart, ...]
 
 
-def conclude(setup: Setup, evaluated: Evaluated) -> Outcome:
-    """Draws the conclusions from all samples of a cell."""
+def draw_outcome(setup: Setup, evaluated: Evaluated) -> Outcome:
+    """What the evaluated samples of a cell say."""
     arrays = evaluated.arrays
     label = arrays["label"]
     columns = {

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rbench.bundled_files import weights_file
 from rbench.errors import InputError
 from rbench.registry import load, registry
 from rbench.results.files import write_bytes
@@ -39,20 +40,21 @@ def write_network(
     write_bytes(path, save(tensors, metadata={_KEY: json.dumps(content, sort_keys=True)}))
 
 
-def read_network(path: Path, objective: str) -> "nn.Module":
+def read_network(weights: str | Path, objective: str) -> "nn.Module":
     """The network of a file, frozen and in eval mode.
 
     Args:
-        path: a safetensors file that `rbench fit` wrote for a purifier.
+        weights: a safetensors file that `rbench fit` wrote for a purifier, or `bundled:NAME`.
         objective: what it must have been trained for; a purifier's name is a claim.
 
     Raises:
-        InputError: it is no such file, or was trained for something else.
+        InputError: there is none of this name, it is no such file, or was trained for something else.
     """
     import torch
 
     from rbench.backbones.weights import read
 
+    path = weights_file(weights)
     state = read(path)
     header = _header(path)
     if header["objective"] != objective:
@@ -70,10 +72,11 @@ def read_network(path: Path, objective: str) -> "nn.Module":
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def named_network(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
+def named_network(weights: str | Path) -> list[tuple[str, str, dict[str, Any]]]:
     """The registered network that a file's header names, as a component's `components` hook says it; none where it names none."""
     from safetensors import SafetensorError
 
+    path = weights_file(weights)
     try:
         content = _header(path)
     except (InputError, OSError, SafetensorError):  # said where the weights are read

@@ -35,7 +35,7 @@ def noise_network_component(weights: Path) -> list[tuple[str, str, dict[str, Any
         return []
     from rbench.networks.file import named_network
 
-    return named_network(weights_file(weights))
+    return named_network(weights)
 
 
 def noise_network(weights: Path) -> "nn.Module":
@@ -48,7 +48,7 @@ def noise_network(weights: Path) -> "nn.Module":
     if not str(weights).startswith(PREFIX):
         from rbench.networks.file import read_network
 
-        return read_network(weights_file(weights), "noise-prediction")
+        return read_network(weights, "noise-prediction")
     from rbench.networks.pretrained_unet import load_pretrained_unet
 
     return load_pretrained_unet(*noise_network_files(weights)).eval().requires_grad_(requires_grad=False)

@@ -23,7 +23,7 @@ def components(*, weights: Path, **_: object) -> list[tuple[str, str, dict[str, 
     """The network that the weights are of."""
     from rbench.networks.file import named_network
 
-    return named_network(weights_file(weights))
+    return named_network(weights)
 
 
 def smoothing_denoiser(*, weights: Path, sigma: Annotated[float, Interval(gt=0, le=10)] = 0.25) -> "nn.Module":
@@ -40,4 +40,4 @@ def smoothing_denoiser(*, weights: Path, sigma: Annotated[float, Interval(gt=0, 
     from rbench.networks.file import read_network
     from rbench.purifiers.denoised_noise import DenoisedNoise
 
-    return DenoisedNoise(read_network(weights_file(weights), "denoising"), sigma=sigma)
+    return DenoisedNoise(read_network(weights, "denoising"), sigma=sigma)

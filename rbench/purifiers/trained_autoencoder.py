@@ -21,7 +21,7 @@ def components(*, weights: Path) -> list[tuple[str, str, dict[str, Any]]]:
     """The network that the weights are of."""
     from rbench.networks.file import named_network
 
-    return named_network(weights_file(weights))
+    return named_network(weights)
 
 
 def autoencoder(*, weights: Path) -> "nn.Module":
@@ -54,4 +54,4 @@ def cropd(*, weights: Path) -> "nn.Module":
 def _trained_with(objective: str, weights: Path) -> "nn.Module":
     from rbench.networks.file import read_network
 
-    return read_network(weights_file(weights), objective)
+    return read_network(weights, objective)

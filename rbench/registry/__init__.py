@@ -2,6 +2,6 @@
 
 from rbench.registry.bound import Bound, bind, load, resolved
 from rbench.registry.component import REFUSALS, Component
-from rbench.registry.registry import KINDS, Registry, registry, split_name
+from rbench.registry.registry import KINDS, Registry, registry, split_name  # from here on `registry` is the function
 
 __all__ = ["KINDS", "REFUSALS", "Bound", "Component", "Registry", "bind", "load", "registry", "resolved", "split_name"]

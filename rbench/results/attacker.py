@@ -42,7 +42,8 @@ def _of_older(record: Record) -> Attacker:
     knows: Knows = "black-box" if item in facts.get("black_box", ()) else facts.get("knows", "white-box")
     steps = 1 if item in facts.get("one_step", ()) else facts.get("steps", record.attack.params.get("steps"))
     looks_at_label = not record.rungs and record.audit.get("loss", "ce") in _LABEL_LOSSES
-    return Attacker(knows, steps if looks_at_label and isinstance(steps, int) else None)
+    counted = looks_at_label and isinstance(steps, int)
+    return Attacker(knows, steps if counted else None)
 
 
 @cache

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rbench.backbones.head import load_backbone
 from rbench.datasets.subset import load_dataset
@@ -19,7 +20,37 @@ from rbench.engine.fixed_noise import load_purifier
 from rbench.errors import InputError
 from rbench.registry import load, registry
 from rbench.suite.cell import Cell, Part, Slice
-from rbench.threat.attack import Attack, IterativeAttack
+from rbench.suite.resolve import resolve_part
+from rbench.threat.attack import Attack
+from rbench.threat.batch import Batch
+
+Remake = Callable[[Mapping[str, int | None]], Attack | None]
+"""Parameters to change -> the attack with them; None where it has no such parameters, or refuses the values."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a cell names, constructed, on the device.
+
+    Attributes:
+        dataset: the whole of it.
+        model: purifier and backbone.
+        attack: as the suite has it.
+        remake: makes the attack anew with other parameters.
+        audits: what was measured of models before.
+        device: where samples are wanted.
+        source: the bare backbone that a transfer attack is crafted on.
+        stand_in: what BPDA differentiates in place of the purifier, if the suite names something.
+    """
+
+    dataset: Dataset
+    model: DefendedModel
+    attack: Attack
+    remake: Remake
+    audits: Audits
+    device: torch.device
+    source: DefendedModel | None = None
+    stand_in: nn.Module | None = None
 
 
 @dataclass
@@ -36,68 +67,73 @@ class Components:
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
 
+    def of(self, cell: Cell) -> Loaded:
+        """All that a cell names.
+
+        Raises:
+            InputError: something is unknown or broken, or refuses its parameters.
+            MissingError: something needs a module or file that is not there.
+        """
+        attack: Attack = self._once("attack", cell.attack)
+        return Loaded(
+            dataset=self.dataset(cell.dataset),
+            model=self.defended(cell.backbone, cell.purifier),
+            attack=attack,
+            remake=partial(_changed_attack, cell.attack),
+            audits=self.audits,
+            device=self.device,
+            source=self._bare(attack.source) if attack.source else None,
+            stand_in=None if cell.stand_in is None else self._module("purifier", cell.stand_in),
+        )
+
     def dataset(self, part: Part) -> Dataset:
         """The data set."""
-        found: Dataset = self._once("dataset", part.given_name, part.given_params)
-        return found
+        dataset: Dataset = self._once("dataset", part)
+        return dataset
 
     def data_hash(self, part: Part, ids: np.ndarray) -> str:
         """sha256 of the images and labels of some samples; all cells of a slice share one reading."""
         key = json.dumps([part.document(), ids.tolist()], sort_keys=True)
         if key not in self._hashes:
-            self._hashes[key] = _data_hash(self.dataset(part), ids)
+            self._hashes[key] = data_hash(self.dataset(part), ids)
         return self._hashes[key]
-
-    def attack(self, part: Part) -> Attack:
-        """The attack."""
-        found: Attack = self._once("attack", part.given_name, part.given_params)
-        return found
-
-    def changed_attack(self, part: Part, changes: Mapping[str, int | None]) -> Attack | None:
-        """The attack with other parameters; None where it has no such parameters, or refuses the values."""
-        known = registry("attack").get(part.given_name).signature().parameters
-        if not {parameter.name for parameter in known} >= set(changes):
-            return None
-        try:
-            made: Attack = make("attack", part.given_name, {**part.given_params, **changes})
-        except InputError:  # twice the most that it takes: nothing to compare, and no reason to stop a run
-            return None
-        return made
-
-    def purifier(self, part: Part) -> nn.Module:
-        """The purifier alone, on the device."""
-        return self._module("purifier", part.given_name, part.given_params)
 
     def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
         """The purifier in front of the backbone, on the device."""
         return DefendedModel(
-            self.purifier(purifier),
-            self._module("backbone", backbone.given_name, backbone.given_params),
-            name=purifier.label,
+            self._module("purifier", purifier), self._module("backbone", backbone), name=purifier.label
         )
 
-    def source(self, attack: Attack) -> DefendedModel | None:
-        """The bare backbone that a transfer attack crafts on; None for every other attack."""
-        if not isinstance(attack, IterativeAttack) or attack.source is None:
-            return None
-        identity = self._module("purifier", "identity", {})
-        return DefendedModel(identity, self._module("backbone", attack.source, {}), name="identity")
+    def _bare(self, backbone: str) -> DefendedModel:
+        """A backbone behind nothing, by its name."""
+        return self.defended(resolve_part("backbone", backbone, {}), resolve_part("purifier", "identity", {}))
 
     def forget_models(self) -> None:
         """Makes purifiers and backbones anew when they are next asked for."""
         self._made = {key: made for key, made in self._made.items() if not isinstance(made, nn.Module)}
 
-    def _module(self, kind: str, name: str, params: dict[str, Any]) -> nn.Module:
-        module: nn.Module = self._once(kind, name, params)
+    def _module(self, kind: str, part: Part) -> nn.Module:
+        module: nn.Module = self._once(kind, part)
         if not isinstance(module, nn.Module):
-            raise InputError(f"{kind} '{name}' is no torch.nn.Module (got {type(module).__name__})")
+            raise InputError(f"{kind} '{part.given_name}' is no torch.nn.Module (got {type(module).__name__})")
         return module.to(self.device)
 
-    def _once(self, kind: str, name: str, params: dict[str, Any]) -> Any:
-        key = json.dumps([kind, name, params], sort_keys=True)
+    def _once(self, kind: str, part: Part) -> Any:
+        key = json.dumps([kind, part.given_name, part.given_params], sort_keys=True)
         if key not in self._made:
-            self._made[key] = make(kind, name, params)
+            self._made[key] = make(kind, part.given_name, part.given_params)
         return self._made[key]
+
+
+def _changed_attack(part: Part, changes: Mapping[str, int | None]) -> Attack | None:
+    known = registry("attack").get(part.given_name).signature().parameters
+    if not {parameter.name for parameter in known} >= set(changes):
+        return None
+    try:
+        made: Attack = make("attack", part.given_name, {**part.given_params, **changes})
+    except InputError:  # twice the most that it takes: nothing to compare, and no reason to stop a run
+        return None
+    return made
 
 
 def make(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
@@ -130,27 +166,18 @@ def order(dataset: Dataset, chosen: Slice) -> np.ndarray:
     return np.sort(dataset.ids[places[:wanted]]).astype(np.int64)
 
 
-def read_batch(dataset: Dataset, ids: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Images, labels and ids of some samples, on the device."""
+def read_batch(dataset: Dataset, ids: np.ndarray, device: torch.device) -> Batch:
+    """Some samples of a data set, on the device."""
     images = torch.from_numpy(np.ascontiguousarray(dataset.read(ids), dtype=np.float32))
     labels = torch.from_numpy(dataset.labels[ids].astype(np.int64))
-    return images.to(device), labels.to(device), torch.from_numpy(ids.copy()).to(device)
+    return Batch(images.to(device), labels.to(device), torch.from_numpy(ids.copy()).to(device))
 
 
-def _data_hash(dataset: Dataset, ids: np.ndarray) -> str:
+def data_hash(dataset: Dataset, ids: np.ndarray) -> str:
+    """sha256 of the images and labels of some samples, in their order."""
     digest = hashlib.sha256()
     for start in range(0, len(ids), 256):
         part = ids[start : start + 256]
         digest.update(np.ascontiguousarray(dataset.read(part), dtype=np.float32).tobytes())
         digest.update(dataset.labels[part].astype(np.int64).tobytes())
     return digest.hexdigest()
-
-
-def preload(cells: Sequence[Cell], components: Components) -> None:
-    """Makes every component of the cells, so that a bad one stops the run before anything is computed."""
-    for cell in cells:
-        components.source(components.attack(cell.attack))
-        components.defended(cell.backbone, cell.purifier)
-        if cell.stand_in is not None:
-            components.purifier(cell.stand_in)
-        order(components.dataset(cell.dataset), cell.slice)

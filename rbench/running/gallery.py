@@ -6,6 +6,7 @@ from torch import Tensor
 
 from rbench.engine.defended import DefendedModel
 from rbench.results.gallery import Gallery
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 
 SAMPLES = 6
@@ -13,31 +14,28 @@ LARGE, FEW = 128, 3
 """Above this many pixels a side a picture is no longer small."""
 
 
-def picture(model: DefendedModel, clean: Tensor, adversarial: Tensor, y: Tensor, ids: Tensor, noise: Noise) -> Gallery:
+def take_gallery(model: DefendedModel, clean: Batch, adversarial: Tensor, noise: Noise) -> Gallery:
     """The pictures of the first samples; not in the cost of the cell.
 
     Args:
         model: the defended model.
-        clean: [N, C, H, W] in [0, 1].
-        adversarial: the same images attacked.
-        y: [N] true classes.
-        ids: [N] sample ids.
+        clean: N samples; the first few are shown.
+        adversarial: [N, C, H, W] the same images attacked.
         noise: the root of the cell's randomness; shown is the first draw of those that score.
     """
-    count = min(len(ids), FEW if max(clean.shape[2:]) > LARGE else SAMPLES)
-    clean, adversarial, y, ids = clean[:count], adversarial[:count], y[:count], ids[:count]
+    clean = clean.at(slice(FEW if max(clean.x.shape[2:]) > LARGE else SAMPLES))
     before = model.meter.totals()
     with torch.no_grad():
-        shown = [clean, adversarial]
+        shown = [clean.x, adversarial[: len(clean)]]
         classes = []
-        for images in (clean, adversarial):
-            shown.append(model.purify(images, noise.of("score", ids, images.device)))
+        for images in tuple(shown):
+            shown.append(model.purify(images, noise.of("score", clean.ids, clean.device)))
             classes.append(model.classify(shown[-1]).argmax(1))
     for name, spent in before.items():
         setattr(model.meter, name, spent)
     return Gallery(
-        samples=ids.cpu().numpy(),
-        labels=y.cpu().numpy(),
+        samples=clean.ids.cpu().numpy(),
+        labels=clean.y.cpu().numpy(),
         pixels=_eight_bits(torch.stack(shown, 1)),
         predictions=torch.stack(classes, 1).cpu().numpy(),
     )

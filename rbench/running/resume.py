@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from rbench.errors import InputError
 from rbench.results.store import RunFolder
-from rbench.suite.cell import Cell
+from rbench.suite.cell import Cell, Part
 from rbench.suite.plan import Plan
 
 Redo = Literal["missing", "failed", "all"]
@@ -53,6 +53,24 @@ def pending(cells: Sequence[Cell], folder: RunFolder, redo: Redo) -> list[Cell]:
         return record is None or record.status in again
 
     return [cell for cell in cells if wanted(cell)]
+
+
+def doubted(cells: Sequence[Cell], todo: Sequence[Cell]) -> list[Cell]:
+    """The finished cells whose models may have changed although no file and no code did that could be told beforehand.
+
+    rbench's own components declare every file that they read. What a plug-in reads by a parameter that is no `Path` and without a `files`
+    hook, or downloads, shows only in the parameters and buffers of the model that it makes.
+
+    Args:
+        cells: those asked for.
+        todo: those of them that will run anyway.
+    """
+    running = {cell.id for cell in todo}
+    return [cell for cell in cells if cell.id not in running and not (_own(cell.purifier) and _own(cell.backbone))]
+
+
+def _own(part: Part) -> bool:
+    return part.version.startswith("rbench+")
 
 
 def cell_document(cell: Cell) -> dict[str, Any]:

@@ -1,47 +1,28 @@
-"""The runner: cell by cell into a run folder, stoppable at any moment."""
+"""The coordinator: cell by cell into a run folder, stoppable at any moment."""
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from types import FrameType
+from dataclasses import replace
 
+from rbench.engine.defended import state_hash
 from rbench.engine.devices import resolve_device
-from rbench.engine.evaluation import refuse_mismatch
-from rbench.errors import InputError, Interrupted
+from rbench.engine.setup import refuse_mismatch
+from rbench.errors import InputError
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
-from rbench.running.cell_run import Work, blank, protocol_of, run_cell
-from rbench.running.components import Components, order, preload
+from rbench.running.cell_run import Work, run_cell
+from rbench.running.components import Components, order
+from rbench.running.prepare import protocol_of
+from rbench.running.progress import Progress
+from rbench.running.record import blank
+from rbench.running.signals import Stopped, interruptible
 from rbench.suite.cell import Cell
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A step of a run; given to the caller's `on_progress`.
-
-    Attributes:
-        cell: the cell at work.
-        position: which of the cells to run it is, from 1.
-        cells: how many are to run.
-        total: samples of all cells to run.
-        samples: how many samples have just been done.
-        record: the record of the cell, if it has just ended.
-    """
-
-    cell: Cell
-    position: int
-    cells: int
-    total: int
-    samples: int = 0
-    record: Record | None = None
 
 
 def run(
     cells: Sequence[Cell],
     folder: RunFolder,
     *,
+    doubted: Sequence[Cell] = (),
     images: str = "auto",
     device: str = "auto",
     batch_size: int = 64,
@@ -50,12 +31,13 @@ def run(
 ) -> list[Record]:
     """Runs cells and returns their records.
 
-    Every component is made before the first cell starts, so a wrong name, file or parameter costs nothing. Finished chunks of an
+    Every component is made before the first cell starts, so a wrong name, file or parameter costs nothing. Finished spans of an
     earlier run are used, and survive a kill at any moment.
 
     Args:
         cells: those to run.
         folder: the run folder, locked by the caller.
+        doubted: finished cells to run again where purifier or backbone have other parameters or buffers by now (see `resume.doubted`).
         images: which adversarial images to store: `auto`, `all`, `fooled` or `none`.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         batch_size: samples at once for our own attacks.
@@ -67,14 +49,8 @@ def run(
         Interrupted: Ctrl-C or SIGTERM; what was finished is kept.
     """
     components = Components(resolve_device(device))
-    preload(cells, components)
-    for cell in cells:
-        attack, model = components.attack(cell.attack), components.defended(cell.backbone, cell.purifier)
-        try:
-            refuse_mismatch(attack, protocol_of(cell, batch_size), model)
-        except InputError as error:
-            raise InputError(f"attack '{cell.attack.label}': {error}") from None
-    total = sum(len(order(components.dataset(cell.dataset), cell.slice)) for cell in cells)
+    cells = [*cells, *_changed(doubted, folder, components, on_note)]
+    total = sum(_checked(cell, components, batch_size) for cell in cells)
     records: list[Record] = []
     with interruptible():
         for position, cell in enumerate(cells, start=1):
@@ -83,6 +59,31 @@ def run(
             records.append(_one(cell, Work(components, folder, images, batch_size, on_done, on_note)))
             on_progress(replace(step, record=records[-1]))
     return records
+
+
+def _checked(cell: Cell, components: Components, batch_size: int) -> int:
+    """Makes every component of a cell and says how many samples it has, so that a bad one stops the run before anything is computed."""
+    loaded = components.of(cell)
+    try:
+        refuse_mismatch(loaded.attack, protocol_of(cell, batch_size), loaded.model)
+    except InputError as error:
+        raise InputError(f"attack '{cell.attack.label}': {error}") from None
+    return len(order(loaded.dataset, cell.slice))
+
+
+def _changed(
+    cells: Sequence[Cell], folder: RunFolder, components: Components, on_note: Callable[[str], None]
+) -> Iterator[Cell]:
+    """Those of the finished cells that were judged with other parameters or buffers than purifier and backbone have now."""
+    for cell in cells:
+        record = folder.read_record(cell.id)
+        if record is None or record.status != "done":
+            continue
+        if record.provenance.get("weights_sha256") != state_hash(components.defended(cell.backbone, cell.purifier)):
+            on_note(
+                f"cell {cell.id} ({cell.title}): purifier or backbone have other weights than when it ran; run again."
+            )
+            yield cell
 
 
 def _one(cell: Cell, work: Work) -> Record:
@@ -102,39 +103,3 @@ def _written(cell: Cell, folder: RunFolder) -> int | None:
 
 def _reporter(on_progress: Callable[[Progress], None], step: Progress) -> Callable[[int], None]:
     return lambda samples: on_progress(replace(step, samples=samples))
-
-
-class Stopped(BaseException):
-    """A signal came. No `Exception`, so that no model or attack can take it for an error of its own and go on.
-
-    Args:
-        number: the signal's.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(number).name}; run again to go on")
-        self.exit_code = 128 + number
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into `Interrupted` with exit code 130 or 143; a second Ctrl-C is the usual KeyboardInterrupt.
-
-    Python delivers signals to the main thread alone; elsewhere nothing is changed.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise Stopped(number)
-
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    except Stopped as stopped:
-        raise Interrupted(str(stopped), stopped.exit_code) from None
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

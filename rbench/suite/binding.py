@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rbench.bundled_files import weights_file
@@ -25,6 +26,7 @@ class BoundPart:
         path: where the suite has it; a baseline that was added has the path of its list.
         bound: the component with its arguments.
         spec: what the suite says, beside the parameters too.
+        head: the file of the linear classifier that a backbone gets, if any.
     """
 
     name: str
@@ -32,6 +34,7 @@ class BoundPart:
     path: FieldPath
     bound: Bound
     spec: PartSpec
+    head: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -111,22 +114,26 @@ def bound_part(spec: FileModel, kind: str, part: PartSpec, path: FieldPath) -> B
     label = part.label or part.default_label
     own = {"as", *type(part).model_fields} - {"label", "params", "name"}
     try:
-        return BoundPart(part.name, label, path, bind(kind, part.name, part.params, sorted(own)), part)
+        bound = bind(kind, part.name, part.params, sorted(own))
     except ParameterError as error:
         detail = spec.wrong((*path, error.parameter), error.detail, key=error.unknown)
         raise InputError(detail) from None
     except RbenchError as error:
         raise type(error)(spec.wrong((*path, "name"), str(error))) from error
+    return BoundPart(part.name, label, path, bound, part, _head(spec, part, path))
+
+
+def _head(spec: FileModel, part: PartSpec, path: FieldPath) -> Path | None:
+    text = part.added.get("head")
+    try:
+        return None if text is None else weights_file(text)
+    except InputError as error:
+        raise InputError(spec.wrong((*path, "head"), str(error))) from None
 
 
 def _backbone(spec: SuiteSpec, found: BoundPart, part: BackboneSpec, purifiers: Sequence[str]) -> BoundBackbone:
-    if part.head is not None:
-        try:
-            weights_file(part.head)
-        except InputError as error:
-            raise InputError(spec.wrong((*found.path, "head"), str(error))) from None
     _require_labels(spec, found.path, part.purifiers, purifiers)
-    return BoundBackbone(found.name, found.label, found.path, found.bound, part)
+    return BoundBackbone(found.name, found.label, found.path, found.bound, part, found.head)
 
 
 def _attack(spec: SuiteSpec, found: BoundPart, part: AttackSpec, purifiers: Sequence[str]) -> BoundAttack:
@@ -151,7 +158,7 @@ def _attack(spec: SuiteSpec, found: BoundPart, part: AttackSpec, purifiers: Sequ
         detail = f"BPDA alone has a stand-in (found gradient: {part.gradient}). Write gradient: bpda, or leave it out."
         raise InputError(spec.wrong((*path, "stand_in"), detail))
     stand_in = None if part.stand_in is None else bound_part(spec, "purifier", part.stand_in, (*path, "stand_in"))
-    return BoundAttack(found.name, found.label, found.path, found.bound, part, stand_in)
+    return BoundAttack(found.name, found.label, found.path, found.bound, part, stand_in=stand_in)
 
 
 def _require_labels(spec: SuiteSpec, path: FieldPath, wanted: Sequence[str] | None, purifiers: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from rbench.bundled_files import weights_file
 from rbench.errors import InputError
 from rbench.registry import Bound, resolved
 from rbench.signature import to_json
@@ -61,7 +60,7 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
         InputError: a file is missing or cannot be read; with the place in the file.
     """
     added = part.spec.added
-    heads = [weights_file(added["head"])] if "head" in added else []
+    heads = [] if part.head is None else [part.head]
     try:
         hashes = digests([*part.bound.files(), *heads])
     except InputError as error:

@@ -7,7 +7,7 @@ from typing import Any
 from rbench.errors import InputError
 from rbench.results.runs import ReadCell, Runs, read_runs
 from rbench.results.table import table
-from rbench.suite.cell import Cell
+from rbench.suite.cell import Cell, lasting
 
 _CONTENT = ("dataset", "backbone", "purifier", "threat")
 
@@ -47,4 +47,5 @@ def _is(cell: ReadCell, wanted: dict[str, Any]) -> bool:
 
 
 def _content(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: {key: value for key, value in document[name].items() if key != "version"} for name in _CONTENT}
+    kept = lasting(document)
+    return {name: {**kept[name], "files": document[name].get("files")} for name in _CONTENT}

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,22 +14,16 @@ from rbench.errors import CellFailed
 from rbench.objectives.adversarial_contrastive import contrastive_loss
 from rbench.theory.points import Settings
 from rbench.threat.attack import IterativeAttack
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.displacements import angle
 from rbench.threat.noise import Noise
-from rbench.threat.query import Answer, Threat
+from rbench.threat.query import Answer
 
 Ask = Callable[[Tensor], Answer]
 
 _SAME = 1e-4
 """Codes that differ by more, relative to their largest entry, are random; kernels alone stay far below."""
-
-
-class Batch(NamedTuple):
-    """Images that are each other's negatives."""
-
-    x: Tensor  # [B, C, H, W] clean images
-    y: Tensor  # [B] true labels
-    ids: Tensor  # [B] sample ids
 
 
 @dataclass(frozen=True)
@@ -47,9 +40,7 @@ class Measured:
 
 def measure(
     model: DefendedModel,
-    images: Tensor,
-    labels: Tensor,
-    ids: Tensor,
+    samples: Batch,
     radius: float,
     settings: Settings,
     on_done: Callable[[int], None] = lambda count: None,
@@ -62,9 +53,7 @@ def measure(
 
     Args:
         model: a deterministic purifier with `encode`, and a backbone.
-        images: [N, C, H, W] in [0, 1], at least two.
-        labels: [N] int64.
-        ids: [N] int64 sample ids, which key the starts.
+        samples: at least two; their ids key the starts.
         radius: Linf, on the [0, 1] pixel scale.
         settings: how hard to look.
         on_done: told how many more images are done.
@@ -72,18 +61,17 @@ def measure(
     Raises:
         CellFailed: the purifier is random, or something is not finite.
     """
-    parts = settings.batches(len(images))
-    split = (torch.tensor_split(whole, parts) for whole in (images, labels, ids))
+    rows = torch.arange(len(samples), device=samples.device)
     sums: dict[str, float] = {}
-    for batch in map(Batch, *split):
+    for batch in map(samples.at, torch.tensor_split(rows, settings.batches(len(samples)))):
         found = _ends(model, batch, radius, settings) | _codes(model, batch, radius, settings)
         for name, values in found.items():
             sums[name] = sums.get(name, 0.0) + float(values.double().sum())
-        on_done(len(batch.x))
-    return Measured(**{name: value / len(images) for name, value in sums.items()})
+        on_done(len(batch))
+    return Measured(**{name: value / len(samples) for name, value in sums.items()})
 
 
-def climb(attack: IterativeAttack, ask: Ask, batch: Batch, radius: float, noise: Noise) -> Iterator[Answer]:
+def answers(attack: IterativeAttack, ask: Ask, batch: Batch, radius: float, noise: Noise) -> Iterator[Answer]:
     """What an attack is told at every point it comes to, from every start; `steps` + 1 answers for each.
 
     Args:
@@ -93,10 +81,9 @@ def climb(attack: IterativeAttack, ask: Ask, batch: Batch, radius: float, noise:
         radius: Linf, on the [0, 1] pixel scale.
         noise: of the starts.
     """
-    x, y, ids = batch
-    eps = torch.full((len(x),), radius, dtype=torch.float64, device=x.device)
+    ball = Ball("Linf", radius).of(batch.x)
     for restart in range(attack.restarts):
-        state = attack.init(x, y, Threat("Linf", eps), noise.of("attack", ids, x.device, draw=restart))
+        state = attack.init(batch.x, batch.y, ball, noise.of("attack", batch.ids, batch.device, draw=restart))
         for _ in range(attack.steps):
             answer = ask(state.x)
             yield answer
@@ -106,22 +93,21 @@ def climb(attack: IterativeAttack, ask: Ask, batch: Batch, radius: float, noise:
 
 def _ends(model: DefendedModel, batch: Batch, radius: float, settings: Settings) -> dict[str, Tensor]:
     """The side of the classifier, per image."""
-    x, y, ids = batch
     noise = Noise(settings.seed)
     oracle = Oracle(model, "exact", eot=1, noise=noise)
-    calls = torch.zeros_like(ids)
-    clean = oracle.logits(x, y, ids, calls, "ce")
-    right = clean.logits.argmax(1) == y
-    worst, standing = clean.loss, right
+    calls = torch.zeros_like(batch.ids)
+    clean = oracle.logits(batch, calls, "ce")
+    right = clean.logits.argmax(1) == batch.y
+    worst, surviving = clean.loss, right
     attack = pgd(steps=settings.steps, restarts=settings.restarts)
-    for answer in climb(attack, lambda at: oracle.gradient(at, y, ids, calls, "ce"), batch, radius, noise):
+    for answer in answers(attack, lambda at: oracle.gradient(batch.of(at), calls, "ce"), batch, radius, noise):
         worst = torch.maximum(worst, answer.loss)
-        standing = standing & (answer.logits.argmax(1) == y)
+        surviving = surviving & (answer.logits.argmax(1) == batch.y)
     return {
         "clean_ce": clean.loss,
         "adversarial_ce": worst,
         "standard_accuracy": right,
-        "robust_accuracy": standing,
+        "robust_accuracy": surviving,
     }
 
 
@@ -129,7 +115,7 @@ def _codes(model: DefendedModel, batch: Batch, radius: float, settings: Settings
     """The side of the encoder, per image."""
     x = batch.x
     noise = Noise(settings.seed)
-    draws = partial(noise.of, "defence", batch.ids, x.device)
+    draws = partial(noise.of, "defence", batch.ids, batch.device)
     with torch.no_grad():
         clean, again = (model.encode(x, draws(draw=draw)) for draw in (0, 1))
     _refuse_non_finite(clean, batch.ids)
@@ -150,7 +136,7 @@ def _codes(model: DefendedModel, batch: Batch, radius: float, settings: Settings
 
     without = contrastive_loss(clean, clean, tau=settings.tau, form=settings.contrastive)
     worst = without
-    for answer in climb(pgd(steps=settings.steps, restarts=settings.restarts), ask, batch, radius, noise):
+    for answer in answers(pgd(steps=settings.steps, restarts=settings.restarts), ask, batch, radius, noise):
         worst = torch.maximum(worst, answer.loss)
     return {"clean_contrastive": without, "attacked_contrastive": worst}
 

@@ -109,17 +109,17 @@ def _measured(
     on_progress: Callable[[Progress], None],
 ) -> Point:
     dataset = components.dataset(cell.dataset)
-    images, labels, ids = read_batch(dataset, order(dataset, cell.slice), components.device)
-    if len(images) < 2:
+    samples = read_batch(dataset, order(dataset, cell.slice), components.device)
+    if len(samples) < 2:
         raise InputError("dataset.samples: 1 found; L_con compares an image with others, so it needs 2 or more")
     title, done = f"{cell.purifier.label}/{cell.backbone.label}", [0]
 
     def more(count: int) -> None:
         done[0] += count
-        on_progress(Progress(title, *place, done[0], len(images)))
+        on_progress(Progress(title, *place, done[0], len(samples)))
 
     model = components.defended(cell.backbone, cell.purifier)
-    found = measure(model, images, labels, ids, cell.threat.eps.value, settings, more)
+    found = measure(model, samples, cell.threat.eps.value, settings, more)
     return Point(
         key=key,
         dataset=cell.dataset.label,
@@ -129,7 +129,7 @@ def _measured(
         eps=cell.threat.eps.text,
         radius=cell.threat.eps.value,
         lam=None,
-        n=len(images),
+        n=len(samples),
         **asdict(found),
     )
 

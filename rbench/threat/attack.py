@@ -1,17 +1,82 @@
-"""The shapes of an attack: our own (init, update) pairs, third-party code that draws per batch, and a ladder of both."""
+"""What an attack is: our own (init, update) pairs, third-party code that draws per batch, and a ladder of both.
+
+Every attack answers the same questions about itself (`Attack`), so that no one who runs it has to know which of the three it is.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from rbench.threat.ball import EXTERNAL_TOLERANCE, Ball
+from rbench.threat.batch import Batch
+from rbench.threat.losses import usable
 from rbench.threat.noise import SampleNoise
-from rbench.threat.query import Answer, Threat
-from rbench.threat.terms import ANY_PATH, GradientChoice, GradientPath, Norm, Objective
+from rbench.threat.query import Answer
+from rbench.threat.terms import ANY_PATH, DISPLACED, GradientChoice, Knows, Norm, Objective
 
 Asks = Literal["gradient", "logits"]
+
+CHUNK_BATCHES = 2
+"""Batches of an own attack that are kept together: what a kill can cost."""
+
+
+class Attack(Protocol):
+    """What every attack says of itself."""
+
+    @property
+    def knows(self) -> Knows:
+        """What the attacker uses: gradients of the defended model, its outputs alone, another model, the bare backbone, or nothing."""
+
+    @property
+    def norms(self) -> tuple[Norm, ...]:
+        """The norms it can work under."""
+
+    @property
+    def gradients(self) -> tuple[GradientChoice, ...]:
+        """What a suite may ask for as its gradient path."""
+
+    @property
+    def paths(self) -> tuple[GradientChoice, ...]:
+        """The gradient paths that mean something for it, or for parts of it."""
+
+    @property
+    def loss(self) -> Objective | None:
+        """The loss it maximises; None where it has one of its own, or several."""
+
+    @property
+    def source(self) -> str | None:
+        """The backbone that it is crafted on instead of the defended model; None for all but transfer."""
+
+    @property
+    def steps_up(self) -> int | None:
+        """Gradient steps of a restart up a loss of the label; None where there are none, or nobody can tell."""
+
+    @property
+    def asks_gradient(self) -> bool:
+        """Whether it uses gradients at all."""
+
+    @property
+    def driven(self) -> bool:
+        """Whether the driver asks for it: its queries are counted, and each may be the mean over draws (EOT)."""
+
+    @property
+    def tolerance(self) -> float:
+        """By how much rounding may take its points out of the ball."""
+
+    def averages(self, eot: int) -> bool:
+        """Whether one draw of a random defence cannot mislead it, where the oracle averages `eot` draws."""
+
+    def fit(self, classes: int) -> "Attack":
+        """The same attack with a loss and with targets that this number of classes allows (docs/judging.md, rule 1.10)."""
+
+    def notes(self, classes: int) -> Mapping[str, str]:
+        """What the record must say of how it was changed to fit the number of classes."""
+
+    def chunk(self, batch_size: int) -> int:
+        """Samples that are run together and kept together, where batches of `batch_size` are asked for."""
 
 
 def everywhere(state: Any) -> Tensor:
@@ -22,7 +87,7 @@ def everywhere(state: Any) -> Tensor:
 class Pair(NamedTuple):
     """The two functions of an attack that needs others under another norm; see `IterativeAttack`."""
 
-    init: Callable[[Tensor, Tensor, Threat, SampleNoise], Any]
+    init: Callable[[Tensor, Tensor, Ball, SampleNoise], Any]
     update: Callable[[Any, Answer], Any]
 
 
@@ -31,7 +96,7 @@ class IterativeAttack:
     """A pair of pure functions over per-sample state; the driver owns the loop.
 
     Attributes:
-        init: (x, y, threat, noise) -> state, a NamedTuple of tensors with the batch as first axis and the next query in `x`.
+        init: (x, y, ball, noise) -> state, a NamedTuple of tensors and balls with the batch as first axis and the next query in `x`.
         update: (state, answer) -> state, one step.
         steps: updates per restart.
         norms: the norms it can work under.
@@ -39,13 +104,14 @@ class IterativeAttack:
         targets: wrong classes to aim at one by one, those that the oracle finds likeliest for the clean image first; 0 for none.
         asks: what it needs of the oracle.
         loss: the loss it maximises.
+        knows: what the attacker uses.
         source: craft on this backbone instead of the defended model (transfer).
         gradients: the gradient paths that mean something for it.
-        notes: what the record must say of how the attack was changed to fit the number of classes.
+        changes: what `fit` has changed.
         inside: state -> which of the points asked about may be proposed, [B] bool; a search along a ray also asks beyond the ball.
     """
 
-    init: Callable[[Tensor, Tensor, Threat, SampleNoise], Any]
+    init: Callable[[Tensor, Tensor, Ball, SampleNoise], Any]
     update: Callable[[Any, Answer], Any]
     steps: int
     norms: tuple[Norm, ...]
@@ -53,15 +119,56 @@ class IterativeAttack:
     targets: int = 0
     asks: Asks = "gradient"
     loss: Objective = "ce"
+    knows: Knows = "white-box"
     source: str | None = None
     gradients: tuple[GradientChoice, ...] = ANY_PATH
-    notes: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, str] = field(default_factory=dict)
     inside: Callable[[Any], Tensor] = everywhere
+
+    driven = True
+    tolerance = 0.0
 
     @property
     def runs(self) -> int:
-        """Starts of one sample that never falls."""
+        """Starts of one sample that survives them all."""
         return self.restarts * max(1, self.targets)
+
+    @property
+    def paths(self) -> tuple[GradientChoice, ...]:
+        """Those that a suite may ask for."""
+        return self.gradients
+
+    @property
+    def asks_gradient(self) -> bool:
+        """Whether it asks the oracle for gradients."""
+        return self.asks == "gradient"
+
+    @property
+    def steps_up(self) -> int | None:
+        """Its steps, if they follow the gradient of a loss of the label."""
+        return self.steps if self.asks_gradient and self.loss not in DISPLACED else None
+
+    def averages(self, eot: int) -> bool:
+        """By the oracle's draws; logits are compared with each other, and a lucky one is found out by the judge."""
+        return eot > 1 or not self.asks_gradient
+
+    def fit(self, classes: int) -> "IterativeAttack":
+        """With a loss and with targets that this number of classes allows, and a note of what was changed (docs/judging.md, rule 1.10)."""
+        loss, targets = usable(self.loss, classes), min(self.targets, classes - 1)
+        changes = dict(self.changes)
+        if loss != self.loss:
+            changes["loss"] = f"{loss} instead of {self.loss} ({classes} classes)"
+        if targets != self.targets:
+            changes["targets"] = f"{targets} targets ({self.targets} asked for; the backbone has {classes} classes)"
+        return replace(self, loss=loss, targets=targets, changes=changes)
+
+    def notes(self, classes: int) -> Mapping[str, str]:  # noqa: ARG002
+        """What `fit` has changed."""
+        return self.changes
+
+    def chunk(self, batch_size: int) -> int:
+        """Any number would do, since no sample depends on another."""
+        return CHUNK_BATCHES * batch_size
 
 
 @dataclass(frozen=True)
@@ -69,82 +176,51 @@ class ExternalAttack:
     """Third-party code over `oracle.as_module()`.
 
     Attributes:
-        perturb: (module, x, y, norm, eps, classes, seed) -> adversarial images [B, C, H, W].
+        perturb: (module, batch, ball, classes, seed) -> adversarial images [B, C, H, W].
         batch_size: samples handed over at once; part of the cell, since such code draws per batch.
         norms: the norms it can work under.
         averages_draws: whether it has its own EOT.
-        notes: what the record must say, given the number of classes.
+        knows: what the attacker uses.
+        steps_up: gradient steps of a restart up a loss of the label; None where there are none, or nobody can tell.
+        said: number of classes -> what the record must say.
     """
 
-    perturb: Callable[[nn.Module, Tensor, Tensor, Norm, float, int, int], Tensor]
+    perturb: Callable[[nn.Module, Batch, Ball, int, int], Tensor]
     batch_size: int
     norms: tuple[Norm, ...]
     averages_draws: bool = False
-    notes: Callable[[int], dict[str, str]] = field(default=lambda classes: {})
+    knows: Knows = "white-box"
+    steps_up: int | None = None
+    said: Callable[[int], Mapping[str, str]] = field(default=lambda classes: {})
     gradients: tuple[GradientChoice, ...] = ANY_PATH
 
+    driven = False
+    tolerance = EXTERNAL_TOLERANCE
+    loss = None
+    source = None
 
-@dataclass(frozen=True)
-class Found:
-    """What was detected of a defended model, and what its purifier brings; a ladder is chosen by it.
+    @property
+    def paths(self) -> tuple[GradientChoice, ...]:
+        """Those that a suite may ask for."""
+        return self.gradients
 
-    Attributes:
-        random: repeated evaluations differ.
-        differentiable: the exact path tells an attacker something.
-        changes: the purifier changes images at all.
-        encodes: the purifier brings `encode`.
-        surrogate: the purifier brings `surrogate`.
-        hard_label: the outputs tell the winning class and nothing else.
-        eot: draws per gradient that the suite asks for.
-        norm: norm of the ball.
-    """
+    @property
+    def asks_gradient(self) -> bool:
+        """Whether it knows more than outputs."""
+        return self.knows not in ("black-box", "noise")
 
-    random: bool
-    differentiable: bool
-    changes: bool
-    encodes: bool
-    surrogate: bool
-    hard_label: bool = False
-    eot: int = 1
-    norm: Norm = "Linf"
+    def averages(self, eot: int) -> bool:  # noqa: ARG002
+        """By its own EOT alone."""
+        return self.averages_draws
 
+    def fit(self, classes: int) -> "ExternalAttack":  # noqa: ARG002
+        """Itself: it is told the number of classes when it runs."""
+        return self
 
-@dataclass(frozen=True)
-class Rung:
-    """One attack of a ladder.
+    def notes(self, classes: int) -> Mapping[str, str]:
+        """What the adapter says."""
+        return self.said(classes)
 
-    Attributes:
-        label: its name in the record, once in a ladder.
-        attack: what is run on the samples that still stand.
-        path: its gradient path.
-        eot: draws of a random defence per gradient.
-        stand_in: what `bpda` differentiates: the purifier's own surrogate where it brings one, or the identity all the same.
-        black_box: it asks for no gradient.
-    """
-
-    label: str
-    attack: IterativeAttack | ExternalAttack
-    path: GradientPath
-    eot: int = 1
-    stand_in: Literal["surrogate", "identity"] = "surrogate"
-    black_box: bool = False
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """Attacks one after the other, each on what still stands.
-
-    Attributes:
-        rungs: what was found -> the attacks, cheap ones first.
-        batch_size: samples that climb together; part of the cell, since a third-party rung would draw per batch.
-        norms: the norms that it has rungs for.
-        gradients: every rung has its own path, so none can be asked for.
-    """
-
-    rungs: Callable[[Found], tuple[Rung, ...]]
-    batch_size: int
-    norms: tuple[Norm, ...]
-    gradients: tuple[GradientChoice, ...] = ("auto",)
-
-
-Attack = IterativeAttack | ExternalAttack | Ladder
+    def chunk(self, batch_size: int) -> int:  # noqa: ARG002
+        """What it is handed at once."""
+        return self.batch_size

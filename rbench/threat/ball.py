@@ -4,6 +4,9 @@ Rounding a float64 bound to the nearest float32 leaves the ball half of the time
 toward the clean image, so a point made by `project` passes the judge's float64 check exactly.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -27,6 +30,124 @@ def choose(mask: Tensor, images: Tensor, others: Tensor) -> Tensor:
     return torch.where(per_sample(mask, images), images, others)
 
 
+@dataclass(frozen=True)
+class Ball:
+    """The images in [0, 1] within a radius of a clean one.
+
+    Attributes:
+        norm: `Linf`, `L2` or `L1`.
+        eps: the radius on the [0, 1] pixel scale; or float64 [B], one for each image of a batch, so that a sweep over eps is one batch.
+        kind: which kind of threat this is.
+    """
+
+    norm: Norm
+    eps: float | Tensor
+    kind: Literal["ball"] = "ball"
+
+    def of(self, x: Tensor) -> "Ball":
+        """The same ball with a radius of its own for each of the images [B, C, H, W]."""
+        eps = torch.as_tensor(self.eps, dtype=torch.float64, device=x.device)
+        return Ball(self.norm, eps.expand(len(x)).clone())
+
+    @property
+    def radii(self) -> Tensor:
+        """The radius of each image, float64 [B]; for a ball made by `of`."""
+        assert isinstance(self.eps, Tensor), "one radius for all; `of` gives each image its own"
+        return self.eps
+
+    @property
+    def largest(self) -> float:
+        """The radius, or the largest of them."""
+        return float(self.eps.max()) if isinstance(self.eps, Tensor) else self.eps
+
+    def at(self, rows: Tensor) -> "Ball":
+        """The balls of some rows of the batch."""
+        return Ball(self.norm, self.eps[rows]) if isinstance(self.eps, Tensor) else self
+
+    def joined(self, other: "Ball") -> "Ball":
+        """The balls of two batches, one below the other."""
+        return Ball(self.norm, torch.cat([self.radii, other.radii]))
+
+    def distance(self, points: Tensor, origin: Tensor) -> Tensor:
+        """Norm of the perturbation of every sample, float64 [B]; NaN where a pixel is NaN."""
+        return distance(points, origin, self.norm)
+
+    def contains(self, points: Tensor, origin: Tensor, tolerance: float = 0.0) -> Tensor:
+        """Which points [B, C, H, W] lie in the ball and in [0, 1], bool [B]; a NaN lies nowhere.
+
+        Args:
+            points: the images to ask about.
+            origin: [B, C, H, W] the clean images.
+            tolerance: by how much they may lie outside.
+        """
+        flat = points.flatten(1)
+        in_range = (flat.amin(1) >= -tolerance) & (flat.amax(1) <= 1 + tolerance)
+        return in_range & (self.distance(points, origin) <= self.eps + tolerance)
+
+    def project(self, points: Tensor, origin: Tensor) -> Tensor:
+        """The nearest images in the ball and in [0, 1].
+
+        For L2 the ball is taken first and the box second, as usual in the literature; the result lies in both. For the other norms it is
+        the nearest image of both.
+
+        Args:
+            points: [B, C, H, W] any floating type.
+            origin: [B, C, H, W] float32 clean images.
+
+        Returns:
+            float32 [B, C, H, W].
+        """
+        return _project(points, origin, self._radius(origin), self.norm)
+
+    def uniform(self, origin: Tensor, normals: Tensor, uniforms: Tensor) -> Tensor:
+        """Uniform points of the ball, then clipped to [0, 1].
+
+        Args:
+            origin: [B, C, H, W] clean images.
+            normals: [B, C, H, W] standard normal draws (used for L2 and L1).
+            uniforms: [B, C, H, W] draws in [0, 1).
+
+        Returns:
+            float32 [B, C, H, W] inside ball and range.
+        """
+        radius = self._radius(origin)
+        if self.norm == "Linf":
+            return self.project(origin.double() + (2 * uniforms.double() - 1) * radius, origin)
+        if self.norm == "L2":
+            directions = normals.double() / per_sample(normals.double().flatten(1).norm(dim=1), origin)
+            share = uniforms.double().flatten(1)[:, 0] ** (1 / origin[0].numel())
+            return self.project(origin.double() + directions * per_sample(share, origin) * radius, origin)
+        delta = _uniform_l1(normals.double(), uniforms.double()) * radius
+        return cast_inward((origin.double() + delta * (1 - 1e-12)).clamp(0, 1), origin)
+
+    def eight_bits(self, points: Tensor, origin: Tensor) -> Tensor:
+        """The 8-bit image nearest to the adversarial one that is still in the ball.
+
+        Linf rounds each pixel and moves it to the nearest level inside the ball; L2 and L1 round toward the clean image. Where no level
+        lies in the ball (the clean image is no 8-bit image and eps is below half a level) the pixel stays as it is. A level counts as
+        inside up to the float32 rounding of the clean image (k / 255 is always rounded up), else eps = 8/255 would be 7 levels down.
+
+        Args:
+            points: [B, C, H, W] in the ball.
+            origin: [B, C, H, W] the clean images.
+        """
+        centre, moved = origin.double() * 255, points.double() * 255
+        if self.norm == "Linf":
+            radius = self._radius(origin) * 255
+            lowest = torch.ceil((centre - radius).clamp(min=0) - LEVEL_ROUNDING)
+            highest = torch.floor((centre + radius).clamp(max=255) + LEVEL_ROUNDING)
+            levels = torch.minimum(torch.maximum(moved.round(), lowest), highest)
+            levels = torch.where(lowest > highest, moved, levels)
+        else:
+            levels = torch.where(moved >= centre, torch.floor(moved + 1e-9), torch.ceil(moved - 1e-9))
+            levels = torch.where((levels - centre).abs() > (moved - centre).abs(), moved, levels)
+        return (levels / 255).float()
+
+    def _radius(self, like: Tensor) -> Tensor:
+        """The radii, float64, so that they broadcast against images."""
+        return per_sample(torch.as_tensor(self.eps, dtype=torch.float64, device=like.device), like)
+
+
 def distance(points: Tensor, origin: Tensor, norm: Norm) -> Tensor:
     """Norm of the perturbation of every sample, float64 [B]; NaN where a pixel is NaN."""
     delta = (points.double() - origin.double()).flatten(1)
@@ -43,22 +164,8 @@ def cast_inward(points: Tensor, origin: Tensor) -> Tensor:
     return torch.where(overshot, torch.nextafter(rounded, origin), rounded)
 
 
-def project(points: Tensor, origin: Tensor, eps: Tensor, norm: Norm) -> Tensor:
-    """The nearest images in the ball and in [0, 1].
-
-    For L2 the ball is taken first and the box second, as usual in the literature; the result lies in both. For the other norms it is the
-    nearest image of both.
-
-    Args:
-        points: [B, C, H, W] any floating type.
-        origin: [B, C, H, W] float32 clean images.
-        eps: [B] radii on the [0, 1] pixel scale, float64.
-        norm: `Linf`, `L2` or `L1`.
-
-    Returns:
-        float32 [B, C, H, W].
-    """
-    centre, radius = origin.double(), per_sample(eps.double(), origin)
+def _project(points: Tensor, origin: Tensor, radius: Tensor, norm: Norm) -> Tensor:
+    centre = origin.double()
     if norm == "Linf":
         lower, upper = (centre - radius).clamp(min=0), (centre + radius).clamp(max=1)
         inside = cast_inward(torch.minimum(torch.maximum(points.double(), lower), upper), origin)
@@ -77,52 +184,11 @@ def project(points: Tensor, origin: Tensor, eps: Tensor, norm: Norm) -> Tensor:
     return cast_inward((centre + shrunk).clamp(0, 1), origin)
 
 
-def uniform_in_ball(origin: Tensor, eps: Tensor, norm: Norm, normals: Tensor, uniforms: Tensor) -> Tensor:
-    """Uniform points of the ball, then clipped to [0, 1].
-
-    Args:
-        origin: [B, C, H, W] clean images.
-        eps: [B] radii.
-        norm: `Linf`, `L2` or `L1`.
-        normals: [B, C, H, W] standard normal draws (used for L2).
-        uniforms: [B, C, H, W] draws in [0, 1).
-
-    Returns:
-        float32 [B, C, H, W] inside ball and range.
-    """
-    radius = per_sample(eps.double(), origin)
-    if norm == "Linf":
-        delta = (2 * uniforms.double() - 1) * radius
-        return project(origin.double() + delta, origin, eps, norm)
-    pixels = origin[0].numel()
-    if norm == "L2":
-        directions = normals.double() / per_sample(normals.double().flatten(1).norm(dim=1), origin)
-        share = uniforms.double().flatten(1)[:, 0] ** (1 / pixels)
-        return project(origin.double() + directions * per_sample(share, origin) * radius, origin, eps, norm)
-    # Barthe et al. 2005: exponentials over their sum plus one more exponential are uniform in the L1 ball.
-    magnitudes = -torch.log1p(-uniforms.double())
+def _uniform_l1(normals: Tensor, uniforms: Tensor) -> Tensor:
+    """Uniform points of the unit ball: exponentials over their sum plus one more exponential (Barthe et al. 2005)."""
+    magnitudes = -torch.log1p(-uniforms)
     # It comes from the size of a normal draw, which tells nothing of the sign that the first pixel takes from it.
-    size = torch.special.erf(normals.double().flatten(1)[:, 0].abs() / 2**0.5)
+    size = torch.special.erf(normals.flatten(1)[:, 0].abs() / 2**0.5)
     one_more = -torch.log1p(-size.clamp(max=1 - 1e-16))
     total = magnitudes.flatten(1).sum(1) + one_more
-    delta = normals.double().sign() * magnitudes / per_sample(total, origin) * radius
-    return cast_inward((origin.double() + delta * (1 - 1e-12)).clamp(0, 1), origin)
-
-
-def to_eight_bits(points: Tensor, origin: Tensor, eps: float, norm: Norm) -> Tensor:
-    """The 8-bit image nearest to the adversarial one that is still in the ball.
-
-    Linf rounds each pixel and moves it to the nearest level inside the ball; L2 and L1 round toward the clean image. Where no level
-    lies in the ball (the clean image is no 8-bit image and eps is below half a level) the pixel stays as it is. A level counts as
-    inside up to the float32 rounding of the clean image (k / 255 is always rounded up), else eps = 8/255 would be 7 levels down.
-    """
-    centre, moved = origin.double() * 255, points.double() * 255
-    if norm == "Linf":
-        lowest = torch.ceil((centre - eps * 255).clamp(min=0) - LEVEL_ROUNDING)
-        highest = torch.floor((centre + eps * 255).clamp(max=255) + LEVEL_ROUNDING)
-        levels = torch.minimum(torch.maximum(moved.round(), lowest), highest)
-        levels = torch.where(lowest > highest, moved, levels)
-    else:
-        levels = torch.where(moved >= centre, torch.floor(moved + 1e-9), torch.ceil(moved - 1e-9))
-        levels = torch.where((levels - centre).abs() > (moved - centre).abs(), moved, levels)
-    return (levels / 255).float()
+    return normals.sign() * magnitudes / per_sample(total, normals)

@@ -14,6 +14,13 @@ Displacement = Literal["latent", "latent-angle", "latent-norm", "decoder", "feat
 Objective = Loss | Targeted | Displacement
 GradientPath = Literal["exact", "checkpointed", "bpda", "blind"]
 
+Knows = Literal["white-box", "black-box", "transfer", "blind", "noise"]
+"""What an attacker uses: gradients of the defended model, along whatever path; its outputs alone; gradients of another model; those of the
+bare backbone, the purifier left out; or nothing, but the ball."""
+
+DISPLACED: frozenset[Objective] = frozenset({"latent", "latent-angle", "latent-norm", "decoder", "feature"})
+"""The losses that look at no label."""
+
 EXACT: tuple[GradientPath, ...] = ("exact", "checkpointed")
 """The paths through the purifier itself: the same gradient, the second in the memory of one stage."""
 
@@ -21,10 +28,12 @@ ANY_PATH: tuple[GradientChoice, ...] = ("auto", "exact", "checkpointed", "bpda",
 
 __all__ = [
     "ANY_PATH",
+    "DISPLACED",
     "EXACT",
     "Displacement",
     "GradientChoice",
     "GradientPath",
+    "Knows",
     "Loss",
     "Norm",
     "Objective",

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rbench.engine.evaluation import Setup, evaluate_chunk, join
+from rbench.engine.evaluation import join
 from rbench.engine.oracle import Oracle
+from rbench.engine.setup import Setup
 from rbench.results.decide import decided
 from rbench.results.flags.catalogue import LUCK_CONFIDENCE
 from rbench.results.statistics import paired_bootstrap
 from rbench.results.verification import Reattack, Rerun
-from rbench.running.components import Components, read_batch
-from rbench.suite.cell import Part
-from rbench.threat.attack import ExternalAttack
+from rbench.running.prepare import Prepared
+from rbench.running.span import run_span
 from rbench.threat.noise import Noise
 
 CONFIDENCE = 0.95
@@ -43,16 +43,13 @@ def other_seed(setup: Setup) -> int:
     return setup.protocol.seed + (_FAR if setup.model.draws_known else 1)
 
 
-def attack_survivors(
-    setup: Setup, claim: Claim, wanted: int, data: tuple[Components, Part]
-) -> tuple[Reattack | None, list[str]]:
+def attack_survivors(prepared: Prepared, claim: Claim, wanted: int) -> tuple[Reattack | None, list[str]]:
     """Attacks survivors of a row, drawn at random, and says what that means for the claim; nothing where nobody survives.
 
     Args:
-        setup: the strongest attack of the row, audited.
+        prepared: the strongest attack of the row.
         claim: of the row.
         wanted: how many to attack, all if there are fewer.
-        data: who loads what, and the data set.
 
     Returns:
         What was found, and a fault where so many fell that the interval of the claim cannot hold.
@@ -60,11 +57,9 @@ def attack_survivors(
     k = min(wanted, len(claim.survivors))
     if k == 0:
         return None, []
-    clock, seed = time.monotonic(), other_seed(setup)
+    clock, seed = time.monotonic(), other_seed(prepared.setup)
     chosen = np.sort(np.random.default_rng(seed).choice(claim.survivors, k, replace=False))
-    components, part = data
-    batch = read_batch(components.dataset(part), chosen, components.device)
-    arrays = evaluate_chunk(_reseeded(setup, seed, setup.judge.batch_size), *batch).arrays
+    arrays = run_span(_reseeded(prepared, seed, prepared.setup.judge.batch_size), chosen).arrays
     right = arrays["robust_predictions"] == arrays["label"][:, None]
     fell = int((~right.any(axis=1)).sum())
     least, most = false_share(fell, k)
@@ -89,30 +84,23 @@ def false_share(fell: int, attacked: int) -> tuple[float, float]:
     return low, high
 
 
-def run_again(
-    setup: Setup, said: np.ndarray, ids: np.ndarray, data: tuple[Components, Part]
-) -> tuple[Rerun, list[str]]:
+def run_again(prepared: Prepared, said: np.ndarray) -> tuple[Rerun, list[str]]:
     """Runs a whole cell with another seed, the samples in reverse order and another batch size.
 
     Args:
-        setup: the cell, audited.
-        said: [N] recorded value of each sample under the attack.
-        ids: [N] their ids.
-        data: who loads what, and the data set.
+        prepared: the cell.
+        said: [N] recorded value of each of its samples under the attack.
 
     Returns:
         What was found, and a fault where robust accuracy is more than a point lower and no luck explains it.
     """
+    setup = prepared.setup
     clock, seed = time.monotonic(), other_seed(setup)
     size = setup.judge.batch_size // 2 + 1
-    again, components, part = _reseeded(setup, seed, size), *data
-    span = setup.attack.batch_size if isinstance(setup.attack, ExternalAttack) else 2 * size
-    turned, chunks = ids[::-1].copy(), []
-    for start in range(0, len(ids), span):
-        batch = read_batch(components.dataset(part), turned[start : start + span], components.device)
-        chunks.append(evaluate_chunk(again, *batch))
-    arrays = join(chunks).arrays
-    values = decided(arrays["robust_predictions"], arrays["label"], setup.protocol.decide)[::-1].astype(np.float64)
+    again, turned = _reseeded(prepared, seed, size), prepared.ids[::-1].copy()
+    span = setup.attack.chunk(size)
+    arrays = join([run_span(again, turned[start : start + span]) for start in range(0, len(turned), span)]).arrays
+    values = decided(arrays["robust_predictions"], arrays["label"], setup.protocol.decide).astype(np.float64)
     difference = paired_bootstrap(said.astype(np.float64), values)
     found = Rerun(
         seed=seed,
@@ -131,12 +119,14 @@ def run_again(
     ]
 
 
-def _reseeded(setup: Setup, seed: int, batch_size: int) -> Setup:
+def _reseeded(prepared: Prepared, seed: int, batch_size: int) -> Prepared:
+    setup = prepared.setup
     noise, oracle = Noise(seed), setup.oracle
-    return replace(
+    changed = replace(
         setup,
         protocol=replace(setup.protocol, seed=seed, batch_size=batch_size),
         noise=noise,
         judge=replace(setup.judge, noise=noise, batch_size=batch_size),
         oracle=Oracle(oracle.model, oracle.path, eot=oracle.eot, noise=noise),
     )
+    return replace(prepared, setup=changed)

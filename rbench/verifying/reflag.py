@@ -3,8 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from rbench.engine.evaluation import Evaluated, Setup
-from rbench.engine.outcome import conclude
+from rbench.engine.evaluation import Evaluated
+from rbench.engine.outcome import draw_outcome
+from rbench.engine.setup import Setup
 from rbench.results.flags.catalogue import FlagName
 from rbench.results.record import Record
 from rbench.verifying.files import flag_difference
@@ -33,7 +34,7 @@ def flag_faults(setup: Setup, record: Record, samples: pa.Table, judged: dict[st
     arrays = {**_stored(samples), **judged, "images": np.zeros(0, np.float32)}
     for lacking in ("noise_predictions", "select_predictions", "clean_select", "robust_8bit_predictions"):
         arrays.setdefault(lacking, judged["clean_predictions"])
-    found = {flag.name: flag for flag in conclude(setup, Evaluated(arrays, counts)).flags}
+    found = {flag.name: flag for flag in draw_outcome(setup, Evaluated(arrays, counts)).flags}
     said = {flag.name: flag for flag in record.flags}
     unknown = {flag for column, flag in _PROCESS.items() if samples[column].null_count}
     if "noise_predictions" not in judged:

@@ -5,32 +5,29 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from rbench.engine.evaluation import Setup
 from rbench.errors import InputError
 from rbench.results.gallery import SHOWN
 from rbench.results.store import RunFolder
-from rbench.running.components import Components, read_batch
-from rbench.running.gallery import picture
-from rbench.suite.cell import Cell
+from rbench.running.gallery import take_gallery
+from rbench.running.prepare import Prepared
 
 LEVELS = 1.0
 """Of 255, on average over a picture: what another machine's rounding may make of it, a quantiser behind it included."""
 
 
-def picture_faults(
-    setup: Setup, cell: Cell, components: Components, folder: RunFolder, examples: tuple[np.ndarray, np.ndarray]
+def gallery_faults(
+    prepared: Prepared, cell_id: str, folder: RunFolder, examples: tuple[np.ndarray, np.ndarray]
 ) -> Iterator[str]:
     """What is wrong with the pictures of a cell, one line each; nothing where its run kept none.
 
     Args:
-        setup: the audited cell.
-        cell: the cell.
-        components: who loads the data.
+        prepared: the cell.
+        cell_id: its id in the folder.
         folder: where the pictures lie.
         examples: the stored adversarial examples [M, C, H, W] and their ids [M].
     """
     try:
-        shown = folder.read_gallery(cell.id)
+        shown = folder.read_gallery(cell_id)
     except InputError as error:
         yield str(error)
         return
@@ -40,10 +37,10 @@ def picture_faults(
     places = np.searchsorted(stored, shown.samples, sorter=np.argsort(stored)).clip(max=len(stored) - 1)
     places = np.argsort(stored)[places]
     if not np.array_equal(stored[places], shown.samples):
-        return  # some stand and were not stored
-    clean, labels, ids = read_batch(components.dataset(cell.dataset), shown.samples, components.device)
+        return  # some survived and were not stored
+    setup, clean = prepared.setup, prepared.read(shown.samples)
     adversarial = torch.from_numpy(images[places]).to(clean.device)
-    taken = picture(setup.model, clean, adversarial, labels, ids, setup.noise)
+    taken = take_gallery(setup.model, clean, adversarial, setup.noise)
     if taken.pixels.shape != shown.pixels.shape or not np.array_equal(taken.labels, shown.labels):
         yield "gallery: not the pictures of these samples"
         return

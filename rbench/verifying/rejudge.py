@@ -10,22 +10,22 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from rbench.engine.audit import SAMPLES
 from rbench.engine.defended import state_hash
-from rbench.engine.evaluation import Setup, describe, judge_clean, judge_proposals, noisy
+from rbench.engine.evaluation import judge_clean, judge_proposals, noisy
+from rbench.engine.setup import Setup, describe
 from rbench.errors import CellFailed, InputError
 from rbench.results.decide import decided
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
-from rbench.running.cell_run import protocol_of, set_up_cell, used
-from rbench.running.components import Components, order, read_batch
+from rbench.running.components import Components, order
+from rbench.running.prepare import Prepared, prepare
+from rbench.running.record import used
 from rbench.suite.cell import Cell
-from rbench.threat.attack import ExternalAttack
-from rbench.threat.ball import EXTERNAL_TOLERANCE, to_eight_bits
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Role
 from rbench.verifying.files import arrays_of
 from rbench.verifying.reflag import flag_faults
-from rbench.verifying.regallery import picture_faults
+from rbench.verifying.regallery import gallery_faults
 
 NEAR_TIE = 1e-3
 """Two logits closer than this share of the largest one may change places by the rounding of another machine or batch size."""
@@ -40,7 +40,7 @@ class Rejudged:
 
     Attributes:
         faults: what does not fit the record, one line each.
-        setup: the audited cell, None if it could not be set up.
+        prepared: the audited cell, None if it could not be set up.
         examples: stored examples that were judged.
         near_ties: predictions that differ by rounding alone.
         largest_distance: of the stored examples, in float64.
@@ -49,7 +49,7 @@ class Rejudged:
     """
 
     faults: tuple[str, ...]
-    setup: Setup | None = None
+    prepared: Prepared | None = None
     examples: int = 0
     near_ties: int = 0
     largest_distance: float = 0.0
@@ -81,44 +81,42 @@ class Rejudge:
             samples: its samples, known to fit the record.
         """
         clock = time.monotonic()
-        meter = self.components.defended(cell.backbone, cell.purifier).meter
         try:
-            found = self._judge(cell, record, samples)
+            judged = self._judge(cell, record, samples)
         except CellFailed as error:
-            found = Rejudged((str(error),))
-        passes = found.setup.model.meter.forwards if found.setup else meter.forwards
-        return replace(found, passes=passes, seconds=time.monotonic() - clock)
+            judged = Rejudged((str(error),))
+        passes = judged.prepared.setup.model.meter.forwards if judged.prepared else 0
+        return replace(judged, passes=passes, seconds=time.monotonic() - clock)
 
     def _judge(self, cell: Cell, record: Record, samples: pa.Table) -> Rejudged:
         if faults := self._inputs(cell, record, samples):
             return Rejudged(tuple(faults))
-        dataset, ids = self.components.dataset(cell.dataset), samples["sample"].to_numpy()
-        first = read_batch(dataset, ids[:SAMPLES], self.components.device)
-        setup = set_up_cell(self.components, cell, protocol_of(cell, self.batch_size), first)
+        prepared = prepare(cell, self.components, self.batch_size)
+        setup, ids = prepared.setup, prepared.ids
         if faults := list(_facts(setup, record, cell)):
-            return Rejudged(tuple(faults), setup)
+            return Rejudged(tuple(faults), prepared)
         images, stored = self.folder.read_images(record.id)
         again = _Again(setup, samples)
         for start in range(0, len(ids), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            x, _, batch = read_batch(dataset, ids[part], self.components.device)
-            again.clean(part, x, batch, self._once(setup, x, batch))
-            kept = np.isin(ids[part], stored)
+            part = ids[start : start + self.batch_size]
+            clean = prepared.read(part)
+            again.clean(start, clean, self._once(setup, clean))
+            kept = np.isin(part, stored)
             if kept.any():
-                examples = torch.from_numpy(images[np.isin(stored, ids[part])]).to(x.device)
-                rows = torch.from_numpy(kept).to(x.device)
-                again.examples(start + np.flatnonzero(kept), examples, x[rows], batch[rows])
+                examples = torch.from_numpy(images[np.isin(stored, part)]).to(clean.device)
+                rows = torch.from_numpy(kept).to(clean.device)
+                again.examples(start + np.flatnonzero(kept), examples, clean.at(rows))
         again.faults += flag_faults(setup, record, samples, again.arrays)
-        again.faults += picture_faults(setup, cell, self.components, self.folder, (images, stored))
-        return Rejudged(tuple(again.conclusion()), setup, len(stored), again.near_ties, again.largest)
+        again.faults += gallery_faults(prepared, cell.id, self.folder, (images, stored))
+        return Rejudged(tuple(again.conclusion()), prepared, len(stored), again.near_ties, again.largest)
 
-    def _once(self, setup: Setup, x: Tensor, ids: Tensor) -> dict[str, Tensor]:
+    def _once(self, setup: Setup, clean: Batch) -> dict[str, Tensor]:
         judge = setup.judge
-        key = (id(judge.model.purifier), id(judge.model.backbone), judge.norm, judge.eps, judge.draws, judge.noise)
-        whole = (*key, tuple(ids.tolist()))
-        if whole not in self._clean:
-            self._clean[whole] = judge_clean(setup, x, ids)
-        return self._clean[whole]
+        threat = (judge.ball.norm, float(judge.ball.eps), judge.draws, judge.noise)
+        key = (id(judge.model.purifier), id(judge.model.backbone), *threat, tuple(clean.ids.tolist()))
+        if key not in self._clean:
+            self._clean[key] = judge_clean(setup, clean)
+        return self._clean[key]
 
     def _inputs(self, cell: Cell, record: Record, samples: pa.Table) -> list[str]:
         """Whether data and weights are those that were judged."""
@@ -148,8 +146,9 @@ def _facts(setup: Setup, record: Record, cell: Cell) -> Iterator[str]:
             yield f"audit.{name}: {said[name]}, measured again {found[name]}"
     if record.purifier.stochastic != setup.random:
         yield f"purifier.stochastic: {record.purifier.stochastic}, measured again {setup.random}"
+    older = record.attack.knows is None
     for name, value in used(cell, setup).items():
-        if getattr(record.attack, name) != value:
+        if getattr(record.attack, name) != value and not (older and name in ("knows", "steps")):
             yield f"attack.{name}: {getattr(record.attack, name)}, the suite gives {value}"
 
 
@@ -174,31 +173,28 @@ class _Again:
         self.arrays = arrays_of(self.samples)
         self.label = self.arrays["label"]
 
-    def clean(self, part: slice, x: Tensor, ids: Tensor, found: dict[str, Tensor]) -> None:
-        """Takes in the verdicts on a batch without an attack."""
-        rows = np.arange(len(self.label))[part]
-        self._take(rows, "clean_select", found["clean_select"], x, ids, "select")
-        self._take(rows, "clean_predictions", found["clean_predictions"], x, ids, "score")
-        self._take(rows, "noise_predictions", found["noise_predictions"], noisy(self.setup, x, ids), ids, "score")
+    def clean(self, start: int, clean: Batch, judged: dict[str, Tensor]) -> None:
+        """Takes in the verdicts on a batch, from row `start` on, without an attack."""
+        rows = np.arange(start, start + len(clean))
+        self._take(rows, "clean_select", judged["clean_select"], clean, "select")
+        self._take(rows, "clean_predictions", judged["clean_predictions"], clean, "score")
+        self._take(rows, "noise_predictions", judged["noise_predictions"], clean.of(noisy(self.setup, clean)), "score")
 
-    def examples(self, rows: np.ndarray, images: Tensor, x: Tensor, ids: Tensor) -> None:
+    def examples(self, rows: np.ndarray, images: Tensor, clean: Batch) -> None:
         """Takes in the verdicts on stored examples; refuses those outside the ball."""
-        attacks = [self.setup.attack, *(rung.attack for rung in self.setup.rungs)]
-        external = any(isinstance(attack, ExternalAttack) for attack in attacks)
-        found = judge_proposals(self.setup, images, x, ids, EXTERNAL_TOLERANCE if external else 0.0)
-        moved = found["distance"].cpu().numpy()
+        judged = judge_proposals(self.setup, images, clean)
+        moved = judged["distance"].cpu().numpy()
         self.largest = max(self.largest, float(moved.max()))
         said = self.samples["distance"].to_numpy()[rows]
         wrong = ~np.isclose(moved, said, rtol=1e-9, atol=1e-12)
         self._fault(rows[wrong], f"distance: {said[wrong][:1]} recorded, measured again {moved[wrong][:1]}")
-        protocol = self.setup.protocol
-        rounded = to_eight_bits(images, x, protocol.eps, protocol.norm)
-        self._take(rows, "select_predictions", found["select_predictions"], images, ids, "select")
-        self._take(rows, "robust_predictions", found["robust_predictions"], images, ids, "score")
-        self._take(rows, "robust_8bit_predictions", found["robust_8bit_predictions"], rounded, ids, "score")
+        shown, rounded = clean.of(images), clean.of(self.setup.judge.ball.eight_bits(images, clean.x))
+        self._take(rows, "select_predictions", judged["select_predictions"], shown, "select")
+        self._take(rows, "robust_predictions", judged["robust_predictions"], shown, "score")
+        self._take(rows, "robust_8bit_predictions", judged["robust_8bit_predictions"], rounded, "score")
 
-    def _take(self, rows: np.ndarray, name: str, found: Tensor, images: Tensor, ids: Tensor, role: Role) -> None:
-        now, decide = found.cpu().numpy(), self.setup.protocol.decide
+    def _take(self, rows: np.ndarray, name: str, judged: Tensor, shown: Batch, role: Role) -> None:
+        now, decide = judged.cpu().numpy(), self.setup.protocol.decide
         column = name.removesuffix("_predictions")
         values = self.samples[column].to_numpy(zero_copy_only=False)[rows].astype(np.float64)
         if name in self.arrays:
@@ -211,8 +207,8 @@ class _Again:
                 (float(np.nansum(values)), float(decided(now, self.label[rows], decide).sum()))
             )
         elif differ.any():
-            where = torch.from_numpy(np.flatnonzero(differ)).to(images.device)
-            close = nearly_tied(self.setup, images[where], ids[where], role)
+            where = torch.from_numpy(np.flatnonzero(differ)).to(shown.device)
+            close = nearly_tied(self.setup, shown.at(where), role)
             self.near_ties += int(close.sum())
             self._fault(rows[differ][~close], f"{column}: judged again, the defended model answers otherwise")
 
@@ -235,19 +231,18 @@ class _Again:
         return [*self.faults, *drifts]
 
 
-def nearly_tied(setup: Setup, images: Tensor, ids: Tensor, role: Role) -> np.ndarray:
+def nearly_tied(setup: Setup, shown: Batch, role: Role) -> np.ndarray:
     """Whether the two largest logits are as good as equal on some draw, bool [N]: another machine may order them otherwise.
 
     Args:
         setup: the audited cell.
-        images: [N, C, H, W] as they were judged.
-        ids: [N] of the samples.
+        shown: N images as they were judged.
         role: of the draws that they were judged on.
     """
-    tied = torch.zeros(len(ids), dtype=torch.bool, device=images.device)
+    tied = torch.zeros(len(shown), dtype=torch.bool, device=shown.device)
     with torch.no_grad():
         for draw in range(setup.judge.draws):
-            logits = setup.model(images, setup.noise.of(role, ids, images.device, draw=draw))
+            logits = setup.model(shown.x, setup.noise.of(role, shown.ids, shown.device, draw=draw))
             first, second = logits.topk(2, dim=1).values.T
             tied |= first - second <= NEAR_TIE * logits.abs().amax(1)
     return tied.cpu().numpy()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rbench.engine.evaluation import Setup
 from rbench.results.hashes import file_hash
 from rbench.results.runs import Broken, ReadCell, read_runs
 from rbench.results.store import RunFolder
@@ -17,6 +16,7 @@ from rbench.results.table import Table, table
 from rbench.results.verification import Reattack, Rerun, Verification
 from rbench.results.versions import versions
 from rbench.running.components import Components
+from rbench.running.prepare import Prepared
 from rbench.suite.cell import Cell, lasting
 from rbench.verifying.files import contradictions
 from rbench.verifying.reattack import Claim, attack_survivors, run_again
@@ -58,14 +58,13 @@ class _Judged:
     cell: ReadCell
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    planned: Cell | None = None
     rejudged: Rejudged | None = None
     reattack: Reattack | None = None
     rerun: Rerun | None = None
 
     @property
-    def setup(self) -> Setup | None:
-        return self.rejudged.setup if self.rejudged else None
+    def prepared(self) -> Prepared | None:
+        return self.rejudged.prepared if self.rejudged else None
 
 
 def verify(
@@ -121,7 +120,7 @@ def _judge(read: ReadCell, work: _Work) -> _Judged:
     if faults:
         return _Judged(read, tuple(faults), tuple(notes))
     rejudged = work.rejudge(cell, read.record, read.samples)
-    return _Judged(read, rejudged.faults, tuple(notes), cell, rejudged)
+    return _Judged(read, rejudged.faults, tuple(notes), rejudged)
 
 
 def _mark(document: Mapping[str, Any]) -> str:
@@ -169,19 +168,17 @@ def _claim(found: Table, row: int, outcome: np.ndarray) -> Claim:
 def _attack(judged: list[_Judged], claim: Claim, work: _Work) -> list[_Judged]:
     place = min(range(len(judged)), key=lambda place: _left(judged[place]))
     strongest = judged[place]
-    if work.demand.survivors and strongest.setup and strongest.planned:
-        data = work.components, strongest.planned.dataset
-        found, faults = attack_survivors(strongest.setup, claim, work.demand.survivors, data)
+    if work.demand.survivors and strongest.prepared:
+        found, faults = attack_survivors(strongest.prepared, claim, work.demand.survivors)
         judged[place] = replace(strongest, reattack=found, faults=tuple(faults))
-    return [_again(one, work) for one in judged] if work.demand.audit else judged
+    return [_again(one) for one in judged] if work.demand.audit else judged
 
 
-def _again(one: _Judged, work: _Work) -> _Judged:
+def _again(one: _Judged) -> _Judged:
     samples = one.cell.samples
-    if one.setup is None or one.planned is None or samples is None:
+    if one.prepared is None or samples is None:
         return one
-    said, ids = samples["robust"].to_numpy(), samples["sample"].to_numpy()
-    found, faults = run_again(one.setup, said, ids, (work.components, one.planned.dataset))
+    found, faults = run_again(one.prepared, samples["robust"].to_numpy())
     return replace(one, rerun=found, faults=(*one.faults, *faults))
 
 

@@ -1,3 +1,4 @@
+import ast
 import hashlib
 import json
 from pathlib import Path
@@ -8,7 +9,9 @@ import torch
 
 import rbench
 from rbench.backbones.bundled import bundled
+from rbench.bundled_files import weights_file, weights_name
 from rbench.datasets.fashion_mnist_mini import fashion_mnist_mini, files
+from rbench.errors import InputError
 
 ASSETS = Path(rbench.__file__).parent / "assets"
 CARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in ASSETS.glob("*.json")}
@@ -53,3 +56,28 @@ def test_the_bundled_classifier_scores_what_its_provenance_says():
     assert card["test_accuracy"] >= 0.91
     assert abs(found - card["test_accuracy"]) < 0.03  # a thousand of the ten thousand test images
     assert sum(p.numel() for p in model.parameters()) == card["parameters"] == 117_530
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_suite_names_weights_by_their_bundled_name_or_their_path(kind):
+    assert weights_file(kind("bundled:fashion-cnn")) == ASSETS / "fashion-cnn.safetensors"
+    assert weights_name(kind("bundled:fashion-cnn")) == "fashion-cnn"
+    for path in ("mine/fashion-cnn.safetensors", "folder/bundled:fashion-cnn"):
+        assert weights_file(kind(path)) == Path(path)
+    assert weights_name(kind("mine/own.safetensors")) == "own"
+    with pytest.raises(
+        InputError, match=r"^bundled:gone: no such weights\. rbench brings bundled:.*bundled:fashion-cnn,"
+    ):
+        weights_file(kind("bundled:gone"))
+
+
+@pytest.mark.parametrize("word", ["bundled:", "assets"])
+def test_one_file_knows_what_bundled_means_and_where_its_files_lie(word):
+    sources = Path(rbench.__file__).parent.rglob("*.py")
+    spelled = {
+        path.name
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value == word
+    }
+    assert spelled == {"bundled_files.py"}

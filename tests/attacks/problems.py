@@ -4,14 +4,15 @@ import torch
 from torch import nn
 
 from rbench.engine.defended import DefendedModel
-from rbench.engine.driver import Driver, fit_classes
-from rbench.engine.evaluation import Protocol, evaluate_chunk, set_up
+from rbench.engine.driver import Driver
+from rbench.engine.evaluation import evaluate_batch
 from rbench.engine.judge import Judge
 from rbench.engine.oracle import Oracle
+from rbench.engine.setup import Protocol, set_up
 from rbench.purifiers.identity import Identity
-from rbench.threat.ball import distance
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
-from rbench.threat.query import Threat
 
 
 def problem(n, *, channels=1, side=8, classes=10):
@@ -27,21 +28,21 @@ def problem(n, *, channels=1, side=8, classes=10):
 def fooled_at(attack, model, x, y, norm, eps):
     """Which samples fall, each within a radius of its own."""
     defended, noise, ids = DefendedModel(Identity(), model), Noise(0), torch.arange(len(x))
-    judge = Judge(defended, norm, float(eps.max()), 1, "mean", noise, len(x))
-    attack = fit_classes(attack, model(x).shape[1])
+    judge = Judge(defended, Ball(norm, eps.double()), 1, "mean", noise, len(x))
+    attack = attack.fit(model(x).shape[1])
     oracle = Oracle(defended, "exact", eot=1, noise=noise)
-    driver = Driver(attack, oracle, judge, Threat(norm, eps.double()), noise, len(x), adaptive=True)
-    found = driver.run(x, y, ids, torch.ones(len(x))).x
-    assert bool((distance(found, x, norm) <= eps).all())
+    driver = Driver(attack, oracle, judge, noise, len(x), adaptive=True)
+    found = driver.run(Batch(x, y, ids), torch.ones(len(x))).x
+    assert bool(judge.ball.contains(found, x).all())
     return model(found).argmax(1) != y
 
 
-def outcomes(attack, model, x, y, *, purifier=None, order=None, batch_size=64, **params):
+def outcomes(attack, model, x, y, *, norm, eps, purifier=None, order=None, batch_size=64, **params):
     """Verdicts, queries and images of an attack in the order of the samples, whatever the order they were shown in."""
     defended, ids = DefendedModel(purifier or Identity(), model), torch.arange(len(x))
     order = ids if order is None else order
-    setup = set_up(defended, attack, Protocol(batch_size=batch_size, **params), (x, y, ids))
-    found = evaluate_chunk(setup, x[order], y[order], ids[order]).arrays
+    setup = set_up(defended, attack, Protocol(Ball(norm, eps), batch_size=batch_size, **params), Batch(x, y, ids))
+    found = evaluate_batch(setup, Batch(x, y, ids).at(order)).arrays
     back = order.argsort().numpy()
     return {
         name: torch.tensor(found[name][back])

@@ -15,7 +15,9 @@ from rbench.engine.ladder import tells_the_winner_alone
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.testing.known_answers import ConstantClassifier, NullBackbone, NullDefence, Shatterer, null_problem
-from rbench.threat.attack import Found, IterativeAttack
+from rbench.threat.attack import IterativeAttack
+from rbench.threat.batch import Batch
+from rbench.threat.ladder import Found
 from rbench.threat.noise import Noise
 
 
@@ -95,8 +97,9 @@ def test_every_ladder_keeps_the_rules_of_its_kind(norm, random):
             assert isinstance(rung.attack, IterativeAttack), "nothing that draws per batch"
             assert norm in rung.attack.norms
             assert rung.path in rung.attack.gradients
-            assert rung.black_box == (rung.label in ("square", "rays")) == (rung.attack.asks == "logits")
-            assert rung.attack.steps == (39 if rung.black_box else 7)
+            black_box = rung.attack.knows == "black-box"
+            assert black_box == (rung.label in ("square", "rays")) == (not rung.attack.asks_gradient)
+            assert rung.attack.steps == (39 if black_box else 7)
             assert rung.attack.restarts == (3 if "margin" in rung.label else 1)
 
 
@@ -132,7 +135,8 @@ def test_its_batch_size_changes_nothing(norm):
 
 def hard(backbone, n=8, purifier=None, x=None):
     x = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(0)) if x is None else x
-    return tells_the_winner_alone(DefendedModel(purifier or Identity(), backbone), x, torch.arange(len(x)), Noise(0))
+    batch = Batch(x, torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x)))
+    return tells_the_winner_alone(DefendedModel(purifier or Identity(), backbone), batch, Noise(0))
 
 
 class Tied(Winner):

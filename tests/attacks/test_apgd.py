@@ -14,10 +14,10 @@ from rbench.attacks.apgd_l1 import steepest_pixels
 from rbench.errors import InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.testing.known_answers import linear_problem
-from rbench.threat.ball import project
+from rbench.threat.ball import Ball
 from rbench.threat.losses import LOSSES, TARGETED
 from rbench.threat.noise import Noise
-from rbench.threat.query import Answer, Threat
+from rbench.threat.query import Answer
 
 RADII = {"Linf": 0.012, "L2": 0.08, "L1": 0.5}
 norms = pytest.mark.parametrize("norm", list(RADII))
@@ -46,7 +46,7 @@ def starts(attack, x, y, norm, restart):
     """Where our attack begins."""
     eps = torch.full((len(x),), RADII[norm], dtype=torch.float64)
     noise = Noise(0).of("attack", torch.arange(len(x)), x.device, draw=restart)
-    return attack.init(x, y, Threat(norm, eps), noise).x
+    return attack.init(x, y, Ball(norm, eps), noise).x
 
 
 def by_hand(model, x, y, loss, norm, attack, monkeypatch):
@@ -104,8 +104,8 @@ def test_from_the_same_starts_the_package_comes_as_far(norm, loss, monkeypatch):
 def test_every_point_on_the_way_is_that_of_the_package(norm, loss):
     model, x, y = problem(40)
     attack, eps = apgd(steps=100, loss=loss), 4 * RADII[norm]
-    threat = Threat(norm, torch.full((40,), eps, dtype=torch.float64))
-    state = attack.init(x, y, threat, Noise(0).of("attack", torch.arange(40), x.device))
+    ball = Ball(norm, torch.full((40,), eps, dtype=torch.float64))
+    state = attack.init(x, y, ball, Noise(0).of("attack", torch.arange(40), x.device))
     ours, theirs = [state.x], []
 
     def watched(points):
@@ -132,10 +132,8 @@ def test_every_point_on_the_way_is_that_of_the_package(norm, loss):
 
 def told(attack, x, norm, losses, slopes):
     """The states of an attack on one image that is told these losses and slopes."""
-    threat = Threat(norm, torch.tensor([0.1], dtype=torch.float64))
-    states = [
-        attack.init(x, torch.zeros(1, dtype=torch.int64), threat, Noise(0).of("attack", torch.arange(1), x.device))
-    ]
+    ball = Ball(norm, torch.tensor([0.1], dtype=torch.float64))
+    states = [attack.init(x, torch.zeros(1, dtype=torch.int64), ball, Noise(0).of("attack", torch.arange(1), x.device))]
     for loss, slope in zip(losses, slopes, strict=True):
         states.append(attack.update(states[-1], Answer(torch.zeros(1, 2), torch.tensor([loss]), slope)))
     return states
@@ -185,7 +183,7 @@ def test_under_l1_a_step_that_is_brought_back_goes_on_from_the_best_point_along_
     states = told(apgd(steps=50), x, "L1", [0.0, 5.0, 1.0], slopes)
     best = states[1].x
     assert torch.equal(states[3].best, best)
-    expected = project(best + 0.1 * slopes[1], x, torch.tensor([0.1], dtype=torch.float64), "L1")
+    expected = Ball("L1", torch.tensor([0.1], dtype=torch.float64)).project(best + 0.1 * slopes[1], x)
     assert torch.allclose(states[3].x, expected, atol=1e-7)
 
 

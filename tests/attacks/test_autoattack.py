@@ -105,9 +105,9 @@ def test_the_batch_size_is_that_of_the_component_not_that_of_the_run():
     model, x = small(3), torch.rand(14, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     sizes, attack = [], autoattack(version="custom", attacks=["apgd-ce"], batch_size=6)
 
-    def watched(module, images, *rest):
-        sizes.append(len(images))
-        return attack.perturb(module, images, *rest)
+    def watched(module, batch, *rest):
+        sizes.append(len(batch))
+        return attack.perturb(module, batch, *rest)
 
     found = [
         rbench.evaluate(model, x, model(x).argmax(1), attack=a, eps=0.05, batch_size=5)

@@ -10,8 +10,9 @@ from rbench.attacks.rays import LOOK, REACH, SEARCH, rays
 from rbench.errors import InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.testing.known_answers import linear_problem
+from rbench.threat.ball import Ball
 from rbench.threat.noise import Noise
-from rbench.threat.query import Answer, Threat
+from rbench.threat.query import Answer
 
 
 class Winner(nn.Module):
@@ -61,9 +62,9 @@ class Asked:
 
 def run(wrong_from, queries, eps=0.01, pixels=4):
     x, attack = torch.full((1, 1, 1, pixels), 0.5), rays(queries=queries)
-    threat = Threat("Linf", torch.tensor([eps], dtype=torch.float64))
+    ball = Ball("Linf", torch.tensor([eps], dtype=torch.float64))
     model = Asked(x, wrong_from)
-    state = attack.init(x, torch.zeros(1, dtype=torch.int64), threat, Noise(0).of("attack", torch.arange(1), x.device))
+    state = attack.init(x, torch.zeros(1, dtype=torch.int64), ball, Noise(0).of("attack", torch.arange(1), x.device))
     states = [state]
     for _ in range(queries - 1):
         state = attack.update(state, model(state))

@@ -17,10 +17,11 @@ def net():
 def attack(*, keep, reach=1.0):
     """Asks about the far corner of the ball against the label, and returns it or the clean image."""
 
-    def perturb(model, x, y, norm, eps, classes, seed):
+    def perturb(model, batch, ball, classes, seed):
+        x, y = batch.x, batch.y
         point = x.clone().requires_grad_()
         (slope,) = torch.autograd.grad(torch.nn.functional.cross_entropy(model(point), y, reduction="sum"), point)
-        moved = (x + reach * eps * slope.sign()).clamp(0, 1)
+        moved = (x + reach * ball.eps * slope.sign()).clamp(0, 1)
         model(moved)
         return moved if keep else x
 

@@ -9,9 +9,9 @@ from torch import nn
 import rbench
 from rbench.attacks.square import bump, mound, sides, square, window
 from rbench.purifiers.gaussian_noise import GaussianNoise
-from rbench.threat.ball import distance
+from rbench.threat.ball import Ball, distance
 from rbench.threat.noise import Noise, step_uniforms
-from rbench.threat.query import Answer, Threat
+from rbench.threat.query import Answer
 
 RADII = {"Linf": 0.012, "L2": 0.12, "L1": 0.6}
 norms = pytest.mark.parametrize("norm", list(RADII))
@@ -66,11 +66,11 @@ def test_a_window_is_anywhere_with_the_same_chance_and_never_outside():
 def begun(norm, n=6, side=10, channels=3, **params):
     attack = square(queries=100, **params)
     x = torch.rand(n, channels, side, side, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
-    threat = Threat(norm, torch.full((n,), RADII[norm], dtype=torch.float64))
+    ball = Ball(norm, torch.full((n,), RADII[norm], dtype=torch.float64))
     return (
         attack,
         x,
-        attack.init(x, torch.zeros(n, dtype=torch.int64), threat, Noise(0).of("attack", torch.arange(n), x.device)),
+        attack.init(x, torch.zeros(n, dtype=torch.int64), ball, Noise(0).of("attack", torch.arange(n), x.device)),
     )
 
 

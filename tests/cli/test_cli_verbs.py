@@ -127,6 +127,17 @@ def test_a_suite_may_have_any_name(write, capsys):
     assert "small: 4 cells" in run(capsys, "plan", write(SUITE, name="no extension"))
 
 
+def test_a_component_says_how_its_files_are_declared(plugins, capsys):
+    plugins.add_parts()
+    assert "given by the path `path` makes results stale" in " ".join(run(capsys, "show", "dataset", "stored").split())
+    assert "annotate it as `pathlib.Path`" in " ".join(run(capsys, "show", "purifier", "smooth").split()), (
+        "note is a text"
+    )
+    assert "files" not in run(capsys, "show", "attack", "walk")
+    document = json.loads(run(capsys, "show", "backbone", "bundled", "--json"))
+    assert document["files"] == {"paths": [], "hook": True}
+
+
 def test_a_flag_is_shown_with_meaning_cause_and_cure(capsys):
     out = run(capsys, "show", "flag", "unbounded-survivors")
     assert out.startswith("unbounded-survivors (US)")

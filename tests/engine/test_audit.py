@@ -13,6 +13,7 @@ from rbench.engine.defended import DefendedModel
 from rbench.errors import CellFailed, InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 
 CLASSES = 5
@@ -31,7 +32,7 @@ def images(n=12):
 
 def seen(purifier=None, backbone=None, *, n=12):
     x, y = images(n)
-    return audit(DefendedModel(purifier or Identity(), backbone or net()), x, y, torch.arange(n), Noise(0))
+    return audit(DefendedModel(purifier or Identity(), backbone or net()), Batch(x, y, torch.arange(n)), Noise(0))
 
 
 def flags(purifier=None, backbone=None, **options):
@@ -226,5 +227,5 @@ def test_a_model_that_changes_its_buffers_is_refused():
 def test_the_audit_looks_at_sixteen_samples_at_most():
     model = DefendedModel(Identity(), net())
     x, y = images(64)
-    audit(model, x, y, torch.arange(64), Noise(0))
+    audit(model, Batch(x, y, torch.arange(64)), Noise(0))
     assert model.meter.forwards <= 16 * 16

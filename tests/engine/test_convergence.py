@@ -8,18 +8,22 @@ from rbench.attacks.fgsm import fgsm
 from rbench.attacks.pgd import pgd
 from rbench.engine.convergence import converge
 from rbench.engine.defended import DefendedModel
-from rbench.engine.evaluation import Protocol, set_up
+from rbench.engine.setup import Protocol, set_up
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.testing.known_answers import ConstantClassifier, linear_problem
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 
 
-def found(model, x, y, attack, *, purifier=None, remake=None, **protocol):
+def found(model, x, y, attack, *, purifier=None, remake=None, norm="Linf", eps=0.1, **protocol):
     ids = torch.arange(len(x))
     defended = DefendedModel(purifier or Identity(), model)
-    setup = set_up(defended, attack, Protocol(**{"norm": "Linf", "eps": 0.1, **protocol}), (x, y, ids))
+    setup = set_up(defended, attack, Protocol(Ball(norm, eps), **protocol), Batch(x, y, ids))
     return converge(
-        setup, remake or (lambda changes: pgd(**{"steps": attack.steps, "step_size": 0.005, **changes})), (x, y, ids)
+        setup,
+        remake or (lambda changes: pgd(**{"steps": attack.steps, "step_size": 0.005, **changes})),
+        Batch(x, y, ids),
     )
 
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from rbench.engine.defended import DefendedModel
 from rbench.engine.oracle import Oracle
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 
 B, SHAPE = 4, (1, 2, 3)
@@ -49,8 +50,8 @@ def oracle(purifier, *, eot=1):
 def test_noise_alone_moves_nothing(purifier, loss, problem):
     x, y, ids, calls = problem
     asked = oracle(purifier, eot=3)
-    assert torch.equal(asked.logits(x, y, ids, calls, loss, x).loss, torch.zeros(B))
-    answer = asked.gradient(x, y, ids, calls, loss, x)
+    assert torch.equal(asked.logits(Batch(x, y, ids), calls, loss, x).loss, torch.zeros(B))
+    answer = asked.gradient(Batch(x, y, ids), calls, loss, x)
     assert torch.equal(answer.loss, torch.zeros(B))
     assert torch.equal(answer.gradient, torch.zeros_like(x))
 
@@ -59,7 +60,7 @@ def test_noise_alone_moves_nothing(purifier, loss, problem):
 def test_the_answer_is_the_mean_over_draws_of_which_each_has_its_own_reference(eot, problem):
     x, y, ids, calls = problem
     moved = x + 0.1
-    answer = oracle(Noisy(), eot=eot).gradient(moved, y, ids, calls, "decoder", x)
+    answer = oracle(Noisy(), eot=eot).gradient(Batch(moved, y, ids), calls, "decoder", x)
     assert torch.allclose(answer.loss, torch.full((B,), 6 * 0.2**2))
     assert torch.allclose(answer.gradient, torch.full_like(x, 2 * 2 * 0.2), atol=1e-5)
     losses = []
@@ -67,7 +68,7 @@ def test_the_answer_is_the_mean_over_draws_of_which_each_has_its_own_reference(e
         noise = Noise(0).of("defence", ids, x.device, draw=draw, calls=calls).normal(*SHAPE)
         length = (3 * x + noise).square().flatten(1).sum(1)
         losses.append(6 * 0.3**2 / length)
-    found = oracle(Noisy(), eot=eot).logits(moved, y, ids, calls, "latent", x)
+    found = oracle(Noisy(), eot=eot).logits(Batch(moved, y, ids), calls, "latent", x)
     assert torch.allclose(found.loss, torch.stack(losses).mean(0), rtol=1e-4)
 
 
@@ -76,7 +77,7 @@ def test_the_logits_beside_a_displacement_are_those_of_the_defended_model(loss, 
     x, y, ids, calls = problem
     asked = oracle(Noisy())
     truth = asked.model(x + 0.1, Noise(0).of("defence", ids, x.device))
-    assert torch.equal(asked.gradient(x + 0.1, y, ids, calls, loss, x).logits, truth)
+    assert torch.equal(asked.gradient(Batch(x + 0.1, y, ids), calls, loss, x).logits, truth)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_the_logits_beside_a_displacement_are_those_of_the_defended_model(loss, 
 def test_the_clean_reference_is_paid_for(loss, purified, forwards, eot, problem):
     x, y, ids, calls = problem
     asked = oracle(Noisy(), eot=eot)
-    asked.gradient(x + 0.1, y, ids, calls, loss, x)
+    asked.gradient(Batch(x + 0.1, y, ids), calls, loss, x)
     assert asked.model.meter.totals() == {
         "forwards": forwards * B * eot, "backwards": B * eot, "purifier_passes": purified * B * eot, "queries": B
     }  # fmt: skip
@@ -97,9 +98,9 @@ def test_the_clean_reference_is_paid_for(loss, purified, forwards, eot, problem)
 def test_a_sample_alone_gets_the_answer_it_gets_among_others(loss, problem):
     x, y, ids, calls = problem
     asked = oracle(Noisy())
-    together = asked.gradient(x + 0.1, y, ids, calls, loss, x)
+    together = asked.gradient(Batch(x + 0.1, y, ids), calls, loss, x)
     for row in range(B):
         one = slice(row, row + 1)
-        alone = asked.gradient(x[one] + 0.1, y[one], ids[one], calls[one], loss, x[one])
+        alone = asked.gradient(Batch(x[one] + 0.1, y[one], ids[one]), calls[one], loss, x[one])
         for found, expected in zip(alone, together, strict=True):
             assert torch.allclose(found, expected[one], rtol=1e-4, atol=1e-5)

@@ -14,8 +14,9 @@ from rbench.engine.oracle import Oracle
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.threat.attack import IterativeAttack
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
-from rbench.threat.query import Threat
 
 STRIDE = 0.01
 
@@ -64,12 +65,11 @@ def run(attack, problem, *, model=None, batch_size=4, adaptive=True, judge=None,
     x, y, ids = problem
     defended = DefendedModel(Identity(), model or Threshold())
     noise = Noise(0)
-    judge = judge or Judge(defended, "Linf", 1.0, 1, "mean", noise, batch_size)
+    judge = judge or Judge(defended, Ball("Linf", 1.0), 1, "mean", noise, batch_size)
     oracle = Oracle(defended, path, eot=1, noise=noise)
-    threat = Threat("Linf", torch.ones(len(x), dtype=torch.float64))
     done = []
-    driver = Driver(attack, oracle, judge, threat, noise, batch_size, adaptive=adaptive, on_done=done.append)
-    found = driver.run(x, y, ids, torch.ones(len(x)) if clean is None else clean)
+    driver = Driver(attack, oracle, judge, noise, batch_size, adaptive=adaptive, on_done=done.append)
+    found = driver.run(Batch(x, y, ids), torch.ones(len(x)) if clean is None else clean)
     assert sum(done) == len(x), "every sample is reported done once"
     return found, defended
 
@@ -152,8 +152,9 @@ class Undecided:
     def __init__(self, shares):
         self.shares = shares
         self.asked = 0
+        self.ball = Ball("Linf", 1.0)
 
-    def predictions(self, x, origin, ids, role):
+    def predictions(self, x, clean, role):
         assert role == "select"
         share = self.shares[self.asked]
         self.asked += 1
@@ -181,7 +182,9 @@ def test_what_the_judge_does_not_confirm_is_counted_as_proposed_only():
 class Silent:
     """A judge that must not be asked."""
 
-    def predictions(self, x, origin, ids, role):
+    ball = Ball("Linf", 1.0)
+
+    def predictions(self, x, clean, role):
         raise AssertionError("a blind attacker asked the judge")
 
 

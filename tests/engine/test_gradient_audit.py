@@ -10,6 +10,8 @@ from rbench.engine.defended import DefendedModel
 from rbench.engine.gradient_audit import audit_gradients
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 
 SHAPE = (1, 6, 6)
@@ -29,7 +31,9 @@ def images(n=8):
 def seen(purifier, backbone=None, *, eps=0.03, reproducible=True):
     x, y = images()
     model = DefendedModel(purifier, backbone or net())
-    return audit_gradients(model, (x, y, torch.arange(len(x))), Noise(0), ("Linf", eps), reproducible=reproducible)
+    return audit_gradients(
+        model, Batch(x, y, torch.arange(len(x))), Noise(0), Ball("Linf", eps), reproducible=reproducible
+    )
 
 
 def flags(purifier, backbone=None, **options):
@@ -211,5 +215,5 @@ def test_the_audit_costs_the_attack_nothing():
     x, y = images()
     model = DefendedModel(Identity(), net())
     before = model.meter.totals()
-    audit_gradients(model, (x, y, torch.arange(len(x))), Noise(0), ("Linf", 0.03), reproducible=True)
+    audit_gradients(model, Batch(x, y, torch.arange(len(x))), Noise(0), Ball("Linf", 0.03), reproducible=True)
     assert model.meter.totals() == before

@@ -14,6 +14,7 @@ import rbench
 from rbench.engine.defended import DefendedModel
 from rbench.engine.oracle import Oracle
 from rbench.testing.known_answers import NoiseDefence
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 
 
@@ -93,7 +94,7 @@ def ask(purifier, path, x, eot=1, **params):
     model = DefendedModel(purifier, Net(x.shape[2]))
     y, ids = torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x))
     return Oracle(model, path, eot=eot, noise=Noise(5)).gradient(
-        x, y, ids, torch.zeros(len(x), dtype=torch.int64), "ce"
+        Batch(x, y, ids), torch.zeros(len(x), dtype=torch.int64), "ce"
     )
 
 

@@ -13,7 +13,8 @@ from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.purifiers.jpeg import Jpeg
 from rbench.testing.known_answers import Shatterer
-from rbench.threat.attack import ExternalAttack, Found, IterativeAttack, Ladder, Rung
+from rbench.threat.attack import ExternalAttack, IterativeAttack
+from rbench.threat.ladder import Found, Ladder, Rung
 
 STRIDE = 0.01
 
@@ -34,15 +35,15 @@ def climbing(steps):
     return IterativeAttack(init, update, steps=steps, norms=("Linf",))
 
 
-def external(lift, met=None):
+def external(lift, met=None, **options):
     """Third-party code that lifts the second pixel of every image; notes whom it meets by the first pixel."""
 
-    def perturb(module, x, y, norm, eps, classes, seed):
+    def perturb(module, batch, ball, classes, seed):
         if met is not None:
-            met.append([round(v, 4) for v in x[:, 0, 0, 0].tolist()])
-        return x + torch.tensor([0.0, lift])
+            met.append([round(v, 4) for v in batch.x[:, 0, 0, 0].tolist()])
+        return batch.x + torch.tensor([0.0, lift])
 
-    return ExternalAttack(perturb, 64, ("Linf",))
+    return ExternalAttack(perturb, 64, ("Linf",), **options)
 
 
 class Threshold(nn.Module):
@@ -233,7 +234,7 @@ def test_a_rung_gets_a_loss_that_two_classes_allow():
 
 @pytest.mark.parametrize(("lift", "flagged"), [(0.0, False), (0.095, True)])
 def test_a_win_of_the_black_box_is_flagged(lift, flagged):
-    found = climb((THREE[1], Rung("square", external(lift), "exact", black_box=True)), STEPS)
+    found = climb((THREE[1], Rung("square", external(lift, knows="black-box"), "exact")), STEPS)
     assert ("black-box-wins" in found.flag_names) == flagged
     assert found.rungs[1].path == "none"
     if flagged:
@@ -272,5 +273,5 @@ def test_a_ladder_takes_no_gradient_path(gradient):
 
 
 def test_the_notes_of_third_party_rungs_are_kept():
-    rungs = (Rung("theirs", replace(external(0.0), notes=lambda classes: {"targets": f"of {classes}"}), "exact"),)
+    rungs = (Rung("theirs", external(0.0, said=lambda classes: {"targets": f"of {classes}"}), "exact"),)
     assert climb(rungs, (3,)).audit["targets"] == "of 2"

@@ -11,7 +11,8 @@ from rbench.engine.judge import Judge
 from rbench.engine.oracle import Oracle
 from rbench.registry import load
 from rbench.testing.known_answers import null_problem
-from rbench.threat.ball import to_eight_bits
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 
 CPU = torch.device("cpu")
@@ -87,23 +88,23 @@ def test_oracle_judge_and_audit_answer_the_same_one_by_one(meta):
     for switch in (lambda: None, meta):
         switch()
         x, y = images()
-        ids, calls = torch.arange(6, device=CPU), torch.zeros(6, dtype=torch.int64, device=CPU)
+        batch, calls = Batch(x, y, torch.arange(6, device=CPU)), torch.zeros(6, dtype=torch.int64, device=CPU)
         model, noise = DefendedModel(load("purifier", "random-resize-pad"), net()), Noise(1)
         oracle = Oracle(model, "exact", eot=2, noise=noise)
-        module = oracle.as_module(x, ids)
+        module = oracle.as_module(batch)
         point = x.clone().requires_grad_()
         (slope,) = torch.autograd.grad(module(point).sum(), point)
-        judge = Judge(model, "Linf", 0.1, 3, "majority", noise, 4)
-        predictions = judge.predictions(x, x, ids, "score")
+        judge = Judge(model, Ball("Linf", 0.1), 3, "majority", noise, 4)
+        predictions = judge.predictions(x, batch, "score")
         answers.append(
             [
-                *oracle.gradient(x, y, ids, calls, "ce"),
-                *oracle.logits(x, y, ids, calls, "margin")[:2],
+                *oracle.gradient(batch, calls, "ce"),
+                *oracle.logits(batch, calls, "margin")[:2],
                 slope,
                 predictions,
-                judge.admit(x, x, ids, 0.0),
-                to_eight_bits(x, x, 0.1, "Linf"),
-                audit(model, x, y, ids, noise),
+                judge.admit(x, batch, 0.0),
+                judge.ball.eight_bits(x, x),
+                audit(model, batch, noise),
             ]
         )
     for plain, under_meta in zip(*answers, strict=True):

@@ -1,6 +1,5 @@
 """One result, whatever the batch size, the order of the samples and the place where a run was taken up again: one hash."""
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,11 +9,14 @@ from rbench.attacks.apgd import apgd
 from rbench.attacks.pgd import pgd
 from rbench.attacks.square import square
 from rbench.engine.defended import DefendedModel
-from rbench.engine.evaluation import Evaluated, Protocol, evaluate_chunk, join, set_up
-from rbench.engine.outcome import conclude
+from rbench.engine.evaluation import evaluate_batch, join
+from rbench.engine.outcome import draw_outcome
+from rbench.engine.setup import Protocol, set_up
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.results.hashes import DECIDED, array_hash
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 
 ATTACKS = {
     "pgd": pgd(steps=6, restarts=2),
@@ -38,15 +40,13 @@ def result(attack, purifier, *, batch_size=16, order=None, pieces=1):
     """The hash of a cell evaluated in an order and in pieces, its samples put back in order of their ids."""
     net, x, y = problem()
     ids = torch.arange(100, 100 + N)
-    protocol = Protocol("Linf", 0.03, eot=2, draws=4, batch_size=batch_size)
-    setup = set_up(DefendedModel(purifier, net), attack, protocol, (x, y, ids))
+    protocol = Protocol(Ball("Linf", 0.03), eot=2, draws=4, batch_size=batch_size)
+    setup = set_up(DefendedModel(purifier, net), attack, protocol, Batch(x, y, ids))
     order = torch.arange(N) if order is None else order
-    whole = join([evaluate_chunk(setup, x[part], y[part], ids[part]) for part in order.chunk(pieces)])
-    back = np.argsort(whole.arrays["sample"])
-    arrays = {name: array[back] for name, array in whole.arrays.items()}
-    robust = conclude(setup, Evaluated(arrays, whole.counts)).summary.robust_accuracy.value
+    whole = join([evaluate_batch(setup, Batch(x, y, ids).at(part)) for part in order.chunk(pieces)])
+    robust = draw_outcome(setup, whole).summary.robust_accuracy.value
     assert 0 < robust < 1, "an attack that fools all or none would have one hash whatever it did"
-    return array_hash(arrays, DECIDED)
+    return array_hash(whole.arrays, DECIDED)
 
 
 @pytest.mark.parametrize("purifier", [Identity(), GaussianNoise(sigma=0.05)], ids=["deterministic", "random"])

@@ -10,6 +10,7 @@ from rbench.engine.oracle import Oracle
 from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.random_resize_pad import RandomResizePad
+from rbench.threat.batch import Batch
 from rbench.threat.losses import LOSSES, cross_entropy
 from rbench.threat.noise import Noise
 
@@ -102,13 +103,13 @@ def oracle(purifier, path="exact", *, eot=1, seed=0):
 def test_bpda_passes_the_gradient_at_the_purified_image_straight_through(problem):
     x, y, ids, calls = problem
     asked = oracle(Steps(), "bpda")
-    answer = asked.gradient(x, y, ids, calls, "ce")
+    answer = asked.gradient(Batch(x, y, ids), calls, "ce")
     assert torch.allclose(answer.gradient, Linear().gradient(Steps()(x), y), atol=1e-6)
 
 
 def test_bpda_multiplies_by_the_derivative_of_the_purifiers_own_stand_in(problem):
     x, y, ids, calls = problem
-    answer = oracle(StepsOfASquare(), "bpda").gradient(x, y, ids, calls, "ce")
+    answer = oracle(StepsOfASquare(), "bpda").gradient(Batch(x, y, ids), calls, "ce")
     expected = Linear().gradient(StepsOfASquare()(x), y) * 2 * x
     assert torch.allclose(answer.gradient, expected, atol=1e-6)
 
@@ -119,13 +120,13 @@ def test_what_an_attacker_sees_forward_is_the_purifier_to_the_bit(purifier, path
     x, y, ids, calls = problem
     asked = oracle(purifier, path)
     truth = asked.model(x, Noise(0).of("defence", ids, x.device))
-    assert torch.equal(asked.gradient(x, y, ids, calls, "ce").logits, truth)
-    assert torch.equal(asked.logits(x, y, ids, calls, "ce").logits, truth)
+    assert torch.equal(asked.gradient(Batch(x, y, ids), calls, "ce").logits, truth)
+    assert torch.equal(asked.logits(Batch(x, y, ids), calls, "ce").logits, truth)
 
 
 def test_blind_leaves_the_purifier_out(problem):
     x, y, ids, calls = problem
-    answer = oracle(Forbidden(), "blind").gradient(x, y, ids, calls, "ce")
+    answer = oracle(Forbidden(), "blind").gradient(Batch(x, y, ids), calls, "ce")
     assert torch.equal(answer.logits, Linear()(x))
     assert torch.allclose(answer.gradient, Linear().gradient(x, y), atol=1e-6)
 
@@ -135,7 +136,7 @@ def test_blind_leaves_the_purifier_out(problem):
 def test_eot_is_the_mean_of_the_draws_each_differentiated_under_its_own_noise(eot, loss, problem):
     x, y, ids, _ = problem
     calls, model = torch.tensor([0, 3, 1, 0, 7]), Linear()
-    answer = oracle(Doubling(), eot=eot).gradient(x, y, ids, calls, loss)
+    answer = oracle(Doubling(), eot=eot).gradient(Batch(x, y, ids), calls, loss)
     logits, losses, gradients = [], [], []
     for draw in range(eot):
         point = x.clone().requires_grad_()
@@ -150,7 +151,7 @@ def test_eot_is_the_mean_of_the_draws_each_differentiated_under_its_own_noise(eo
 def test_forward_and_backward_meet_the_same_noise(problem):
     """Under the exact path the gradient is that at the very image whose logits are told; bpda differs by the factor 2 alone."""
     x, y, ids, calls = problem
-    exact, bpda = (oracle(Doubling(), path).gradient(x, y, ids, calls, "ce") for path in ("exact", "bpda"))
+    exact, bpda = (oracle(Doubling(), path).gradient(Batch(x, y, ids), calls, "ce") for path in ("exact", "bpda"))
     slope = exact.logits.softmax(1) - functional.one_hot(y, CLASSES)
     expected = (slope @ Linear().weight).view(-1, *SHAPE).detach()
     assert torch.allclose(exact.gradient, 2 * expected, atol=1e-5)
@@ -160,7 +161,7 @@ def test_forward_and_backward_meet_the_same_noise(problem):
 def test_every_query_of_a_sample_meets_fresh_noise_and_the_same_query_the_same(problem):
     x, y, ids, calls = problem
     asked = oracle(Doubling(), eot=2)
-    answers = [asked.logits(x, y, ids, calls + call, "ce").logits for call in (0, 1, 2, 0)]
+    answers = [asked.logits(Batch(x, y, ids), calls + call, "ce").logits for call in (0, 1, 2, 0)]
     assert torch.equal(answers[0], answers[3])
     for a, b in ((0, 1), (1, 2), (0, 2)):
         assert bool((answers[a] != answers[b]).any(1).all())
@@ -169,7 +170,7 @@ def test_every_query_of_a_sample_meets_fresh_noise_and_the_same_query_the_same(p
 def test_an_attacker_never_sees_the_noise_of_the_judge(problem):
     x, y, ids, calls = problem
     asked = oracle(Doubling())
-    seen = asked.logits(x, y, ids, calls, "ce").logits
+    seen = asked.logits(Batch(x, y, ids), calls, "ce").logits
     for role in ("select", "score", "attack", "calibration"):
         assert bool((seen != asked.model(x, Noise(0).of(role, ids, x.device))).any(1).all())
 
@@ -177,7 +178,7 @@ def test_an_attacker_never_sees_the_noise_of_the_judge(problem):
 def test_a_cut_graph_answers_with_zeros_and_costs_no_backward(problem):
     x, y, ids, calls = problem
     asked = oracle(Detached())
-    answer = asked.gradient(x, y, ids, calls, "ce")
+    answer = asked.gradient(Batch(x, y, ids), calls, "ce")
     assert torch.equal(answer.gradient, torch.zeros_like(x))
     assert torch.allclose(answer.loss, cross_entropy(Linear()(x / 2), y))
     assert asked.model.meter.backwards == 0
@@ -186,7 +187,7 @@ def test_a_cut_graph_answers_with_zeros_and_costs_no_backward(problem):
 @pytest.mark.parametrize("eot", [1, 2])
 def test_a_nan_gradient_becomes_zero_where_it_is_nan_and_nowhere_else(eot, problem):
     x, y, ids, calls = problem
-    found = oracle(InfiniteSlope(), eot=eot).gradient(x, y, ids, calls, "ce").gradient.flatten(1)
+    found = oracle(InfiniteSlope(), eot=eot).gradient(Batch(x, y, ids), calls, "ce").gradient.flatten(1)
     assert torch.equal(found[:, 0], torch.zeros(B))
     assert torch.allclose(found[:, 1:], Linear().gradient(x, y).flatten(1)[:, 1:], atol=1e-6)
 
@@ -196,7 +197,7 @@ def test_logits_that_are_not_finite_fail_the_cell_and_name_the_samples(ask, prob
     x, y, ids, calls = problem
     x[1], x[3] = torch.nan, torch.inf
     with pytest.raises(CellFailed, match="sample 11: logits are NaN") as failure:
-        getattr(oracle(nn.Identity()), ask)(x, y, ids, calls, "ce")
+        getattr(oracle(nn.Identity()), ask)(Batch(x, y, ids), calls, "ce")
     assert failure.value.sample_ids == (11, 13)
 
 
@@ -205,12 +206,12 @@ def test_logits_that_are_not_finite_fail_the_cell_and_name_the_samples(ask, prob
 def test_costs_are_counted_in_images(path, eot, problem):
     x, y, ids, calls = problem
     asked = oracle(Doubling(), path, eot=eot)
-    asked.gradient(x, y, ids, calls, "ce")
+    asked.gradient(Batch(x, y, ids), calls, "ce")
     purified = 0 if path == "blind" else B * eot
     assert asked.model.meter.totals() == {
         "forwards": B * eot, "backwards": B * eot, "purifier_passes": purified, "queries": B
     }  # fmt: skip
-    asked.logits(x[:2], y[:2], ids[:2], calls[:2], "ce")
+    asked.logits(Batch(x[:2], y[:2], ids[:2]), calls[:2], "ce")
     assert asked.model.meter.forwards == (B + 2) * eot
     assert asked.model.meter.backwards == B * eot
     assert asked.model.meter.queries == B + 2
@@ -221,10 +222,10 @@ def test_costs_are_counted_in_images(path, eot, problem):
 def test_a_sample_alone_gets_the_answer_it_gets_among_others(purifier, path, problem):
     x, y, ids, calls = problem
     asked = oracle(purifier, path, eot=2)
-    together = asked.gradient(x, y, ids, calls + 4, "ce")
+    together = asked.gradient(Batch(x, y, ids), calls + 4, "ce")
     for row in range(B):
         one = slice(row, row + 1)
-        alone = asked.gradient(x[one], y[one], ids[one], calls[one] + 4, "ce")
+        alone = asked.gradient(Batch(x[one], y[one], ids[one]), calls[one] + 4, "ce")
         for found, expected in zip(alone, together, strict=True):
             assert torch.allclose(found, expected[one], atol=1e-5)
 
@@ -232,7 +233,7 @@ def test_a_sample_alone_gets_the_answer_it_gets_among_others(purifier, path, pro
 def test_a_single_image_is_shown_twice_and_both_are_counted(problem):
     x, y, ids, calls = problem
     asked = oracle(Doubling())
-    asked.gradient(x[:1], y[:1], ids[:1], calls[:1], "ce")
+    asked.gradient(Batch(x[:1], y[:1], ids[:1]), calls[:1], "ce")
     assert asked.model.meter.totals() == {"forwards": 2, "backwards": 1, "purifier_passes": 2, "queries": 1}
 
 
@@ -243,9 +244,9 @@ def test_a_single_image_is_shown_twice_and_both_are_counted(problem):
 def test_as_a_module_the_oracle_has_the_same_logits_and_the_same_backward(path, problem):
     x, y, ids, calls = problem
     asked = oracle(StepsOfASquare(), path)
-    expected = asked.gradient(x, y, ids, calls, "ce")
+    expected = asked.gradient(Batch(x, y, ids), calls, "ce")
     point = x.clone().requires_grad_()
-    logits = asked.as_module(x, ids)(point)
+    logits = asked.as_module(Batch(x, y, ids))(point)
     assert torch.equal(logits, expected.logits)
     assert torch.allclose(torch.autograd.grad(cross_entropy(logits, y).sum(), point)[0], expected.gradient, atol=1e-6)
 
@@ -253,7 +254,7 @@ def test_as_a_module_the_oracle_has_the_same_logits_and_the_same_backward(path, 
 def test_as_a_module_it_draws_afresh_at_every_call_and_counts_what_is_spent(problem):
     x, y, ids, _ = problem
     asked = oracle(Doubling())
-    module = asked.as_module(x, ids)
+    module = asked.as_module(Batch(x, y, ids))
     with torch.no_grad():
         first, second = module(x), module(x)
     assert bool((first != second).any(1).all())
@@ -267,22 +268,22 @@ def test_as_a_module_it_draws_afresh_at_every_call_and_counts_what_is_spent(prob
 def test_as_a_module_a_cut_graph_can_still_be_differentiated_and_gives_zeros(problem):
     x, y, ids, _ = problem
     point = x.clone().requires_grad_()
-    logits = oracle(Detached()).as_module(x, ids)(point)
+    logits = oracle(Detached()).as_module(Batch(x, y, ids))(point)
     cross_entropy(logits, y).sum().backward()
     assert torch.equal(point.grad, torch.zeros_like(x))
 
 
 def test_as_a_module_it_cannot_be_put_in_train_mode(problem):
-    x, _, ids, _ = problem
-    module = oracle(nn.Dropout(0.9)).as_module(x, ids).train()
+    x, y, ids, _ = problem
+    module = oracle(nn.Dropout(0.9)).as_module(Batch(x, y, ids)).train()
     assert not any(part.training for part in module.modules())
     assert torch.equal(module(x), Linear()(x))
 
 
 def test_as_a_module_it_names_the_clean_image_behind_a_broken_row(problem):
-    x, _, ids, _ = problem
+    x, y, ids, _ = problem
     moved = x[[4, 2]] + 0.001
     moved[1, 0, 0, 0] = torch.nan
     with pytest.raises(CellFailed, match="sample 12") as failure:
-        oracle(nn.Identity()).as_module(x, ids)(moved)
+        oracle(nn.Identity()).as_module(Batch(x, y, ids))(moved)
     assert failure.value.sample_ids == (12,)

@@ -10,6 +10,7 @@ SPENT = """
 import sys, time, torch
 from pathlib import Path
 from rbench.engine.defended import DefendedModel
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 from rbench.engine.oracle import Oracle
 from rbench.purifiers.diffpure import diffpure
@@ -21,7 +22,7 @@ path, steps = sys.argv[1], int(sys.argv[2])
 x, ids = torch.rand(8, 1, 28, 28), torch.arange(8)
 def ask(steps):
     model = DefendedModel(diffpure(weights="bundled:fashion-ddpm", steps=steps), nn.Flatten())
-    return Oracle(model, path, eot=1, noise=Noise(0)).gradient(x, ids, ids, ids, "ce")
+    return Oracle(model, path, eot=1, noise=Noise(0)).gradient(Batch(x, ids, ids), ids, "ce")
 ask(1)
 before, began = highest(), time.process_time()
 ask(steps)

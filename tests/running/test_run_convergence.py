@@ -69,10 +69,10 @@ def test_what_an_attack_refuses_is_not_doubled(tmp_path):
     path = tmp_path / "suite.yaml"
     path.write_text(SUITE)
     components = Components(torch.device("cpu"))
-    cells = {cell.attack.label: cell.attack for cell in plan(load_suite(path)).cells}
-    assert components.changed_attack(cells["long"], {"steps": 100_000}).steps == 100_000
-    assert components.changed_attack(cells["long"], {"steps": 120_000}) is None
-    assert components.changed_attack(cells["autoattack"], {"steps": 10}) is None
+    remade = {cell.attack.label: components.of(cell).remake for cell in plan(load_suite(path)).cells}
+    assert remade["long"]({"steps": 100_000}).steps == 100_000
+    assert remade["long"]({"steps": 120_000}) is None
+    assert remade["autoattack"]({"steps": 10}) is None
 
 
 @pytest.mark.parametrize(

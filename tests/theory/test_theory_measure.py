@@ -9,8 +9,9 @@ from rbench.attacks.pgd import pgd
 from rbench.engine.defended import DefendedModel
 from rbench.errors import CellFailed
 from rbench.objectives.adversarial_contrastive import contrastive_loss, hardest
-from rbench.theory.measure import Batch, climb, measure
+from rbench.theory.measure import answers, measure
 from rbench.theory.points import Settings
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 from rbench.threat.query import Answer
 
@@ -65,7 +66,7 @@ def problem(n=10):
 @pytest.mark.parametrize(("purifier", "scale"), [(Plain, 1.0), (Halved, 0.5)])
 def test_the_adversarial_cross_entropy_of_a_linear_model_is_that_of_the_dual_norm(purifier, scale):
     x, y, ids, weight = problem()
-    found = measure(DefendedModel(purifier(), Linear(weight)), x, y, ids, 0.1, Settings(steps=20, batch=4))
+    found = measure(DefendedModel(purifier(), Linear(weight)), Batch(x, y, ids), 0.1, Settings(steps=20, batch=4))
     score, sign = scale * x.flatten(1) @ weight, 1 - 2 * y
     worst = score - sign * scale * 0.1 * weight.abs().sum()  # no pixel leaves [0, 1]
     clean, attacked = (cross_entropy(torch.stack([s, -s], 1), y) for s in (score, worst))
@@ -93,7 +94,7 @@ def test_the_attacked_contrastive_loss_of_codes_that_are_the_pixels():
         losses["paper"].append(negative - positive)
         clean.append(math.log(math.exp(2) + math.exp(negative)) - 2)
     for form, expected in losses.items():
-        found = measure(model, x, labels, ids, 0.1, Settings(steps=40, restarts=10, contrastive=form))
+        found = measure(model, Batch(x, labels, ids), 0.1, Settings(steps=40, restarts=10, contrastive=form))
         assert found.attacked_contrastive == pytest.approx(sum(expected) / 2, rel=1e-4)
         if form == "infonce":
             assert found.clean_contrastive == pytest.approx(sum(clean) / 2, rel=1e-5)
@@ -112,29 +113,31 @@ def test_the_worst_of_all_points_counts_and_not_the_last_one():
     def ask(points):
         return Answer(points.flatten(1), points.flatten(1)[:, 0], 0.5 - points)
 
-    seen = torch.stack([answer.loss for answer in climb(pgd(steps=5), ask, Batch(x, y, ids), 0.1, Noise(0))])
+    seen = torch.stack([answer.loss for answer in answers(pgd(steps=5), ask, Batch(x, y, ids), 0.1, Noise(0))])
     losses, standing = torch.log1p(torch.exp(40 * (width - (seen - 0.5).abs()))), (seen - 0.5).abs() > width
     worst, left = losses.amax(0).mean(), standing.all(0).double().mean()
     assert worst > losses[-1].mean() + 0.01
     assert left < standing[-1].double().mean()
-    found = measure(model, x, y, ids, 0.1, Settings(steps=5, restarts=1))
+    found = measure(model, Batch(x, y, ids), 0.1, Settings(steps=5, restarts=1))
     assert found.adversarial_ce == pytest.approx(float(worst), rel=1e-5)
     assert found.robust_accuracy == pytest.approx(float(left))
 
 
 def test_the_clean_image_counts_too():
     model, x, y, ids = hill()
-    found = measure(model, torch.full_like(x, 0.5), y, ids, 0.1, Settings(steps=10, restarts=1))
+    found = measure(model, Batch(torch.full_like(x, 0.5), y, ids), 0.1, Settings(steps=10, restarts=1))
     assert found.clean_ce == found.adversarial_ce == pytest.approx(math.log(2), rel=1e-6)
 
 
 def test_more_starts_never_find_less():
     model, x, y, ids = hill()
-    found = [measure(model, x, y, ids, 0.1, Settings(steps=1, restarts=n)).adversarial_ce for n in (1, 2, 8)]
+    found = [measure(model, Batch(x, y, ids), 0.1, Settings(steps=1, restarts=n)).adversarial_ce for n in (1, 2, 8)]
     assert found[0] < found[1] < found[2]
     x, y, ids, weight = problem(12)
     model = DefendedModel(Plain(), Linear(weight))
-    found = [measure(model, x, y, ids, 0.2, Settings(steps=1, restarts=n)).attacked_contrastive for n in (1, 2, 8)]
+    found = [
+        measure(model, Batch(x, y, ids), 0.2, Settings(steps=1, restarts=n)).attacked_contrastive for n in (1, 2, 8)
+    ]
     assert found[0] < found[1] < found[2]
 
 
@@ -146,7 +149,7 @@ def test_a_climb_tells_of_every_point_of_every_start():
         asked.append(points.clone())
         return Answer(points.flatten(1), points.sum((1, 2, 3)), torch.ones_like(points))
 
-    told = list(climb(pgd(steps=4, restarts=2), ask, Batch(x, y, ids), 0.1, Noise(0)))
+    told = list(answers(pgd(steps=4, restarts=2), ask, Batch(x, y, ids), 0.1, Noise(0)))
     assert len(told) == len(asked) == 2 * (4 + 1)
     assert not torch.equal(asked[0], asked[5])
     assert all((points - x).abs().max() <= 0.1 + 1e-7 for points in asked)
@@ -162,7 +165,7 @@ def test_the_attack_on_the_encoder_is_as_strong_as_the_one_that_trains_it():
             return encoder(x)
 
     x, ids = torch.rand(12, 1, 4, 4), torch.arange(12)
-    found = measure(DefendedModel(Curved(), Linear(torch.ones(16))), x, ids % 2, ids, 0.1, Settings(restarts=3))
+    found = measure(DefendedModel(Curved(), Linear(torch.ones(16))), Batch(x, ids % 2, ids), 0.1, Settings(restarts=3))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         clean = encoder(x)
@@ -178,8 +181,8 @@ def test_the_attack_on_the_encoder_is_as_strong_as_the_one_that_trains_it():
 def test_every_image_is_counted_once_whatever_the_batches():
     x, y, ids, weight = problem(9)
     model, told = DefendedModel(Plain(), Linear(weight)), []
-    small = measure(model, x, y, ids, 0.1, Settings(steps=2, batch=4), told.append)
-    whole = measure(model, x, y, ids, 0.1, Settings(steps=2))
+    small = measure(model, Batch(x, y, ids), 0.1, Settings(steps=2, batch=4), told.append)
+    whole = measure(model, Batch(x, y, ids), 0.1, Settings(steps=2))
     assert told == [3, 3, 3]
     assert small.adversarial_ce == pytest.approx(whole.adversarial_ce, rel=1e-6)  # starts are keyed by sample
     assert small.attacked_contrastive < whole.attacked_contrastive  # fewer negatives
@@ -196,6 +199,6 @@ def test_a_random_purifier_and_a_broken_code_are_refused():
 
     x, y, ids, weight = problem()
     with pytest.raises(CellFailed, match="'noisy' is random"):
-        measure(DefendedModel(Random(), Linear(weight), name="noisy"), x, y, ids, 0.1, Settings(steps=1))
+        measure(DefendedModel(Random(), Linear(weight), name="noisy"), Batch(x, y, ids), 0.1, Settings(steps=1))
     with pytest.raises(CellFailed, match=r"sample \d: its code is NaN"):
-        measure(DefendedModel(Broken(), Linear(weight)), x, y, ids, 0.1, Settings(steps=5))
+        measure(DefendedModel(Broken(), Linear(weight)), Batch(x, y, ids), 0.1, Settings(steps=5))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rbench.threat.ball import EXTERNAL_TOLERANCE, cast_inward, distance, project, to_eight_bits, uniform_in_ball
+from rbench.threat.ball import EXTERNAL_TOLERANCE, Ball, cast_inward, distance
 from rbench.threat.noise import Noise
 
 radii = st.one_of(
@@ -50,8 +50,8 @@ def test_a_projected_point_passes_the_judges_check_without_any_tolerance(norm, s
     origin = images(seed)
     radius = torch.full((4,), eps, dtype=torch.float64)
     points = everywhere(seed, origin, scale)
-    assert inside(project(points, origin, radius, norm), origin, eps, norm)
-    assert inside(project(points.float(), origin, radius, norm), origin, eps, norm)
+    assert inside(Ball(norm, radius).project(points, origin), origin, eps, norm)
+    assert inside(Ball(norm, radius).project(points.float(), origin), origin, eps, norm)
 
 
 @balls
@@ -65,7 +65,7 @@ def test_a_point_whose_distance_is_the_radius_but_for_the_last_bit_is_not_let_th
     for _ in range(spacings):
         points[..., 1] = torch.nextafter(points[..., 1], torch.tensor(2.0))
     eps = math.nextafter(float(distance(points, origin, norm)), way)
-    projected = project(points, origin, torch.tensor([eps], dtype=torch.float64), norm)
+    projected = Ball(norm, torch.tensor([eps], dtype=torch.float64)).project(points, origin)
     assert inside(projected, origin, eps, norm)
     assert float(distance(projected, points, "Linf")) <= 2.0**-23
 
@@ -75,8 +75,8 @@ def test_a_point_whose_distance_is_the_radius_but_for_the_last_bit_is_not_let_th
 @given(seed=seeds, eps=radii, scale=st.sampled_from([1e-3, 1.0]))
 def test_projecting_twice_is_projecting_once_up_to_one_rounding(norm, seed, eps, scale):
     origin, radius = images(seed), torch.full((4,), eps, dtype=torch.float64)
-    once = project(everywhere(seed, origin, scale), origin, radius, norm)
-    twice = project(once, origin, radius, norm)
+    once = Ball(norm, radius).project(everywhere(seed, origin, scale), origin)
+    twice = Ball(norm, radius).project(once, origin)
     assert float(distance(once, twice, "Linf").max()) <= (0 if norm == "Linf" else 2.0**-23)
 
 
@@ -85,7 +85,7 @@ def test_projecting_twice_is_projecting_once_up_to_one_rounding(norm, seed, eps,
 def test_no_float32_image_in_the_linf_ball_is_nearer_to_the_point(seed, eps, scale):
     origin, radius = images(seed), torch.full((4,), eps, dtype=torch.float64)
     points = everywhere(seed, origin, scale).float()
-    found = project(points, origin, radius, "Linf")
+    found = Ball("Linf", radius).project(points, origin)
     nearer = torch.nextafter(found, points)
     allowed = ((nearer.double() - origin.double()).abs() <= eps) & (nearer >= 0) & (nearer <= 1)
     assert bool((found == points)[allowed].all())
@@ -94,7 +94,7 @@ def test_no_float32_image_in_the_linf_ball_is_nearer_to_the_point(seed, eps, sca
 def test_the_l2_projection_shortens_the_perturbation_and_keeps_its_direction():
     origin = torch.full((2, 1, 2, 2), 0.5)
     points = origin + torch.tensor([[0.3, 0.0, -0.4, 0.0], [0.003, 0.0, -0.004, 0.0]]).view(2, 1, 2, 2)
-    found = project(points, origin, torch.tensor([0.05, 0.05], dtype=torch.float64), "L2") - origin
+    found = Ball("L2", torch.tensor([0.05, 0.05], dtype=torch.float64)).project(points, origin) - origin
     assert torch.allclose(found[0].flatten(), torch.tensor([0.03, 0.0, -0.04, 0.0]), atol=1e-6)
     assert torch.allclose(found[1], points[1] - origin[1], atol=1e-7)
 
@@ -103,7 +103,7 @@ def test_every_sample_has_its_own_radius():
     origin = torch.full((3, 1, 2, 2), 0.5)
     eps = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
     for norm in ("Linf", "L2", "L1"):
-        found = distance(project(origin + 0.45, origin, eps, norm), origin, norm)
+        found = distance(Ball(norm, eps).project(origin + 0.45, origin), origin, norm)
         assert torch.allclose(found, eps, atol=1e-6)
 
 
@@ -127,7 +127,7 @@ def test_a_uniform_draw_lies_in_the_ball_and_in_the_pixel_range(norm, seed, eps)
     origin = images(seed)
     noise = Noise(seed).of("attack", torch.arange(4), origin.device)
     draws = noise.normal(*origin.shape[1:]), noise.uniform(*origin.shape[1:])
-    found = uniform_in_ball(origin, torch.full((4,), eps, dtype=torch.float64), norm, *draws)
+    found = Ball(norm, torch.full((4,), eps, dtype=torch.float64)).uniform(origin, *draws)
     assert inside(found, origin, eps, norm)
 
 
@@ -139,7 +139,7 @@ def test_uniform_means_that_the_share_within_a_radius_is_its_power_of_the_dimens
     generator = torch.Generator().manual_seed(0)
     normals = torch.randn(origin.shape, generator=generator)
     uniforms = torch.rand(origin.shape, generator=generator)
-    found = uniform_in_ball(origin, torch.full((n,), eps, dtype=torch.float64), norm, normals, uniforms)
+    found = Ball(norm, torch.full((n,), eps, dtype=torch.float64)).uniform(origin, normals, uniforms)
     volume = (distance(found, origin, norm) / eps) ** d
     for quantile in (0.1, 0.25, 0.5, 0.75, 0.9):
         assert float((volume <= quantile).double().mean()) == pytest.approx(quantile, abs=0.015)  # 4 standard errors
@@ -159,8 +159,8 @@ def test_an_eight_bit_image_stays_one_within_the_ball(norm, seed, levels):
     generator = torch.Generator().manual_seed(seed)
     clean = torch.randint(256, (4, 1, 3, 4), generator=generator)
     origin, eps = clean / 255, levels / 255
-    moved = project(everywhere(seed, origin, eps), origin, torch.full((4,), eps, dtype=torch.float64), "Linf")
-    found = to_eight_bits(moved, origin, eps, norm)
+    moved = Ball("Linf", torch.full((4,), eps, dtype=torch.float64)).project(everywhere(seed, origin, eps), origin)
+    found = Ball(norm, eps).eight_bits(moved, origin)
     level = (found.double() * 255).round()
     assert float((found.double() * 255 - level).abs().max()) < 1e-4
     assert float(level.min()) >= 0
@@ -177,13 +177,13 @@ def test_an_eight_bit_image_stays_one_within_the_ball(norm, seed, levels):
 def test_eight_bits_keep_a_perturbation_of_whole_levels_up_to_the_very_edge_of_the_ball(way):
     """k / 255 repeats the bits of k, so float32 rounds it up, always: without care 8/255 is only 7 levels down."""
     clean = torch.arange(8, 248).view(1, 1, 12, 20)
-    attacked = project((clean + way) / 255, clean / 255, torch.tensor([8 / 255], dtype=torch.float64), "Linf")
-    found = to_eight_bits(attacked, clean / 255, 8 / 255, "Linf")
+    attacked = Ball("Linf", torch.tensor([8 / 255], dtype=torch.float64)).project((clean + way) / 255, clean / 255)
+    found = Ball("Linf", 8 / 255).eight_bits(attacked, clean / 255)
     assert torch.equal((found * 255).round().long(), clean + way)
 
 
 def test_eight_bits_leave_a_pixel_alone_where_no_level_lies_in_the_ball():
     origin = torch.full((1, 1, 1, 1), 100.5 / 255)
     attacked = origin + 0.2 / 255
-    assert torch.allclose(to_eight_bits(attacked, origin, 0.3 / 255, "Linf"), attacked, atol=1e-7)
-    assert torch.allclose(to_eight_bits(attacked, origin, 0.3 / 255, "L2"), attacked, atol=1e-7)
+    assert torch.allclose(Ball("Linf", 0.3 / 255).eight_bits(attacked, origin), attacked, atol=1e-7)
+    assert torch.allclose(Ball("L2", 0.3 / 255).eight_bits(attacked, origin), attacked, atol=1e-7)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from rbench.threat.ball import distance, project
+from rbench.threat.ball import Ball, distance
 from rbench.threat.l1_ball import onto_l1_ball
 
 
@@ -69,7 +69,7 @@ def test_a_projected_image_is_inside_by_the_judges_own_sum(eps):
     generator = torch.Generator().manual_seed(0)
     origin = torch.randint(2, (2, 3, 64, 64), generator=generator).float()
     points = origin.double() + 1e3 * torch.randn(origin.shape, generator=generator, dtype=torch.float64)
-    found = project(points, origin, torch.full((2,), eps, dtype=torch.float64), "L1")
+    found = Ball("L1", torch.full((2,), eps, dtype=torch.float64)).project(points, origin)
     moved = distance(found, origin, "L1")
     assert bool((moved <= eps).all())
     assert bool((found >= 0).all())

@@ -11,8 +11,10 @@ from torch import nn
 
 from rbench.attacks.fgsm import fgsm
 from rbench.engine.defended import DefendedModel
-from rbench.engine.evaluation import Protocol, set_up
+from rbench.engine.setup import Protocol, set_up
 from rbench.results.store import RunFolder
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
 from rbench.verifying.rejudge import NEAR_TIE, nearly_tied
 
 OURS = "".join(line for line in SUITE.splitlines(True) if "autoattack" not in line)
@@ -64,7 +66,7 @@ class Nearly(nn.Module):
 
 @pytest.mark.parametrize(("apart", "forgiven"), [(0.5 * NEAR_TIE, True), (2 * NEAR_TIE, False)])
 def test_another_prediction_is_forgiven_only_where_two_logits_are_as_good_as_equal(apart, forgiven):
-    x, ids = torch.rand(4, 1, 8, 8), torch.arange(4)
+    shown = Batch(torch.rand(4, 1, 8, 8), torch.ones(4, dtype=torch.int64), torch.arange(4))
     model = DefendedModel(nn.Identity(), Nearly(apart))
-    setup = set_up(model, fgsm(), Protocol("Linf", 0.1), (x, torch.ones(4, dtype=torch.int64), ids))
-    assert nearly_tied(setup, x, ids, "score").tolist() == [forgiven] * 4
+    setup = set_up(model, fgsm(), Protocol(Ball("Linf", 0.1)), shown)
+    assert nearly_tied(setup, shown, "score").tolist() == [forgiven] * 4

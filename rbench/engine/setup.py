@@ -1,0 +1,165 @@
+"""A cell made ready: the defended model audited, gradient path, EOT and draws fixed by what was measured."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from rbench.engine.audit import Audit
+from rbench.engine.audits import Audits
+from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
+from rbench.engine.gradient_audit import GradientAudit
+from rbench.engine.judge import Judge
+from rbench.engine.ladder import choose
+from rbench.engine.oracle import Oracle
+from rbench.errors import CellFailed, InputError
+from rbench.suite.cell import Decide, GradientChoice
+from rbench.threat.attack import Attack
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
+from rbench.threat.displacements import LATENT
+from rbench.threat.ladder import Ladder, Rung
+from rbench.threat.noise import Noise
+from rbench.threat.terms import GradientPath, Knows
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a cell is attacked and judged.
+
+    Attributes:
+        ball: where the attacker may go, with one radius.
+        gradient: the gradient path; `auto` takes `exact`, or `checkpointed` where the purifier has stages, if that tells the attacker
+            anything, else `bpda`.
+        eot: draws averaged per query of a random defence.
+        draws: draws of a random defence that are judged.
+        decide: how draws become a verdict.
+        seed: the root of all randomness.
+        batch_size: samples at once; changes only the speed of our own attacks.
+    """
+
+    ball: Ball
+    gradient: GradientChoice = "auto"
+    eot: int = 1
+    draws: int = 8
+    decide: Decide = "mean"
+    seed: int = 0
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that evaluating samples needs, after the audit.
+
+    `weights` is the hash of all parameters and buffers before it; `rungs` are those of a ladder, chosen by what was measured.
+    """
+
+    model: DefendedModel
+    attack: Attack
+    protocol: Protocol
+    audit: Audit
+    path: GradientPath
+    oracle: Oracle
+    judge: Judge
+    noise: Noise
+    weights: str
+    gradients: GradientAudit
+    rungs: tuple[Rung, ...] = ()
+
+    @property
+    def random(self) -> bool:
+        """Whether the defended model was seen to be random."""
+        return self.audit.random
+
+    @property
+    def knows(self) -> Knows:
+        """What the attacker uses: along the blind path no attack uses the gradients of the defended model."""
+        return "blind" if self.path == "blind" and self.attack.knows == "white-box" else self.attack.knows
+
+    @property
+    def tolerance(self) -> float:
+        """By how much rounding may take a proposal out of the ball."""
+        return max(attack.tolerance for attack in (self.attack, *(rung.attack for rung in self.rungs)))
+
+
+def set_up(
+    model: DefendedModel,
+    attack: Attack,
+    protocol: Protocol,
+    sample: Batch,
+    source: DefendedModel | None = None,
+    stand_in: nn.Module | None = None,
+    audits: Audits | None = None,
+) -> Setup:
+    """Audits a defended model and fixes gradient path, EOT and draws by what was measured.
+
+    Args:
+        model: the defended model.
+        attack: the attack.
+        protocol: the cell's protocol.
+        sample: the samples to audit on.
+        source: the model to craft on, for a transfer attack.
+        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
+        audits: those of the run, so that what was measured for another attack is not measured again.
+
+    Raises:
+        InputError: the attack cannot do what the protocol asks, or not with this purifier.
+        CellFailed: the defended model cannot be judged.
+    """
+    refuse_mismatch(attack, protocol, model)
+    if stand_in is not None:
+        model = model.with_stand_in(stand_in_of(stand_in.eval()))
+    if source is not None:
+        source.meter = model.meter  # what crafting costs is part of the attack's cost
+    weights = state_hash(model)
+    noise, ball = Noise(protocol.seed), protocol.ball
+    seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
+    path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
+    eot = protocol.eot if seen.random and path != "blind" else 1
+    rungs: tuple[Rung, ...] = ()
+    if isinstance(attack, Ladder):
+        rungs = choose(attack, model, seen, sample, noise, eot, ball.norm)
+        eot = max(rung.eot for rung in rungs)
+    judge = Judge(model, ball, protocol.draws if seen.random else 1, protocol.decide, noise, protocol.batch_size)
+    oracle = Oracle(source or model, path, eot=eot, noise=noise)
+    fitted = attack.fit(seen.classes)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs)
+
+
+def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
+    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it tells the attacker anything."""
+    if chosen != "auto":
+        return chosen
+    if "bpda" in attack.paths and not seen.differentiable:
+        return "bpda"
+    return "checkpointed" if staged and "checkpointed" in attack.paths else "exact"
+
+
+def refuse_changed(setup: Setup) -> None:
+    """Raises CellFailed if a parameter, a buffer or a mode is not as it was before the audit."""
+    if state_hash(setup.model) != setup.weights:
+        raise CellFailed("the parameters or buffers of the defended model changed during the attack")
+
+
+def refuse_mismatch(attack: Attack, protocol: Protocol, model: DefendedModel) -> None:
+    """Raises InputError where an attack cannot do what the protocol asks, or not with this purifier."""
+    norm = protocol.ball.norm
+    if norm not in attack.norms:
+        raise InputError(f"the attack works under {', '.join(attack.norms)} (got {norm})")
+    if protocol.eot > 1 and not attack.driven:
+        raise InputError(f"eot is for rbench's own attacks (got {protocol.eot}); use the attack's own eot_iter")
+    if protocol.gradient not in attack.gradients:
+        raise InputError(f"the attack takes gradient: {' or '.join(attack.gradients)} (got {protocol.gradient})")
+    if attack.loss in LATENT and not model.encodes:
+        raise InputError(
+            f"purifier '{model.name}' has no encode(x), whose code this attack moves; keep the attack to purifiers that have one with "
+            "`purifiers: [...]`"
+        )
+
+
+def describe(setup: Setup) -> dict[str, Any]:
+    """The audit as JSON values, with what the attack had to change for this number of classes."""
+    attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
+    notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
+    loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}
+    return {**asdict(setup.audit), **asdict(setup.gradients), **notes, **loss}

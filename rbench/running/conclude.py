@@ -1,0 +1,60 @@
+"""From the finished samples of a cell to what it says and leaves behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rbench.engine.convergence import Convergence, converge
+from rbench.engine.evaluation import Evaluated, join
+from rbench.engine.outcome import Outcome, draw_outcome
+from rbench.engine.setup import refuse_changed
+from rbench.results.gallery import Gallery
+from rbench.running.gallery import SAMPLES, take_gallery
+from rbench.running.prepare import Prepared
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finished cell says.
+
+    Attributes:
+        whole: all its samples, in ascending order, and what they cost.
+        outcome: figures, flags and hashes.
+        convergence: what other budgets gave on the first samples; empty unless the cell asks for it.
+        gallery: pictures of a few samples.
+    """
+
+    whole: Evaluated
+    outcome: Outcome
+    convergence: Convergence
+    gallery: Gallery
+
+
+def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
+    """Draws the conclusions from all samples of a cell.
+
+    Args:
+        prepared: the cell.
+        parts: its samples, each once, in any order.
+
+    Raises:
+        ValueError: the parts do not hold each sample of the cell once.
+        CellFailed: attacking with other budgets breaks a rule of judging.
+    """
+    whole = join(parts)
+    if not np.array_equal(whole.arrays["sample"], prepared.ids):
+        raise ValueError(f"{len(whole.arrays['sample'])} samples, not each of the cell's {len(prepared.ids)} once")
+    outcome, convergence = draw_outcome(prepared.setup, whole), Convergence()
+    if prepared.convergence:
+        few = prepared.read(prepared.ids[: prepared.convergence])
+        convergence = converge(prepared.setup, prepared.loaded.remake, few)
+        refuse_changed(prepared.setup)
+    return Finished(whole, outcome, convergence, _gallery(prepared, whole))
+
+
+def _gallery(prepared: Prepared, whole: Evaluated) -> Gallery:
+    first = prepared.read(prepared.ids[:SAMPLES])
+    adversarial = torch.from_numpy(whole.arrays["images"][: len(first)]).to(first.device)
+    return take_gallery(prepared.setup.model, first, adversarial, prepared.setup.noise)

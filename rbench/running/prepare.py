@@ -1,0 +1,82 @@
+"""A cell made ready to be run in any number of spans: loaded, audited, its samples chosen."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rbench.engine.audit import SAMPLES
+from rbench.engine.setup import Protocol, Setup, set_up
+from rbench.running.components import Components, Loaded, order, read_batch
+from rbench.suite.cell import Cell
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cell ready to run.
+
+    Attributes:
+        loaded: its components.
+        setup: the audited model and attack.
+        ids: int64 [N] the samples of the cell, ascending.
+        convergence: how many of the first samples are attacked again with other budgets.
+    """
+
+    loaded: Loaded
+    setup: Setup
+    ids: np.ndarray
+    convergence: int = 0
+
+    def read(self, ids: np.ndarray) -> Batch:
+        """Some of its samples, on the device."""
+        return read_batch(self.loaded.dataset, ids, self.loaded.device)
+
+
+def prepare(cell: Cell, components: Components, batch_size: int) -> Prepared:
+    """Loads and audits what a cell names, once for all its spans.
+
+    Args:
+        cell: the cell.
+        components: loads each component once.
+        batch_size: samples at once for our own attacks; changes only the speed.
+
+    Raises:
+        InputError: a component is wrong, or the attack cannot do what the cell asks.
+        MissingError: a component needs a module or file that is not there.
+        CellFailed: the defended model cannot be judged.
+    """
+    loaded = components.of(cell)
+    return ready(loaded, protocol_of(cell, batch_size), order(loaded.dataset, cell.slice), cell.convergence)
+
+
+def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int = 0) -> Prepared:
+    """The same for components that are loaded already.
+
+    Args:
+        loaded: the components.
+        protocol: how to attack and to judge.
+        ids: int64 [N] the samples, ascending.
+        convergence: how many of the first samples are attacked again with other budgets.
+
+    Raises:
+        InputError: the attack cannot do what the protocol asks, or a label is no class of the model.
+        CellFailed: the defended model cannot be judged.
+    """
+    first = read_batch(loaded.dataset, ids[:SAMPLES], loaded.device)
+    setup = set_up(loaded.model, loaded.attack, protocol, first, loaded.source, loaded.stand_in, loaded.audits)
+    loaded.dataset.require_classes(setup.audit.classes)
+    return Prepared(loaded, setup, ids, convergence)
+
+
+def protocol_of(cell: Cell, batch_size: int) -> Protocol:
+    """The cell's protocol in the engine's terms."""
+    return Protocol(
+        ball=Ball(cell.threat.norm, cell.threat.eps.value),
+        gradient=cell.gradient,
+        eot=cell.eot,
+        draws=cell.draws,
+        decide=cell.decide,
+        seed=cell.seed,
+        batch_size=batch_size,
+    )

@@ -1,0 +1,119 @@
+"""The record of a cell: what it was, and what came of it."""
+
+from typing import Any
+
+import torch
+
+from rbench.engine.setup import Setup, describe
+from rbench.registry import registry
+from rbench.results.flags.of_cell import unverifiable
+from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, PurifierPart, Record, ThreatPart
+from rbench.results.record import Protocol as ProtocolPart
+from rbench.results.versions import versions
+from rbench.running.conclude import Finished
+from rbench.running.prepare import Prepared
+from rbench.running.resume import cell_document
+from rbench.suite.cell import Cell
+
+COSTS = ("forwards", "backwards", "purifier_passes", "queries")
+
+
+def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Record:
+    """A record without figures."""
+    return Record.model_validate(
+        {
+            **_parts(cell),
+            "status": status,
+            "error": error,
+            "failed_samples": samples,
+            "protocol": ProtocolPart(draws=cell.draws, decide=cell.decide, seed=cell.seed),
+            "provenance": versions(),
+        }
+    )
+
+
+def done(cell: Cell, prepared: Prepared, finished: Finished, data_hash: str, images: str) -> Record:
+    """The record of a finished cell.
+
+    Args:
+        cell: the cell.
+        prepared: as it was run.
+        finished: what came of it.
+        data_hash: sha256 of the images and labels that were judged.
+        images: which adversarial images are stored: `all`, `fooled` or `none`.
+    """
+    setup, whole, outcome, convergence = prepared.setup, finished.whole, finished.outcome, finished.convergence
+    parts = _parts(cell)
+    judged = {"samples": len(prepared.ids), "sha256": data_hash, "classes": setup.audit.classes}
+    return Record.model_validate(
+        {
+            **parts,
+            "status": "done",
+            "dataset": parts["dataset"].model_copy(update=judged),
+            "purifier": parts["purifier"].model_copy(update={"stochastic": setup.random}),
+            "attack": parts["attack"].model_copy(update=used(cell, setup)),
+            "protocol": ProtocolPart(draws=setup.judge.draws, decide=cell.decide, seed=cell.seed),
+            "summary": outcome.summary,
+            "cost": Cost(
+                **{name: int(whole.counts[name]) for name in COSTS}, seconds=round(float(whole.counts["seconds"]), 3)
+            ),
+            "rungs": outcome.rungs,
+            "convergence": convergence.parts,
+            "converged": convergence.converged,
+            "images": images,
+            "flags": (*outcome.flags, *convergence.flags, *unverifiable(images)),
+            "audit": describe(setup),
+            "result_hash": outcome.result_hash,
+            "provenance": {
+                **versions(),
+                "distributions": _distributions(cell),
+                "device": str(next(setup.model.parameters(), torch.empty(0)).device),
+                "threads": torch.get_num_threads(),
+                "batch_size": setup.judge.batch_size,
+                "weights_sha256": setup.weights,
+                "images_sha256": outcome.images_hash,
+            },
+        }
+    )
+
+
+def used(cell: Cell, setup: Setup) -> dict[str, Any]:
+    """What the attack really used."""
+    own = "identity" if setup.model.surrogate is None else "surrogate"
+    stand_in = own if cell.stand_in is None else cell.stand_in.label
+    return {
+        "gradient": setup.path,
+        "eot": setup.oracle.eot,
+        "stand_in": stand_in if setup.path == "bpda" else None,
+        "knows": setup.knows,
+        "steps": setup.attack.steps_up,
+    }
+
+
+def _parts(cell: Cell) -> dict[str, Any]:
+    return {
+        "cell": cell_document(cell),
+        "dataset": DatasetPart(name=cell.dataset.name, label=cell.dataset.label, samples=0),
+        "threat": _threat(cell),
+        "backbone": BackbonePart(label=cell.backbone.label, name=cell.backbone.name, params=cell.backbone.params),
+        "purifier": PurifierPart(label=cell.purifier.label, name=cell.purifier.name, params=cell.purifier.params),
+        "attack": AttackPart(
+            label=cell.attack.label,
+            name=cell.attack.name,
+            params=cell.attack.params,
+            gradient_requested=cell.gradient,
+            eot=cell.eot,
+        ),
+    }
+
+
+def _threat(cell: Cell) -> ThreatPart:
+    threat = cell.threat
+    return ThreatPart(kind=threat.kind, norm=threat.norm, eps_text=threat.eps.text, eps=threat.eps.value)
+
+
+def _distributions(cell: Cell) -> dict[str, str]:
+    """The packages that brought the components, with their versions; no part of the id."""
+    parts = {"dataset": cell.dataset, "backbone": cell.backbone, "purifier": cell.purifier, "attack": cell.attack}
+    components = [registry(kind).get(part.given_name) for kind, part in parts.items()]
+    return {component.distribution: component.version for component in components}

@@ -1,0 +1,32 @@
+"""Some samples of a cell, attacked and judged: the work that could be done anywhere."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from rbench.engine.evaluation import Evaluated, evaluate_batch
+from rbench.engine.setup import refuse_changed
+from rbench.running.prepare import Prepared
+
+
+def run_span(prepared: Prepared, ids: np.ndarray, on_done: Callable[[int], None] = lambda count: None) -> Evaluated:
+    """Attacks and judges some samples; what comes back holds arrays and counts alone.
+
+    Args:
+        prepared: the cell.
+        ids: int64 [B] any of its samples.
+        on_done: called with the number of samples that are done.
+
+    Returns:
+        A row a sample, and what they cost, by name.
+
+    Raises:
+        CellFailed: an image, a logit or a proposal breaks a rule of judging, or the model has changed.
+    """
+    meter = prepared.setup.model.meter
+    spent, clock = meter.totals(), time.monotonic()
+    evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
+    refuse_changed(prepared.setup)  # before the samples are kept: a later run would not attack them, and so not notice
+    cost = {name: count - spent[name] for name, count in meter.totals().items()}
+    return Evaluated(evaluated.arrays, {**evaluated.counts, **cost, "seconds": time.monotonic() - clock})

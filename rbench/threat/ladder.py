@@ -1,0 +1,95 @@
+"""A ladder: attacks one after the other, chosen by what was measured of a defended model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from rbench.threat.attack import ExternalAttack, IterativeAttack
+from rbench.threat.terms import ANY_PATH, GradientChoice, GradientPath, Knows, Norm
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was detected of a defended model, and what its purifier brings; a ladder is chosen by it.
+
+    Attributes:
+        random: repeated evaluations differ.
+        differentiable: the exact path tells an attacker something.
+        changes: the purifier changes images at all.
+        encodes: the purifier brings `encode`.
+        surrogate: the purifier brings `surrogate`.
+        hard_label: the outputs tell the winning class and nothing else.
+        eot: draws per gradient that the suite asks for.
+        norm: norm of the ball.
+    """
+
+    random: bool
+    differentiable: bool
+    changes: bool
+    encodes: bool
+    surrogate: bool
+    hard_label: bool = False
+    eot: int = 1
+    norm: Norm = "Linf"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One attack of a ladder.
+
+    Attributes:
+        label: its name in the record, once in a ladder.
+        attack: what is run on the samples that have survived so far.
+        path: its gradient path.
+        eot: draws of a random defence per gradient.
+        stand_in: what `bpda` differentiates: the purifier's own surrogate where it brings one, or the identity all the same.
+    """
+
+    label: str
+    attack: IterativeAttack | ExternalAttack
+    path: GradientPath
+    eot: int = 1
+    stand_in: Literal["surrogate", "identity"] = "surrogate"
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Attacks one after the other, each on the samples that survived those before it.
+
+    Attributes:
+        rungs: what was found -> the attacks, cheap ones first.
+        batch_size: samples that are attacked together; changes only the speed, unless a third-party rung draws per batch.
+        norms: the norms that it has rungs for.
+        gradients: every rung has its own path, so none can be asked for.
+    """
+
+    rungs: Callable[[Found], tuple[Rung, ...]]
+    batch_size: int
+    norms: tuple[Norm, ...]
+    gradients: tuple[GradientChoice, ...] = ("auto",)
+
+    driven = True
+    tolerance = 0.0
+    knows: Knows = "white-box"
+    loss = None
+    source = None
+    steps_up = None
+    asks_gradient = True
+    paths = ANY_PATH
+    """Its rungs follow whichever tells most."""
+
+    def averages(self, eot: int) -> bool:
+        """By the oracle's draws, of which `eot` is the most that a rung has."""
+        return eot > 1
+
+    def fit(self, classes: int) -> "Ladder":  # noqa: ARG002
+        """Itself: its rungs are fitted when they are chosen."""
+        return self
+
+    def notes(self, classes: int) -> Mapping[str, str]:  # noqa: ARG002
+        """Nothing beside those of its rungs."""
+        return {}
+
+    def chunk(self, batch_size: int) -> int:  # noqa: ARG002
+        """The samples that are attacked together."""
+        return self.batch_size
