@@ -1,11 +1,11 @@
-"""Names that cannot be mixed up: rows of one ranking that have the same labels and are not the same."""
+"""Labels that cannot be mixed up: rows of one ranking that would be called the same and are not the same are marked."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
-from rbench.results.rankings import judged, part, roots
+from rbench.results.rankings import part, roots, row_judged_on
 from rbench.results.row import Row
 from rbench.results.rows import digest
 from rbench.suite.cell import lasting
@@ -39,7 +39,7 @@ def tell_apart(group: Sequence[Row]) -> list[str]:
 def _differing(rows: Sequence[Row]) -> list[str]:
     """In what rows with the same labels differ: what was asked for, else the weights, and the code or files of the day."""
     asked = [name for name in _PARTS if _differ([lasting({name: part(row, name)}) for row in rows])]
-    weights = ["weights"] if _differ([found.weights for row in rows if (found := judged(row))]) else []
+    weights = ["weights"] if _differ([found.weights for row in rows if (found := row_judged_on(row))]) else []
     code = [f"code or files of the {name}" for name in _PARTS if _differ([part(row, name) for row in rows])]
     return asked or [*weights, *code] or ["cells"]
 
@@ -59,4 +59,4 @@ def _mark(rows: Sequence[Row], name: Literal["purifier", "backbone"], group: Seq
 
 
 def _content(row: Row) -> str:
-    return hashlib.sha256(f"{digest(row.cells[0], 'attack')} {judged(row)}".encode()).hexdigest()
+    return hashlib.sha256(f"{digest(row.cells[0], 'attack')} {row_judged_on(row)}".encode()).hexdigest()

@@ -16,7 +16,7 @@ from rbench.suite.cell import lasting
 _MODEL = ("dataset", "backbone", "purifier")
 
 
-class Judged(NamedTuple):
+class JudgedOn(NamedTuple):
     """What a done cell was judged on.
 
     Attributes:
@@ -30,7 +30,7 @@ class Judged(NamedTuple):
     weights: str | None
 
 
-def judged_on(cell: ReadCell) -> Judged | None:
+def judged_on(cell: ReadCell) -> JudgedOn | None:
     """What a cell was judged on; None unless it is done."""
     if cell.record is None or cell.samples is None:
         return None
@@ -38,7 +38,7 @@ def judged_on(cell: ReadCell) -> Judged | None:
     for name in ("sample", "label"):
         ids.update(cell.samples[name].to_numpy().tobytes())
     weights = cell.record.provenance.get("weights_sha256")
-    return Judged(cell.record.dataset.sha256, ids.hexdigest(), None if weights is None else str(weights))
+    return JudgedOn(cell.record.dataset.sha256, ids.hexdigest(), None if weights is None else str(weights))
 
 
 def digest(cell: ReadCell, *without: str) -> str:
@@ -71,7 +71,7 @@ class _FolderRow:
     cells: list[ReadCell]
 
     @cached_property
-    def judged_on(self) -> frozenset[Judged]:
+    def judged_on(self) -> frozenset[JudgedOn]:
         """What its done cells were judged on: nothing as long as none is done, several things where data or weights were changed."""
         return frozenset(found for cell in self.cells if (found := judged_on(cell)))
 
