@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rbench.results import sample_columns as column
 from rbench.results.runs import CellStatus, ReadCell
 from rbench.suite.cell import lasting
 
@@ -119,7 +120,10 @@ def _same_outcome(first: ReadCell, second: ReadCell) -> bool:
     hashes = first.record.result_hash, second.record.result_hash
     if None not in hashes and hashes[0] != hashes[1]:
         return False
-    return all(first.samples[name].equals(second.samples[name]) for name in ("sample", "clean", "select", "robust"))
+    return all(
+        first.samples[name].equals(second.samples[name])
+        for name in (column.SAMPLE, column.CLEAN, column.SELECT, column.ROBUST)
+    )
 
 
 def _title(cell: ReadCell) -> str:

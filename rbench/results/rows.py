@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rbench.results import sample_columns as column
 from rbench.results.duplicates import changes, one_of_each
 from rbench.results.runs import ReadCell
 from rbench.suite.cell import lasting
@@ -35,7 +36,7 @@ def judged_on(cell: ReadCell) -> JudgedOn | None:
     if cell.record is None or cell.samples is None:
         return None
     ids = hashlib.sha256()
-    for name in ("sample", "label"):
+    for name in (column.SAMPLE, column.LABEL):
         ids.update(cell.samples[name].to_numpy().tobytes())
     weights = cell.record.provenance.get("weights_sha256")
     return JudgedOn(cell.record.dataset.sha256, ids.hexdigest(), None if weights is None else str(weights))
@@ -135,7 +136,7 @@ def _is_same_work(known: _FolderRow, new: _FolderRow) -> bool:
 def _same_without_attack(one: ReadCell, other: ReadCell) -> bool:
     assert one.samples is not None
     assert other.samples is not None
-    return all(one.samples[name].equals(other.samples[name]) for name in ("clean", "clean_predictions"))
+    return all(one.samples[name].equals(other.samples[name]) for name in (column.CLEAN, column.CLEAN_PREDICTIONS))
 
 
 def _why_apart(known: _FolderRow, new: _FolderRow) -> str:
