@@ -17,6 +17,7 @@ from rbench.engine.devices import resolve_device
 from rbench.engine.setup import Protocol, Setup, describe
 from rbench.errors import InputError
 from rbench.purifiers.identity import Identity
+from rbench.results import sample_columns as column
 from rbench.results.frames import read
 from rbench.results.record import Figure, Flag, RungPart
 from rbench.running.components import Loaded, make
@@ -176,7 +177,7 @@ def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
         audit=describe(setup),
         cost=setup.model.meter.totals(),
         samples=pd.DataFrame(columns),
-        adversarial=torch.from_numpy(finished.whole.arrays["images"]),
+        adversarial=torch.from_numpy(finished.whole.arrays[column.IMAGES]),
         result_hash=outcome.result_hash,
         rungs=outcome.rungs,
     )

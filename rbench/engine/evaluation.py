@@ -12,6 +12,7 @@ from rbench.engine.ladder import run_ladder
 from rbench.engine.propose import propose
 from rbench.engine.setup import Setup
 from rbench.errors import CellFailed
+from rbench.results import sample_columns as column
 from rbench.threat.attack import ExternalAttack, IterativeAttack
 from rbench.threat.batch import Batch
 
@@ -39,22 +40,22 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
     """
     untouched = clean.x.clone()
     calm = judge_clean(setup, clean)
-    share = (calm["clean_select"] == clean.y[:, None]).float().mean(1)
+    share = (calm[column.CLEAN_SELECT] == clean.y[:, None]).float().mean(1)
     proposals, rungs = _propose(setup, clean, share, on_done)
     if not torch.equal(clean.x, untouched):
         raise CellFailed("the attack or the model changed the clean images in place")
     tensors = {
-        "sample": clean.ids,
-        "label": clean.y,
+        column.SAMPLE: clean.ids,
+        column.LABEL: clean.y,
         **calm,
         **judge_proposals(setup, proposals.x, clean),
-        "loss_first": proposals.loss_first,
-        "loss_last": proposals.loss_last,
-        "queries": proposals.queries,
-        "zero_gradients": proposals.zero_gradients,
-        "zero_at_start": proposals.zero_at_start,
-        "passed_by": proposals.passed_by,
-        "images": proposals.x,
+        column.LOSS_FIRST: proposals.loss_first,
+        column.LOSS_LAST: proposals.loss_last,
+        column.QUERIES: proposals.queries,
+        column.ZERO_GRADIENTS: proposals.zero_gradients,
+        column.ZERO_AT_START: proposals.zero_at_start,
+        column.PASSED_BY: proposals.passed_by,
+        column.IMAGES: proposals.x,
     }
     counts: dict[str, float] = {"proposed": proposals.seen_fooled, "confirmed": proposals.confirmed, **rungs}
     return Evaluated({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}, counts)
@@ -69,9 +70,9 @@ def judge_clean(setup: Setup, clean: Batch) -> dict[str, Tensor]:
     judge = setup.judge
     select = judge.predictions(clean.x, clean, "select")
     return {
-        "clean_select": select,
-        "clean_predictions": judge.predictions(clean.x, clean, "score") if setup.random else select,
-        "noise_predictions": judge.predictions(noisy(setup, clean), clean, "score"),
+        column.CLEAN_SELECT: select,
+        column.CLEAN_PREDICTIONS: judge.predictions(clean.x, clean, "score") if setup.random else select,
+        column.NOISE_PREDICTIONS: judge.predictions(noisy(setup, clean), clean, "score"),
     }
 
 
@@ -86,10 +87,10 @@ def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Ten
     select = judge.predictions(images, clean, "select")
     rounded = judge.ball.eight_bits(images, clean.x)
     return {
-        "select_predictions": select,
-        "robust_predictions": judge.predictions(images, clean, "score") if setup.random else select,
-        "robust_8bit_predictions": judge.predictions(rounded, clean, "score"),
-        "distance": moved,
+        column.SELECT_PREDICTIONS: select,
+        column.ROBUST_PREDICTIONS: judge.predictions(images, clean, "score") if setup.random else select,
+        column.ROBUST_8BIT_PREDICTIONS: judge.predictions(rounded, clean, "score"),
+        column.DISTANCE: moved,
     }
 
 
@@ -112,6 +113,6 @@ def _propose(
 def join(parts: Sequence[Evaluated]) -> Evaluated:
     """Parts of one cell as one, in ascending order of the samples."""
     arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays}
-    order = np.argsort(arrays["sample"], kind="stable")
+    order = np.argsort(arrays[column.SAMPLE], kind="stable")
     counts = {name: sum(part.counts.get(name, 0) for part in parts) for name in parts[0].counts}
     return Evaluated({name: array[order] for name, array in arrays.items()}, counts)

@@ -7,6 +7,7 @@ import numpy as np
 
 from rbench.engine.evaluation import Evaluated
 from rbench.errors import CellFailed, RbenchError
+from rbench.results import sample_columns as column
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
 from rbench.running.components import Components
@@ -90,7 +91,7 @@ def _earlier(cell: Cell, prepared: Prepared, work: Work) -> dict[tuple[int, int]
     for note in notes:
         work.on_note(note)
     for chunk in sorted(chunks, key=lambda c: c.start):
-        same = np.array_equal(chunk.arrays.get("sample", ()), prepared.ids[chunk.start : chunk.stop])
+        same = np.array_equal(chunk.arrays.get(column.SAMPLE, ()), prepared.ids[chunk.start : chunk.stop])
         state = chunk.meta.pop(_STATE, None)
         if state != prepared.setup.weights:
             work.on_note(
@@ -113,15 +114,15 @@ def _gaps(parts: Iterable[tuple[int, int]], count: int, size: int) -> Iterator[t
 
 
 def _policy(finished: Finished, images: str) -> str:
-    small = max(finished.whole.arrays["images"].shape[2:]) <= KEPT_SIDE
+    small = max(finished.whole.arrays[column.IMAGES].shape[2:]) <= KEPT_SIDE
     return ("all" if small else "fooled") if images == "auto" else images
 
 
 def _kept(finished: Finished, policy: str) -> tuple[np.ndarray, np.ndarray] | None:
-    pixels, ids = finished.whole.arrays["images"], finished.whole.arrays["sample"]
+    pixels, ids = finished.whole.arrays[column.IMAGES], finished.whole.arrays[column.SAMPLE]
     if policy == "none":
         return None
     if policy == "all":
         return pixels, ids
-    fooled = finished.outcome.samples["robust"] < 1
+    fooled = finished.outcome.samples[column.ROBUST] < 1
     return pixels[fooled], ids[fooled]

@@ -10,6 +10,7 @@ from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, join
 from rbench.engine.outcome import Outcome, draw_outcome
 from rbench.engine.setup import refuse_changed
+from rbench.results import sample_columns as column
 from rbench.results.gallery import Gallery
 from rbench.running.gallery import SAMPLES, take_gallery
 from rbench.running.prepare import Prepared
@@ -44,7 +45,7 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
         CellFailed: attacking with other budgets breaks a rule of judging.
     """
     whole = join(parts)
-    if not np.array_equal(whole.arrays["sample"], prepared.ids):
+    if not np.array_equal(whole.arrays[column.SAMPLE], prepared.ids):
         raise ValueError(f"{len(whole.arrays['sample'])} samples, not each of the cell's {len(prepared.ids)} once")
     outcome, convergence = draw_outcome(prepared.setup, whole), Convergence()
     if prepared.convergence:
@@ -56,5 +57,5 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
 
 def _gallery(prepared: Prepared, whole: Evaluated) -> Gallery:
     first = prepared.read(prepared.ids[:SAMPLES])
-    adversarial = torch.from_numpy(whole.arrays["images"][: len(first)]).to(first.device)
+    adversarial = torch.from_numpy(whole.arrays[column.IMAGES][: len(first)]).to(first.device)
     return take_gallery(prepared.setup.model, first, adversarial, prepared.setup.noise)

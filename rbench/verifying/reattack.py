@@ -8,6 +8,7 @@ import numpy as np
 from rbench.engine.evaluation import join
 from rbench.engine.oracle import Oracle
 from rbench.engine.setup import Setup
+from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.flags.catalogue import LUCK_CONFIDENCE
 from rbench.results.statistics import paired_bootstrap
@@ -60,7 +61,7 @@ def attack_survivors(prepared: Prepared, claim: Claim, wanted: int) -> tuple[Rea
     clock, seed = time.monotonic(), other_seed(prepared.setup)
     chosen = np.sort(np.random.default_rng(seed).choice(claim.survivors, k, replace=False))
     arrays = run_span(_reseeded(prepared, seed, prepared.setup.judge.batch_size), chosen).arrays
-    right = arrays["robust_predictions"] == arrays["label"][:, None]
+    right = arrays[column.ROBUST_PREDICTIONS] == arrays[column.LABEL][:, None]
     fell = int((~right.any(axis=1)).sum())
     least, most = false_share(fell, k)
     found = Reattack(seed=seed, attacked=k, fell=fell, false_at_most=most, seconds=round(time.monotonic() - clock, 3))
@@ -100,7 +101,7 @@ def run_again(prepared: Prepared, said: np.ndarray) -> tuple[Rerun, list[str]]:
     again, turned = _reseeded(prepared, seed, size), prepared.ids[::-1].copy()
     span = setup.attack.chunk(size)
     arrays = join([run_span(again, turned[start : start + span]) for start in range(0, len(turned), span)]).arrays
-    values = decided(arrays["robust_predictions"], arrays["label"], setup.protocol.decide).astype(np.float64)
+    values = decided(arrays[column.ROBUST_PREDICTIONS], arrays[column.LABEL], setup.protocol.decide).astype(np.float64)
     difference = paired_bootstrap(said.astype(np.float64), values)
     found = Rerun(
         seed=seed,

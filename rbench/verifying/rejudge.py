@@ -14,6 +14,7 @@ from rbench.engine.defended import state_hash
 from rbench.engine.evaluation import judge_clean, judge_proposals, noisy
 from rbench.engine.setup import Setup, describe
 from rbench.errors import CellFailed, InputError
+from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
@@ -120,7 +121,7 @@ class Rejudge:
 
     def _inputs(self, cell: Cell, record: Record, samples: pa.Table) -> list[str]:
         """Whether data and weights are those that were judged."""
-        ids, dataset = samples["sample"].to_numpy(), self.components.dataset(cell.dataset)
+        ids, dataset = samples[column.SAMPLE].to_numpy(), self.components.dataset(cell.dataset)
         try:
             known = order(dataset, cell.slice)
         except InputError as error:
@@ -129,7 +130,7 @@ class Rejudge:
             return ["samples: not those that the suite chooses"]
         if self.components.data_hash(cell.dataset, ids) != record.dataset.sha256:
             return ["dataset: images or labels are not those that were judged (dataset.sha256)"]
-        if not np.array_equal(dataset.labels[ids], samples["label"].to_numpy()):
+        if not np.array_equal(dataset.labels[ids], samples[column.LABEL].to_numpy()):
             return ["samples: labels are not those of the data set"]
         if state_hash(self.components.defended(cell.backbone, cell.purifier)) != record.provenance.get(
             "weights_sha256"
@@ -171,46 +172,46 @@ class _Again:
 
     def __post_init__(self) -> None:
         self.arrays = arrays_of(self.samples)
-        self.label = self.arrays["label"]
+        self.label = self.arrays[column.LABEL]
 
     def clean(self, start: int, clean: Batch, judged: dict[str, Tensor]) -> None:
         """Takes in the verdicts on a batch, from row `start` on, without an attack."""
         rows = np.arange(start, start + len(clean))
-        self._take(rows, "clean_select", judged["clean_select"], clean, "select")
-        self._take(rows, "clean_predictions", judged["clean_predictions"], clean, "score")
-        self._take(rows, "noise_predictions", judged["noise_predictions"], clean.of(noisy(self.setup, clean)), "score")
+        self._take(rows, column.CLEAN_SELECT, judged, clean, "select")
+        self._take(rows, column.CLEAN, judged, clean, "score")
+        self._take(rows, column.NOISE, judged, clean.of(noisy(self.setup, clean)), "score")
 
     def examples(self, rows: np.ndarray, images: Tensor, clean: Batch) -> None:
         """Takes in the verdicts on stored examples; refuses those outside the ball."""
         judged = judge_proposals(self.setup, images, clean)
-        moved = judged["distance"].cpu().numpy()
+        moved = judged[column.DISTANCE].cpu().numpy()
         self.largest = max(self.largest, float(moved.max()))
-        said = self.samples["distance"].to_numpy()[rows]
+        said = self.samples[column.DISTANCE].to_numpy()[rows]
         wrong = ~np.isclose(moved, said, rtol=1e-9, atol=1e-12)
         self._fault(rows[wrong], f"distance: {said[wrong][:1]} recorded, measured again {moved[wrong][:1]}")
         shown, rounded = clean.of(images), clean.of(self.setup.judge.ball.eight_bits(images, clean.x))
-        self._take(rows, "select_predictions", judged["select_predictions"], shown, "select")
-        self._take(rows, "robust_predictions", judged["robust_predictions"], shown, "score")
-        self._take(rows, "robust_8bit_predictions", judged["robust_8bit_predictions"], rounded, "score")
+        self._take(rows, column.SELECT, judged, shown, "select")
+        self._take(rows, column.ROBUST, judged, shown, "score")
+        self._take(rows, column.ROBUST_8BIT, judged, rounded, "score")
 
-    def _take(self, rows: np.ndarray, name: str, judged: Tensor, shown: Batch, role: Role) -> None:
-        now, decide = judged.cpu().numpy(), self.setup.protocol.decide
-        column = name.removesuffix("_predictions")
-        values = self.samples[column].to_numpy(zero_copy_only=False)[rows].astype(np.float64)
-        if name in self.arrays:
-            differ = (self.arrays[name][rows] != now).any(axis=1)
-            self.arrays[name][rows] = now
+    def _take(self, rows: np.ndarray, name: str, judged: dict[str, Tensor], shown: Batch, role: Role) -> None:
+        draws, decide = column.DRAWS_OF[name], self.setup.protocol.decide
+        now = judged[draws].cpu().numpy()
+        values = self.samples[name].to_numpy(zero_copy_only=False)[rows].astype(np.float64)
+        if draws in self.arrays:
+            differ = (self.arrays[draws][rows] != now).any(axis=1)
+            self.arrays[draws][rows] = now
         else:
             differ = ~np.isnan(values) & (values != decided(now, self.label[rows], decide))
         if not self._exact:
-            self._means.setdefault(column, []).append(
+            self._means.setdefault(name, []).append(
                 (float(np.nansum(values)), float(decided(now, self.label[rows], decide).sum()))
             )
         elif differ.any():
             where = torch.from_numpy(np.flatnonzero(differ)).to(shown.device)
             close = nearly_tied(self.setup, shown.at(where), role)
             self.near_ties += int(close.sum())
-            self._fault(rows[differ][~close], f"{column}: judged again, the defended model answers otherwise")
+            self._fault(rows[differ][~close], f"{name}: judged again, the defended model answers otherwise")
 
     @property
     def _exact(self) -> bool:
@@ -219,15 +220,15 @@ class _Again:
     def _fault(self, rows: np.ndarray, what: str) -> None:
         if len(rows):
             more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
-            self.faults.append(f"sample {self.arrays['sample'][rows[0]]}{more}: {what}")
+            self.faults.append(f"sample {self.arrays[column.SAMPLE][rows[0]]}{more}: {what}")
 
     def conclusion(self) -> list[str]:
         """The faults; of a model that answers otherwise each time, what is beyond a drift of its accuracy."""
         drifts = []
-        for column, sums in self._means.items():
+        for name, sums in self._means.items():
             said, now = (sum(pair) / len(self.label) for pair in zip(*sums, strict=True))
             if abs(said - now) > DRIFT:
-                drifts.append(f"{column}: {100 * said:.1f} % recorded, judged again {100 * now:.1f} %")
+                drifts.append(f"{name}: {100 * said:.1f} % recorded, judged again {100 * now:.1f} %")
         return [*self.faults, *drifts]
 
 

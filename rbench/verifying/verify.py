@@ -1,6 +1,5 @@
 """Verifying a run folder: the files against each other, the stored examples against the models, the survivors against a new attack."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rbench.results import sample_columns as column
+from rbench.results.duplicates import same_batch_size, work_of
 from rbench.results.hashes import file_hash
 from rbench.results.runs import Broken, ReadCell, read_runs
 from rbench.results.store import RunFolder
@@ -17,7 +18,7 @@ from rbench.results.verification import Reattack, Rerun, Verification
 from rbench.results.versions import versions
 from rbench.running.components import Components
 from rbench.running.prepare import Prepared
-from rbench.suite.cell import Cell, lasting
+from rbench.suite.cell import Cell
 from rbench.verifying.files import contradictions
 from rbench.verifying.reattack import Claim, attack_survivors, run_again
 from rbench.verifying.rejudge import Rejudge, Rejudged
@@ -92,7 +93,7 @@ def verify(
     """
     folder, runs = RunFolder(root), read_runs([root])
     found = table(runs)
-    work = _Work(folder, components, demand, _by_mark(cells))
+    work = _Work(folder, components, demand, by_work(cells))
     verdicts = []
     for row, (parts, outcome) in enumerate(zip(found.cells, found.outcomes, strict=True)):
         judged = [_judge(cell, work) for cell in parts if cell.status == "done"]
@@ -113,7 +114,7 @@ def _judge(read: ReadCell, work: _Work) -> _Judged:
         return _Judged(read, tuple(faults))
     if read.record.images == "none":
         return _Judged(read, ("no examples were stored (store.images is none): nothing to judge again",))
-    cell = _planned(read.record.cell, work.planned)
+    cell = planned_cell(read.record.cell, work.planned)
     if cell is None:
         return _Judged(read, ("suite.yaml beside the results does not ask for this cell",))
     faults, notes = _differences(read.record.cell, cell.document())
@@ -123,26 +124,24 @@ def _judge(read: ReadCell, work: _Work) -> _Judged:
     return _Judged(read, rejudged.faults, tuple(notes), rejudged)
 
 
-def _mark(document: Mapping[str, Any]) -> str:
-    """What makes two cells the same but for the day. A batch size that changes nothing but speed was once part of a cell."""
-    kept = lasting(document)
-    params = {key: value for key, value in kept["attack"].get("params", {}).items() if key != "batch_size"}
-    return json.dumps({**kept, "attack": {**kept["attack"], "params": params}}, sort_keys=True)
-
-
-def _by_mark(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    found: dict[str, list[Cell]] = defaultdict(list)
+def by_work(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Planned cells by what they do, see `work_of`."""
+    planned: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        found[_mark(cell.document())].append(cell)
-    return found
+        planned[work_of(cell.document())].append(cell)
+    return planned
 
 
-def _planned(document: Mapping[str, Any], planned: Mapping[str, list[Cell]]) -> Cell | None:
-    """The cell of today's plan that a recorded one is."""
-    batch_size = document["attack"].get("params", {}).get("batch_size")
-    candidates = planned.get(_mark(document), [])
-    fitting = [cell for cell in candidates if cell.attack.params.get("batch_size", batch_size) == batch_size]
-    return next(iter(fitting), None)
+def planned_cell(document: Mapping[str, Any], planned: Mapping[str, list[Cell]]) -> Cell | None:
+    """The cell of today's plan that a recorded one is; None if the plan has none.
+
+    Args:
+        document: the content of the recorded cell, with its id.
+        planned: today's plan, as `by_work` gives it.
+    """
+    fitting = [cell for cell in planned.get(work_of(document), []) if same_batch_size(cell.document(), document)]
+    # Two files of one name in two folders make two cells of the same work; an equal id says which.
+    return next((cell for cell in fitting if cell.id == document.get("id")), next(iter(fitting), None))
 
 
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -162,7 +161,7 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[
 def _claim(found: Table, row: int, outcome: np.ndarray) -> Claim:
     fields, samples = found.rows()[row], found.cells[row][0].samples
     assert samples is not None
-    return Claim(fields["robust_accuracy"], fields["robust_low"], samples["sample"].to_numpy()[outcome >= 0.5])
+    return Claim(fields["robust_accuracy"], fields["robust_low"], samples[column.SAMPLE].to_numpy()[outcome >= 0.5])
 
 
 def _attack(judged: list[_Judged], claim: Claim, work: _Work) -> list[_Judged]:
@@ -178,7 +177,7 @@ def _again(one: _Judged) -> _Judged:
     samples = one.cell.samples
     if one.prepared is None or samples is None:
         return one
-    found, faults = run_again(one.prepared, samples["robust"].to_numpy())
+    found, faults = run_again(one.prepared, samples[column.ROBUST].to_numpy())
     return replace(one, rerun=found, faults=(*one.faults, *faults))
 
 
