@@ -44,6 +44,13 @@ def times_as_long(work: Work, reference: Work, tries: int = 5) -> float:
     return min(taken[work]) / min(taken[reference])
 
 
+def waited(work: Work) -> float:
+    """Seconds on the wall; an upper bound for what the work says of itself, never to be held to a number."""
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
 def allocated(work: Work) -> int:
     """Bytes of Python objects that it holds at its peak, beyond those held before."""
     tracemalloc.start()
