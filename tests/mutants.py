@@ -321,6 +321,7 @@ def killed_by(mutant: Mutant, place: Path) -> list[str]:
         sys.executable,
         "-m",
         "pytest",
+        "-n0",
         "-x",
         "-q",
         "--no-header",

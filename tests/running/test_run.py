@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from costs import waited
 from fake_plugins import Plugins
 from small_runs import chunks, command, content, environment, litter, rbench, records
 
@@ -153,14 +154,14 @@ def test_a_run_leaves_a_record_for_every_planned_cell_and_no_path_of_this_machin
 
 def test_a_record_counts_and_measures(suite, run, tmp_path):
     suite()
-    run("--only", "*/identity/pgd")
+    longest = waited(lambda: run("--only", "*/identity/pgd"))
     record = records(tmp_path / "run")["identity/pgd"]
     assert record.dataset.samples == record.summary.robust_accuracy.n == 24
     assert record.dataset.classes == 10
     assert record.attack.gradient == "exact"
     assert record.cost.backwards > 0
     assert record.cost.queries >= record.cost.backwards
-    assert 0 < record.cost.seconds < 60
+    assert 0 < record.cost.seconds < longest
     columns = RunFolder(tmp_path / "run").read_samples(record).to_pydict()
     assert record.summary.robust_accuracy.value == pytest.approx(np.mean(columns["robust"]))
     assert max(columns["distance"]) <= 0.05
