@@ -118,9 +118,8 @@ def _read(dataset: Dataset, ids: np.ndarray, *, labelled: bool, watch: Watch) ->
 def _refuse_precision(bound: BoundRecipe, device: torch.device) -> None:
     training = bound.spec.training
     if isinstance(training, Training) and training.precision == "bf16" and device.type == "cpu":
-        raise InputError(
-            bound.spec.wrong(("training", "precision"), "bf16 needs a GPU, and this runs on the CPU. Write fp32.")
-        )
+        problem = "bf16 needs a GPU, and this runs on the CPU."
+        raise bound.spec.wrong(("training", "precision"), problem, found="bf16", remedy="Write fp32.")
 
 
 def document(bound: BoundRecipe, parts: Mapping[str, Part]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def _bind(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
     try:
         return bind(kind, name, params)
     except ParameterError as error:
-        raise InputError(f"{kind} {name!r}: {error}") from None
+        component = f"{kind} {name!r}"
+        raise error.at(component, component=component) from None
 
 
 def _files(bound: Bound) -> list[Path]:
@@ -71,7 +72,8 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     try:
         found = _part(part.name, part.label, part.bound, digests([*part.bound.files(), *heads]))
     except InputError as error:
-        raise InputError(spec.wrong(_path_of_missing(part, heads), str(error))) from error
+        component = f"{part.bound.component.kind} {part.name!r}"
+        raise error.at(spec.place(_path_of_missing(part, heads)), component=component) from error
     public = {**added, "head": heads[0].name} if heads else added
     return replace(found, params={**found.params, **public}, given_params={**found.given_params, **added})
 
