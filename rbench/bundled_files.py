@@ -22,7 +22,8 @@ def weights_file(text: str | Path) -> Path:
         return Path(text)
     known = sorted(path.stem for path in _ASSETS.glob(f"*{_SUFFIX}"))
     if name not in known:
-        raise InputError(f"{text}: no such weights. rbench brings {', '.join(PREFIX + one for one in known)}.")
+        remedy = f"rbench brings {', '.join(PREFIX + one for one in known)}."
+        raise InputError("no such weights.", place=text, remedy=remedy)
     return _ASSETS / f"{name}{_SUFFIX}"
 
 

@@ -332,7 +332,7 @@ def test_labels_that_are_no_class_of_the_backbone_are_refused_by_sample(suite, r
     suite(**{"name: fashion-mnist-mini": "name: npz, path: x.npz"})
     code, err = run()
     assert code == 2
-    assert f"sample {place} has label 12" in err
+    assert f"sample {place}: label 12" in err
     assert "labels go from 0 to 9" in err
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.glob("run/records/*"))
