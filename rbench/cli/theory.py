@@ -62,9 +62,9 @@ def command(
     spec = load_suite(suite, set_ or ())
     planned = plan(spec, limit=limit)
     if out is not None and out.exists() and not out.is_dir():
-        raise InputError(f"--out: {out}: found a file, expected a folder.")
+        raise InputError("expected a folder.", place=f"--out: {out}", found="a file")
     if not 0 < tau < float("inf"):
-        raise InputError(f"--tau: {tau:g} is no temperature; give one above 0.")
+        raise InputError(f"{tau:g} is no temperature", place="--tau", found=f"{tau:g}", remedy="give one above 0")
     # Imported here: torch takes seconds, and a wrong suite has no use for it.
     from rbench.engine.components import Components
     from rbench.engine.devices import resolve_device

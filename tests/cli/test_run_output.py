@@ -149,6 +149,14 @@ def test_a_folder_that_cannot_be_written_exits_with_3(suite, tmp_path, capfd):
     assert len(err.splitlines()) == 1
 
 
+def test_a_report_that_cannot_be_written_is_one_document_for_programs(finished, tmp_path, capfd):
+    (tmp_path / "file").touch()
+    assert rbench("report", finished, "--out", tmp_path / "file" / "page", "--json") == 3
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert error["place"] == str(tmp_path / "file" / "page")
+    assert error["problem"].startswith("cannot be written")
+
+
 def test_help_names_every_option_and_fits_the_screen(capsys):
     assert rbench("run", "--help") == 0
     out = capsys.readouterr().out
