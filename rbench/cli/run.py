@@ -48,7 +48,7 @@ def command(
     root = out or Path("results") / spec.suite
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
-    with open_run(whole, root) as folder:
+    with open_run(whole, root, suite) as folder:
         todo = pending(chosen.cells, folder, redo)
         if todo:
             # Imported here: torch takes seconds, and a finished suite has no use for it.

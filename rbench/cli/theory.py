@@ -72,6 +72,7 @@ def command(
     from rbench.reports.theory_figure import draw
     from rbench.results import disk
     from rbench.results.files import write_text, writing
+    from rbench.results.output import require_own
     from rbench.results.versions import versions
     from rbench.theory.correlate import correlations
     from rbench.theory.judged import robust_accuracies
@@ -81,11 +82,12 @@ def command(
     def note(line: str) -> None:
         typer.echo(f"note: {line}", err=True)
 
+    folder = out or Path("results") / spec.suite / "theory"
+    require_own(folder)
     settings = Settings(steps=steps, restarts=restarts, contrastive=contrastive, tau=tau, batch=batch)
     components = Components(resolve_device(device))
     cells = with_codes(planned.cells, components, note)
     robust = None if run is None else robust_accuracies(cells, run)
-    folder = out or Path("results") / spec.suite / "theory"
     with writing(folder):
         disk.make_folder(folder)
     with shown() as on_progress:
