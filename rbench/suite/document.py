@@ -133,17 +133,18 @@ def read_text(path: Path) -> str:
 
 
 def _decode(data: bytes, source: str) -> str:
-    def fail(offset: int, found: str) -> InputError:
+    def fail(offset: int, found: str, problem: str = "") -> InputError:
         before = data[:offset].decode("utf-8-sig", errors="replace")
         place = _at(source, before, len(before))
-        return InputError(f"{found} at byte offset {offset}.", place=place, remedy="Save the file as UTF-8 text.")
+        problem, remedy = f"{found}{problem} at byte offset {offset}.", "Save the file as UTF-8 text."
+        return InputError(problem, place=place, found=found, remedy=remedy)
 
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         offset = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
         offset = min(offset, len(data) - 1)
-        raise fail(offset, f"byte 0x{data[offset]:02x} is not UTF-8") from None
+        raise fail(offset, f"byte 0x{data[offset]:02x}", " is not UTF-8") from None
     if bad := _UNPRINTABLE.search(text):
         offset = len(text[: bad.start()].encode()) + (len(data) - len(text.encode()))
         name = "NUL byte" if bad[0] == "\0" else f"control character U+{ord(bad[0]):04X}"
