@@ -56,7 +56,8 @@ def _folder(name: str) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
-        raise MissingError(f"{PREFIX}{name} needs diffusers: pip install 'rbench[diffusion]'") from error
+        remedy = "pip install 'rbench[diffusion]'"
+        raise MissingError("needs diffusers", place=f"{PREFIX}{name}", remedy=remedy) from error
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except HFValidationError:
@@ -71,4 +72,5 @@ def _one_of(folder: Path, names: tuple[str, ...]) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise InputError(f"{folder}: no checkpoint of a UNet2DModel with its scheduler: has no {' or '.join(names)}")
+    problem = f"no checkpoint of a UNet2DModel with its scheduler: has no {' or '.join(names)}"
+    raise InputError(problem, place=folder)

@@ -36,7 +36,8 @@ def build(name: str, classes: int | None = None) -> "nn.Module":
             return EfficientNetLite0(**options)
         if name.startswith(PREFIX):
             return _torchvision(name.removeprefix(PREFIX), classes)
-    raise InputError(f"architecture: unknown name '{name}'; known: {', '.join(OWN)}, {PREFIX}NAME")
+    remedy = f"known: {', '.join(OWN)}, {PREFIX}NAME"
+    raise InputError(f"unknown name '{name}'", place="architecture", remedy=remedy)
 
 
 def require_torchvision_name(name: str) -> None:
@@ -48,7 +49,7 @@ def require_torchvision_name(name: str) -> None:
     known = models.list_models(module=models)
     if name not in known:
         close = ", ".join(difflib.get_close_matches(name, known)) or "resnet18, vit_b_16, convnext_tiny"
-        raise InputError(f"unknown torchvision model '{name}'. Close: {close}")
+        raise InputError(f"unknown torchvision model '{name}'.", remedy=f"Close: {close}")
 
 
 def _torchvision(name: str, classes: int | None) -> "nn.Module":
