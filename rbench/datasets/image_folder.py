@@ -31,7 +31,7 @@ def image_folder(
 ) -> Dataset:
     """Pictures in one folder per class; classes are numbered by the sorted names of the folders.
 
-    Pictures are decoded when they are read. Hidden files and files of other types are ignored.
+    Pictures (PNG, JPEG, BMP, PPM, WEBP or TIFF) are decoded when they are read. Hidden files and files of other types are ignored.
 
     Args:
         path: the folder that holds the class folders.

@@ -40,8 +40,8 @@ def parquet(
 ) -> Dataset:
     """Encoded pictures and class numbers in a parquet file, as Hugging Face datasets store them.
 
-    Pictures (a struct with `bytes`, or plain bytes) are decoded when they are read; class names come from the
-    file's `huggingface` metadata where it has them.
+    Pictures (a struct with `bytes`, or plain bytes; PNG, JPEG, BMP, PPM, WEBP, TIFF or GIF) are decoded when they are read; class
+    names come from the file's `huggingface` metadata where it has them.
 
     Args:
         path: the .parquet file, or a folder of shards.

@@ -109,8 +109,10 @@ def refuse_labels(y: Tensor, ids: Tensor, classes: int) -> None:
     if len(wrong):
         sample, label = int(ids[wrong[0]]), int(y[wrong[0]])
         raise InputError(
-            f"labels: sample {sample} has label {label}, but the backbone has {classes} classes; "
-            f"labels go from 0 to {classes - 1}"
+            f"label {label}, but the backbone has {classes} classes",
+            place=f"labels: sample {sample}",
+            found=f"label {label}",
+            remedy=f"labels go from 0 to {classes - 1}",
         )
 
 

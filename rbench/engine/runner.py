@@ -73,7 +73,8 @@ def run(
         try:
             refuse_mismatch(attack, protocol_of(cell, batch_size), model)
         except InputError as error:
-            raise InputError(f"attack '{cell.attack.label}': {error}") from None
+            component = f"attack '{cell.attack.label}'"
+            raise error.at(component, component=component) from None
     total = sum(len(order(components.dataset(cell.dataset), cell.slice)) for cell in cells)
     records: list[Record] = []
     with interruptible():

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from fake_plugins import Plugins
+from parts import refused, some
 from small_runs import chunks, command, content, environment, litter, rbench, records
 
 from rbench import evaluate
@@ -344,7 +345,7 @@ def test_evaluate_refuses_labels_that_are_no_class(place):
     labels = torch.zeros(24, dtype=torch.int64)
     labels[place] = 3
     backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
-    with pytest.raises(InputError, match=f"sample {place} has label 3, but the backbone has 3 classes"):
+    with refused(place=f"labels: sample {place}", found="label 3", problem=some("the backbone has 3 classes")):
         evaluate(backbone, images, labels, attack="noise")
 
 
