@@ -32,9 +32,8 @@ def command(
 
     folders = [Path(name) for name in named if Path(name).is_dir()]
     if not folders:
-        raise InputError(
-            f"compare {named[0]}: name a run folder first, e.g. rbench compare results/quickstart jpeg cropd"
-        )
+        remedy = "name a run folder first, e.g. rbench compare results/quickstart jpeg cropd"
+        raise InputError("no such folder", place=f"compare {named[0]}", remedy=remedy)
     found = compare(table(read_runs(folders)), [name for name in named if not Path(name).is_dir()])
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=1, allow_nan=False))

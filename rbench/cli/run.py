@@ -46,8 +46,8 @@ def command(
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
     root = out or Path("results") / spec.suite
     if root.exists() and not root.is_dir():
-        raise InputError(f"--out: {root}: found a file, expected a folder.")
-    with open_run(whole, root) as folder:
+        raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
+    with open_run(whole, root, suite) as folder:
         todo = pending(chosen.cells, folder, redo)
         unsure, ran = doubted(chosen.cells, todo), []
         if todo or unsure:

@@ -37,7 +37,7 @@ def command(
         typer.echo(json.dumps(flags, indent=1) if as_json else _flag_text(flags))
         return
     if name is None:
-        raise InputError(f"show {kind}: give the name of one; `rbench list {kind}` has them")
+        raise InputError("give the name of one", place=f"show {kind}", remedy=f"`rbench list {kind}` has them")
     found = describe_component(kind, name)
     typer.echo(json.dumps(found, indent=1) if as_json else _text(found))
 
@@ -54,8 +54,8 @@ def describe_flags(name: str | None = None) -> dict[str, dict[str, Any]]:
     known = {str(flag): facts for flag, facts in FLAGS.items()}
     if name is not None and name not in known:
         close = nearest(name, known)
-        advice = f"Did you mean {close[0]!r}?" if close else "`rbench show flag` lists them."
-        raise InputError(f"no flag {name!r}. {advice}")
+        remedy = f"Did you mean {close[0]!r}?" if close else "`rbench show flag` lists them."
+        raise InputError(f"no flag {name!r}.", remedy=remedy)
     return {flag: _flag_document(facts) for flag, facts in known.items() if name in (None, flag)}
 
 

@@ -62,13 +62,14 @@ def command(
     spec = load_suite(suite, set_ or ())
     planned = plan(spec, limit=limit)
     if out is not None and out.exists() and not out.is_dir():
-        raise InputError(f"--out: {out}: found a file, expected a folder.")
+        raise InputError("expected a folder.", place=f"--out: {out}", found="a file")
     if not 0 < tau < float("inf"):
-        raise InputError(f"--tau: {tau:g} is no temperature; give one above 0.")
+        raise InputError(f"{tau:g} is no temperature", place="--tau", found=f"{tau:g}", remedy="give one above 0")
     # Imported here: torch takes seconds, and a wrong suite has no use for it.
     from rbench.engine.devices import resolve_device
     from rbench.results import disk
     from rbench.results.files import write_text, writing
+    from rbench.results.output import require_own
     from rbench.results.versions import versions
     from rbench.running.components import Components
     from rbench.theory.correlate import correlations
@@ -81,11 +82,12 @@ def command(
     def note(line: str) -> None:
         typer.echo(f"note: {line}", err=True)
 
+    folder = out or Path("results") / spec.suite / "theory"
+    require_own(folder)
     settings = Settings(steps=steps, restarts=restarts, contrastive=contrastive, tau=tau, batch=batch)
     components = Components(resolve_device(device))
     cells = with_codes(planned.cells, components, note)
     robust = None if run is None else robust_accuracies(cells, run)
-    folder = out or Path("results") / spec.suite / "theory"
     with writing(folder):
         disk.make_folder(folder)
     with shown() as on_progress:

@@ -115,8 +115,10 @@ def refuse_labels(batch: Batch, classes: int) -> None:
     if len(wrong):
         sample, label = int(batch.ids[wrong[0]]), int(batch.y[wrong[0]])
         raise InputError(
-            f"labels: sample {sample} has label {label}, but the backbone has {classes} classes; "
-            f"labels go from 0 to {classes - 1}"
+            f"label {label}, but the backbone has {classes} classes",
+            place=f"labels: sample {sample}",
+            found=f"label {label}",
+            remedy=f"labels go from 0 to {classes - 1}",
         )
 
 

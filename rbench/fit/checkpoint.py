@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from rbench.backbones.weights import require_safe_torch
 from rbench.errors import InputError
 from rbench.results.files import write_bytes
 
@@ -50,9 +51,11 @@ def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
 
     Raises:
         InputError: the file is broken, or of another training.
+        MissingError: this torch cannot read it safely.
     """
     if not path.exists():
         return None
+    require_safe_torch(path)
     try:
         found = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except (
@@ -66,9 +69,9 @@ def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
         zipfile.BadZipFile,
     ) as error:
         cause = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: not a checkpoint of rbench fit ({cause}). Remove it to start again") from error
+        problem = f"not a checkpoint of rbench fit ({cause})."
+        raise InputError(problem, place=path, remedy="Remove it to start again") from error
     if found.fingerprint != fingerprint:
-        raise InputError(
-            f"{path}: was left by another recipe, other data or another version. Remove it to start again, or give another --out"
-        )
+        problem = "was left by another recipe, other data or another version."
+        raise InputError(problem, place=path, remedy="Remove it to start again, or give another --out")
     return found

@@ -85,7 +85,8 @@ def split(samples: Samples, held_out: int, where: str = "training.held_out") -> 
     """
     count = len(samples)
     if count - held_out < 2:
-        raise InputError(f"{where}: {held_out} of {count} samples leave fewer than 2 to train on; hold out fewer")
+        problem, found = f"{held_out} of {count} samples leave fewer than 2 to train on", str(held_out)
+        raise InputError(problem, place=where, found=found, remedy="hold out fewer")
     places = torch.randperm(count, generator=Generator().manual_seed(0))
     kept, rest = places[: count - held_out], places[count - held_out :]
     return samples.part(kept.sort().values), samples.part(rest.sort().values)

@@ -158,8 +158,9 @@ def _step(
         loss, terms = task.loss(augmented(images, training.augment, generator), labels, generator)
     if not bool(torch.isfinite(loss)):
         raise InputError(
-            f"training.learning_rate: the loss is {float(loss.detach())} at step {course.step + 1}; lower the rate "
-            f"(now {training.learning_rate:g})"
+            f"the loss is {float(loss.detach())} at step {course.step + 1}",
+            place="training.learning_rate",
+            remedy=f"lower the rate (now {training.learning_rate:g})",
         )
     optimiser.zero_grad()
     torch.autograd.backward(loss)

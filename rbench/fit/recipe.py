@@ -19,7 +19,7 @@ RecipeName = Annotated[
 HeldOut = Annotated[
     int, Field(0, ge=0, description="Samples kept out of training, to choose settings by; the last of a fixed shuffle.")
 ]
-NO_BACKBONE = "a purifier is trained without access to any backbone or label (zero access). Remove it."
+NO_BACKBONE = "a purifier is trained without access to any backbone or label (zero access)."
 
 
 class NetworkSpec(PartSpec):
@@ -107,7 +107,7 @@ class PurifierRecipe(Recipe):
     refused: ClassVar[dict[str, str]] = {
         "backbone": NO_BACKBONE,
         "head": NO_BACKBONE,
-        "purifier": "a purifier is what is trained; describe it by `network` and `objective`.",
+        "purifier": "a purifier is what is trained; it is described by `network` and `objective`.",
     }
 
     train: Literal["purifier"]

@@ -59,18 +59,17 @@ def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> Pretra
         from diffusers.models.unets.unet_2d import UNet2DModel
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     except ImportError as error:
-        raise MissingError(f"{config.parent} needs diffusers: pip install 'rbench[diffusion]'") from error
+        raise MissingError("needs diffusers", place=config.parent, remedy="pip install 'rbench[diffusion]'") from error
     network, steps = _read(config), _read(scheduler)
     if network.get("_class_name") != "UNet2DModel":
-        raise InputError(f"{config}: of {network.get('_class_name')!r}; only a UNet2DModel will do")
+        raise InputError("only a UNet2DModel will do", place=config, found=repr(network.get("_class_name")))
     if network.get("class_embed_type") is not None or network.get("num_class_embeds") is not None:
-        raise InputError(f"{config}: asks for a class; a purifier knows none")
+        raise InputError("asks for a class; a purifier knows none", place=config)
     prediction = steps.get("prediction_type", "epsilon")
     if "beta_schedule" not in steps or prediction not in PREDICTIONS:
-        raise InputError(
-            f"{scheduler}: of {steps.get('_class_name')!r} with prediction_type {prediction!r}; "
-            f"needs a beta_schedule and one of {', '.join(PREDICTIONS)}"
-        )
+        found = f"{steps.get('_class_name')!r} with prediction_type {prediction!r}"
+        problem = f"needs a beta_schedule and one of {', '.join(PREDICTIONS)}"
+        raise InputError(problem, place=scheduler, found=found)
     betas = DDPMScheduler.from_config({**steps, "_class_name": "DDPMScheduler"}).betas
     signal = torch.cat([torch.ones(1, dtype=torch.float64), 1 - betas.double()]).cumprod(0)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
@@ -88,7 +87,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except ValueError as error:
-        raise InputError(f"{path}: no JSON ({error})") from None
+        raise InputError(f"no JSON ({error})", place=path) from None
     if not isinstance(found, dict):
-        raise InputError(f"{path}: no JSON map")
+        raise InputError("expected a JSON map", place=path, found=type(found).__name__)
     return found

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rbench.errors import InputError
 from rbench.registry.component import REFUSALS, Component
 from rbench.registry.registry import registry, split_name
 from rbench.signature import ParameterError, show
@@ -96,7 +95,8 @@ def resolved(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
     try:
         return bind(kind, name, params)
     except ParameterError as error:
-        raise InputError(f"{registry(kind).kind} {name!r}: {error}") from None
+        component = f"{registry(kind).kind} {name!r}"
+        raise error.at(component, component=component) from None
 
 
 def load(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:

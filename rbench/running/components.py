@@ -161,7 +161,8 @@ def order(dataset: Dataset, chosen: Slice) -> np.ndarray:
     count = len(dataset)
     wanted = count if chosen.samples is None else chosen.samples
     if wanted > count:
-        raise InputError(f"dataset.samples: {wanted} asked for, but the data set has {count}")
+        problem = f"{wanted} asked for, but the data set has {count}"
+        raise InputError(problem, place="dataset.samples", found=str(wanted))
     places = np.arange(count) if chosen.shuffle is False else np.random.default_rng(chosen.shuffle).permutation(count)
     return np.sort(dataset.ids[places[:wanted]]).astype(np.int64)
 

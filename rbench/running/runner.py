@@ -67,7 +67,8 @@ def _checked(cell: Cell, components: Components, batch_size: int) -> int:
     try:
         refuse_mismatch(loaded.attack, protocol_of(cell, batch_size), loaded.model)
     except InputError as error:
-        raise InputError(f"attack '{cell.attack.label}': {error}") from None
+        component = f"attack '{cell.attack.label}'"
+        raise error.at(component, component=component) from None
     return len(order(loaded.dataset, cell.slice))
 
 

@@ -12,6 +12,7 @@ from rbench import __version__
 from rbench.cli.main import VERBS, main
 from rbench.errors import CellFailed, Interrupted, MissingError
 
+RUN_FOLDER = "Give the folder that `rbench run` wrote, such as results/quickstart."
 SHORT = """\
 import sys
 from rbench.cli.main import main
@@ -66,6 +67,52 @@ def test_an_error_is_one_line_and_its_own_exit_code(write, capsys):
     code, out, err = run(capsys, "plan", path)
     assert (code, out) == (2, "")
     assert err == "error: s.yaml:5:8: threat.eps: 8 is outside (0, 1]; pixels are in [0, 1]. Write 8/255.\n"
+
+
+def test_a_failure_with_json_is_one_object_of_its_parts_on_stdout(write, capsys):
+    path = write(SUITE.replace("eps: 8/255", "eps: 8"))
+    code, out, err = run(capsys, "plan", path, "--json")
+    assert code == 2
+    assert json.loads(out) == {
+        "error": {
+            "type": "InputError",
+            "message": err.removeprefix("error: ").rstrip("\n"),
+            "component": None,
+            "place": "s.yaml:5:8: threat.eps",
+            "problem": "8 is outside (0, 1]; pixels are in [0, 1].",
+            "found": "8",
+            "remedy": "Write 8/255.",
+            "exit_code": 2,
+        }
+    }
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["show", "purifier", "jpgg"], {"place": None}),
+        (["show", "flag", "weak-gradeint"], {"place": None, "remedy": "Did you mean 'weak-gradient'?"}),
+        (["list", "purfiers"], {"place": None}),
+        (["report", "nowhere"], {"place": "nowhere", "remedy": RUN_FOLDER}),
+        (["compare", "nowhere"], {"place": "compare nowhere"}),
+        (["verify", "nowhere", "--offline"], {"place": "nowhere", "remedy": RUN_FOLDER}),
+        (["run", "gone.yaml"], {"place": "gone.yaml", "problem": "no such file."}),
+        (["fit", "gone.yaml"], {"place": "gone.yaml", "problem": "no such file."}),
+        (["theory", "gone.yaml"], {"place": "gone.yaml", "problem": "no such file."}),
+        (["theory", "s.yaml", "--tau", "0"], {"place": "--tau", "found": "0"}),
+        (["plan", "s.yaml", "--set", "purifiers[1].qualty=3"], {"component": "purifier 'smooth'", "found": None}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_every_verb_tells_programs_of_a_failure(write, capsys, arguments, parts):
+    write()
+    code, out, err = run(capsys, *arguments, "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["exit_code"]) == (2, 2)
+    assert err == f"error: {error['message']}\n"
+    assert error["problem"]
+    assert {name: error[name] for name in parts} == parts
 
 
 @pytest.mark.parametrize(

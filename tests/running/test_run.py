@@ -12,6 +12,7 @@ import torch
 import yaml
 from costs import waited
 from fake_plugins import Plugins
+from parts import refused, some
 from small_runs import chunks, command, content, environment, litter, rbench, records
 
 from rbench import evaluate
@@ -333,7 +334,7 @@ def test_labels_that_are_no_class_of_the_backbone_are_refused_by_sample(suite, r
     suite(**{"name: fashion-mnist-mini": "name: npz, path: x.npz"})
     code, err = run()
     assert code == 2
-    assert f"sample {place} has label 12" in err
+    assert f"sample {place}: label 12" in err
     assert "labels go from 0 to 9" in err
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.glob("run/records/*"))
@@ -345,7 +346,7 @@ def test_evaluate_refuses_labels_that_are_no_class(place):
     labels = torch.zeros(24, dtype=torch.int64)
     labels[place] = 3
     backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
-    with pytest.raises(InputError, match=f"sample {place} has label 3, but .*3 classes"):
+    with refused(place=f"labels: sample {place}", found="label 3", problem=some("3 classes")):
         evaluate(backbone, images, labels, attack="noise")
 
 
