@@ -7,9 +7,10 @@ import numpy as np
 
 from rbench.results.decide import decided
 from rbench.results.flags import of_cell
-from rbench.results.hashes import DECIDED, array_hash
+from rbench.results.hashes import array_hash
 from rbench.results.record import read_record
-from rbench.results.samples import PREDICTIONS, predictions
+from rbench.results.sample_columns import DECIDED, PREDICTIONS
+from rbench.results.samples import predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
 from rbench.verifying.files import arrays_of

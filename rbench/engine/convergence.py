@@ -13,6 +13,7 @@ from rbench.engine.evaluation import evaluate_batch
 from rbench.engine.oracle import Oracle
 from rbench.engine.setup import Setup
 from rbench.errors import CellFailed
+from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.flags.of_cell import not_converged, unbounded_survivors
 from rbench.results.record import ConvergencePart, Flag
@@ -105,8 +106,8 @@ def _trial(setup: Setup, sample: Batch, what: str, attack: Attack | None) -> _Tr
         arrays = evaluate_batch(replace(setup, attack=fitted), sample).arrays
     except CellFailed as error:
         raise CellFailed(f"protocol.convergence ({what}): {error}", error.sample_ids) from error
-    values = decided(arrays["robust_predictions"], arrays["label"], setup.protocol.decide)
-    losses = arrays["loss_last"][np.isfinite(arrays["loss_last"])]
+    values = decided(arrays[column.ROBUST_PREDICTIONS], arrays[column.LABEL], setup.protocol.decide)
+    losses = arrays[column.LOSS_LAST][np.isfinite(arrays[column.LOSS_LAST])]
     content: dict[str, Any] = {
         "what": what,
         "steps": fitted.steps,

@@ -4,6 +4,7 @@ import numpy as np
 
 from rbench.engine.gradient_audit import NEIGHBOURS
 from rbench.engine.setup import Setup
+from rbench.results import sample_columns as column
 from rbench.results.flags import of_cell
 from rbench.results.record import Flag
 from rbench.threat.displacements import LATENT
@@ -26,16 +27,16 @@ def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         *of_cell.not_logits(seen.not_logits),
         *of_cell.no_gradient_path(path, reaches_input=seen.reaches_input or setup.attack.loss in LATENT),
         *of_cell.zero_gradients(_zero_share(setup, arrays), path),
-        *of_cell.noise_wins(columns["noise"], columns["robust"]),
+        *of_cell.noise_wins(columns[column.NOISE], columns[column.ROBUST]),
         *of_cell.no_eot(path, random=seen.random, averages=setup.attack.averages(setup.oracle.eot)),
-        *of_cell.silent_success(arrays["passed_by"].astype(bool), columns["robust"]),
+        *of_cell.silent_success(arrays[column.PASSED_BY].astype(bool), columns[column.ROBUST]),
         *(
             of_cell.wrong_slope(path, gradients.slope_error, gradients.slope_precision)
             or of_cell.wrong_replay(path, gradients.checkpointed_error)
         ),
         *of_cell.unstable(gradients.loss_change, NEIGHBOURS),
         *of_cell.optimises_at_test_time(autograd_in_forward=gradients.autograd_in_forward),
-        *of_cell.few_samples(len(arrays["sample"])),
+        *of_cell.few_samples(len(arrays[column.SAMPLE])),
     ]
 
 
@@ -47,8 +48,12 @@ def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
     attack = setup.attack
     if not attack.driven:
         return setup.audit.zero_gradient_share if setup.path in EXACT else 0.0
-    attacked = arrays["queries"] > 0
+    attacked = arrays[column.QUERIES] > 0
     if not attack.asks_gradient or not attacked.any():
         return 0.0
-    at_start = float(arrays["zero_at_start"][attacked].mean())
-    return at_start if setup.rungs else max(at_start, float(arrays["zero_gradients"].sum() / arrays["queries"].sum()))
+    at_start = float(arrays[column.ZERO_AT_START][attacked].mean())
+    return (
+        at_start
+        if setup.rungs
+        else max(at_start, float(arrays[column.ZERO_GRADIENTS].sum() / arrays[column.QUERIES].sum()))
+    )

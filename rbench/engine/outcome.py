@@ -8,9 +8,10 @@ from rbench.engine.doubts import doubts
 from rbench.engine.evaluation import Evaluated
 from rbench.engine.ladder import contributions
 from rbench.engine.setup import Setup
+from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.flags.of_cell import black_box_wins
-from rbench.results.hashes import DECIDED, array_hash
+from rbench.results.hashes import array_hash
 from rbench.results.record import Confirmation, Figure, Flag, RungPart, Summary
 from rbench.results.statistics import accuracy
 
@@ -40,48 +41,33 @@ class Outcome:
 def draw_outcome(setup: Setup, evaluated: Evaluated) -> Outcome:
     """What the evaluated samples of a cell say."""
     arrays = evaluated.arrays
-    label = arrays["label"]
+    label = arrays[column.LABEL]
     columns = {
-        "sample": arrays["sample"],
-        "label": label,
-        "clean": _value(arrays["clean_predictions"], label, setup),
-        "clean_select": _value(arrays["clean_select"], label, setup),
-        "noise": _value(arrays["noise_predictions"], label, setup),
-        "select": _value(arrays["select_predictions"], label, setup),
-        "robust": _value(arrays["robust_predictions"], label, setup),
-        "robust_8bit": _value(arrays["robust_8bit_predictions"], label, setup),
-        "clean_predictions": arrays["clean_predictions"],
-        "noise_predictions": arrays["noise_predictions"],
-        "select_predictions": arrays["select_predictions"],
-        "robust_predictions": arrays["robust_predictions"],
-        "distance": arrays["distance"],
-        "loss_first": arrays["loss_first"],
-        "loss_last": arrays["loss_last"],
-        "queries": arrays["queries"].astype(np.int32),
-        "zero_gradients": arrays["zero_gradients"].astype(np.int32),
-        "zero_at_start": arrays["zero_at_start"].astype(bool),
-        "passed_by": arrays["passed_by"].astype(bool),
+        column.SAMPLE: arrays[column.SAMPLE],
+        column.LABEL: label,
+        **{name: decided(arrays[draws], label, setup.protocol.decide) for name, draws in column.DRAWS_OF.items()},
+        **{name: arrays[name] for name in column.PREDICTIONS},
+        **{name: arrays[name] for name in (column.DISTANCE, column.LOSS_FIRST, column.LOSS_LAST)},
+        **{name: arrays[name].astype(np.int32) for name in (column.QUERIES, column.ZERO_GRADIENTS)},
+        **{name: arrays[name].astype(bool) for name in (column.ZERO_AT_START, column.PASSED_BY)},
     }
     summary = Summary(
-        standard_accuracy=_figure(columns["clean"], arrays["clean_predictions"], label, setup),
-        noise_accuracy=_figure(columns["noise"], arrays["noise_predictions"], label, setup),
-        robust_accuracy=_figure(columns["robust"], arrays["robust_predictions"], label, setup),
-        robust_accuracy_8bit=_figure(columns["robust_8bit"], arrays["robust_8bit_predictions"], label, setup),
+        standard_accuracy=_figure(column.CLEAN, columns, arrays, setup),
+        noise_accuracy=_figure(column.NOISE, columns, arrays, setup),
+        robust_accuracy=_figure(column.ROBUST, columns, arrays, setup),
+        robust_accuracy_8bit=_figure(column.ROBUST_8BIT, columns, arrays, setup),
         confirmed=Confirmation(
             proposed=int(evaluated.counts["proposed"]), confirmed=int(evaluated.counts["confirmed"])
         ),
     )
-    hashes = array_hash(arrays, DECIDED), array_hash(arrays, ("images",))
+    hashes = array_hash(arrays, column.DECIDED), array_hash(arrays, (column.IMAGES,))
     rungs = contributions(setup.rungs, evaluated.counts)
     flags = (*doubts(setup, columns, arrays), *black_box_wins(rungs, len(label)))
     return Outcome(columns, summary, flags, *hashes, rungs)
 
 
-def _value(predictions: np.ndarray, label: np.ndarray, setup: Setup) -> np.ndarray:
-    return decided(predictions, label, setup.protocol.decide)
-
-
-def _figure(values: np.ndarray, predictions: np.ndarray, label: np.ndarray, setup: Setup) -> Figure:
+def _figure(name: str, columns: dict[str, np.ndarray], arrays: dict[str, np.ndarray], setup: Setup) -> Figure:
     draws_matter = setup.random and setup.protocol.decide == "mean"
-    found = accuracy(values, predictions == label[:, None] if draws_matter else None)
+    right = arrays[column.DRAWS_OF[name]] == arrays[column.LABEL][:, None]
+    found = accuracy(columns[name], right if draws_matter else None)
     return Figure(value=found.value, low=found.low, high=found.high, n=found.n)

@@ -31,8 +31,15 @@ def strongest_first(cells: Iterable[ReadCell]) -> list[ReadCell]:
     return [cell for _, _, cell in sorted(done, key=lambda one: one[:2])]
 
 
-def telling(pictures: Iterable[T | None], unchanged: Callable[[T], bool]) -> T | None:
-    """The first of an attack that changed something, since what it gave back unchanged shows nothing of it; else the first at all."""
+def first_changed(pictures: Iterable[T | None], unchanged: Callable[[T], bool]) -> T | None:
+    """The first picture in which an attack changed something; the first at all if none did, and None if there are no pictures.
+
+    Pictures of images that were handed back as they were are passed over: they show nothing of the attack.
+
+    Args:
+        pictures: of one attack after the other; None where an attack has none.
+        unchanged: whether the attack handed the images of a picture back as they were.
+    """
     first = None
     for one in pictures:
         if one is not None and not unchanged(one):

@@ -12,6 +12,7 @@ import numpy as np
 
 from rbench.reports.groups import Row, remark
 from rbench.reports.plain import visible
+from rbench.results import sample_columns as column
 from rbench.results.runs import ReadCell
 from rbench.results.table import Table
 
@@ -99,7 +100,7 @@ def _is_bare(cells: Sequence[ReadCell]) -> bool:
 
 def _robust(cell: ReadCell) -> float:
     assert cell.samples is not None
-    return float(cell.samples["robust"].to_numpy().mean(dtype=np.float64))
+    return float(cell.samples[column.ROBUST].to_numpy().mean(dtype=np.float64))
 
 
 def _accuracy(share: float) -> str:

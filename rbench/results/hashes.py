@@ -6,16 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-DECIDED = (
-    "sample",
-    "label",
-    "clean_predictions",
-    "noise_predictions",
-    "select_predictions",
-    "robust_predictions",
-)
-"""The columns that say what was decided about every sample."""
-
 
 def array_hash(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> str:
     """sha256 over some arrays with their names, types and shapes."""

@@ -1,13 +1,16 @@
-"""Names that cannot be mixed up: rows of one ranking that have the same labels and are not the same."""
+"""Labels that cannot be mixed up: rows of one ranking that would be called the same and are not the same are marked."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
-from rbench.results.rankings import judged, part, roots
+from rbench.results.rankings import part, roots, row_judged_on
 from rbench.results.row import Row
 from rbench.results.rows import digest
+from rbench.suite.cell import lasting
+
+_PARTS = ("purifier", "backbone", "protocol")
 
 
 def tell_apart(group: Sequence[Row]) -> list[str]:
@@ -26,7 +29,7 @@ def tell_apart(group: Sequence[Row]) -> list[str]:
     for (backbone, purifier), rows in named.items():
         if len(rows) > 1:
             differing = _differing(rows)
-            _mark(rows, "backbone" if differing == ["backbone"] else "purifier", group)
+            _mark(rows, "backbone" if all("backbone" in what for what in differing) else "purifier", group)
             notes.append(
                 f"{purifier} on {backbone}: {len(rows)} rows, not the same defended model: other {', '.join(differing)}."
             )
@@ -34,9 +37,15 @@ def tell_apart(group: Sequence[Row]) -> list[str]:
 
 
 def _differing(rows: Sequence[Row]) -> list[str]:
-    planned = [name for name in ("purifier", "backbone", "protocol") if len({str(part(row, name)) for row in rows}) > 1]
-    weights = {found.weights for row in rows if (found := judged(row))}
-    return planned or (["weights"] if len(weights) > 1 else ["cells"])
+    """In what rows with the same labels differ: what was asked for, else the weights, and the code or files of the day."""
+    asked = [name for name in _PARTS if _differ([lasting({name: part(row, name)}) for row in rows])]
+    weights = ["weights"] if _differ([found.weights for row in rows if (found := row_judged_on(row))]) else []
+    code = [f"code or files of the {name}" for name in _PARTS if _differ([part(row, name) for row in rows])]
+    return asked or [*weights, *code] or ["cells"]
+
+
+def _differ(values: Sequence[object]) -> bool:
+    return any(value != values[0] for value in values)
 
 
 def _mark(rows: Sequence[Row], name: Literal["purifier", "backbone"], group: Sequence[Row]) -> None:
@@ -50,4 +59,4 @@ def _mark(rows: Sequence[Row], name: Literal["purifier", "backbone"], group: Seq
 
 
 def _content(row: Row) -> str:
-    return hashlib.sha256(f"{digest(row.cells[0], 'attack')} {judged(row)}".encode()).hexdigest()
+    return hashlib.sha256(f"{digest(row.cells[0], 'attack')} {row_judged_on(row)}".encode()).hexdigest()

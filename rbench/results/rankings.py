@@ -1,4 +1,4 @@
-"""Rows put together into rankings: who was judged alike, and why the others stand apart."""
+"""Rows put together into rankings: which were judged alike, and why the others stand apart."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,26 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from rbench.results.row import Row
-from rbench.results.rows import Judged, digest, judged_on
+from rbench.results.rows import JudgedOn, digest, judged_on, lasting_digest
 
 _NO_JUDGING = {"convergence"}
 """Parts of a protocol that only add diagnostics."""
 
 
-def judged_alike(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows of each ranking: same images and sample ids, norm, eps, protocol and judge. Fills their field `group`.
+def rankings_of(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rankings, each a list of rows with the same images and sample ids, norm, eps, protocol and judge; fills their field `group`.
 
     Rows without a single result stand with those that were planned alike.
     """
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     planned: dict[str, tuple[str, ...]] = {}
     for row in rows:
-        if found := judged(row):
+        if found := row_judged_on(row):
             data = [str(part(row, "dataset").get("name")), found.data or _planned(row), found.ids]
             groups[(*data, *_rules(row))].append(row)
             planned.setdefault(_planned(row), (*data, *_rules(row)))
     for row in rows:
-        if judged(row) is None:
+        if row_judged_on(row) is None:
             groups[planned.get(_planned(row), ("planned", _planned(row)))].append(row)
     marks: dict[str, int] = defaultdict(int)
     for group in groups.values():
@@ -40,7 +40,7 @@ def reasons_apart(groups: Sequence[Sequence[Row]], folders: Sequence[Path]) -> l
     """Why rankings that a later folder brought are none of an earlier folder's, one line each.
 
     Args:
-        groups: as `judged_alike` made them.
+        groups: the rankings, as `rankings_of` made them.
         folders: the run folders, in the order in which they were given.
     """
     place = {folder: index for index, folder in enumerate(folders)}
@@ -58,7 +58,7 @@ def reasons_apart(groups: Sequence[Sequence[Row]], folders: Sequence[Path]) -> l
     return notes
 
 
-def judged(row: Row) -> Judged | None:
+def row_judged_on(row: Row) -> JudgedOn | None:
     """What a row was judged on; None if none of its cells is done."""
     return next((found for cell in row.cells if (found := judged_on(cell))), None)
 
@@ -85,7 +85,7 @@ def _rules(row: Row) -> tuple[str, ...]:
 
 
 def _planned(row: Row) -> str:
-    data = digest(row.cells[0], "attack", "backbone", "purifier", "threat", "protocol", "judge")
+    data = lasting_digest(row.cells[0], "attack", "backbone", "purifier", "threat", "protocol")
     return " ".join((data, *_rules(row)))
 
 
@@ -113,7 +113,7 @@ def _data_differences(one: Row, other: Row) -> list[str]:
     if names[0] != names[1]:
         here, there = labels if labels[0] != labels[1] else names
         return [f"on {here}, not {there}"]
-    first, second = judged(one), judged(other)
+    first, second = row_judged_on(one), row_judged_on(other)
     if first and second and first.data and first[:2] == second[:2]:
         return []
     sizes = [row.fields["n"] for row in (one, other)]
@@ -124,4 +124,4 @@ def _data_differences(one: Row, other: Row) -> list[str]:
         return [f"on other images or labels (sha256 {here}, not {there})"]
     if first and second and first.ids != second.ids:
         return ["on other samples of the same data set"]
-    return [] if _planned(one) == _planned(other) else ["the data set has other parameters, files or code"]
+    return [] if _planned(one) == _planned(other) else ["the data set has other parameters"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rbench.results import sample_columns as column
 from rbench.results.attacker import attacker_of
 from rbench.results.flags.catalogue import FlagName, threshold
 from rbench.results.flags.of_row import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
@@ -63,7 +64,7 @@ def _compared(done: Sequence[ReadCell], facts: dict[str, Any]) -> _Compared:
 def _judged(cell: ReadCell) -> Judged:
     assert cell.samples is not None
     assert cell.record is not None
-    noise = np.asarray(cell.samples["noise"].to_numpy(), dtype=np.float64)
+    noise = np.asarray(cell.samples[column.NOISE].to_numpy(), dtype=np.float64)
     scores = attack_scores(cell.samples)
     return Judged(cell.label("attack"), *attacker_of(cell.record), cell.record.attack.gradient, scores, noise)
 
@@ -97,7 +98,7 @@ def _values(
 
 def _accuracies_without_attack(cell: ReadCell) -> dict[str, Any]:
     assert cell.samples is not None
-    clean, noise = cell.samples["clean"].to_numpy(), cell.samples["noise"].to_numpy()
+    clean, noise = cell.samples[column.CLEAN].to_numpy(), cell.samples[column.NOISE].to_numpy()
     return {
         "standard_accuracy": float(clean.mean(dtype=np.float64)),
         "noise_accuracy": float(noise.mean(dtype=np.float64)),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rbench.results import sample_columns as column
 from rbench.results.runs import ReadCell
 
 
@@ -59,7 +60,7 @@ def _same_data(first: ReadCell, second: ReadCell) -> bool:
         return False
     if first.record.dataset.sha256 != second.record.dataset.sha256:
         return False
-    return all(first.samples[name].equals(second.samples[name]) for name in ("sample", "label"))
+    return all(first.samples[name].equals(second.samples[name]) for name in (column.SAMPLE, column.LABEL))
 
 
 def _weights(cell: ReadCell) -> object:

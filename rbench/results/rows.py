@@ -1,18 +1,23 @@
-"""Cells of several run folders put together: which of them make one row, and which of two results of a cell is used."""
+"""Cells of several run folders put together: which of them make one row."""
 
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from rbench.results.runs import CellStatus, ReadCell
+from rbench.results import sample_columns as column
+from rbench.results.duplicates import changes, one_of_each
+from rbench.results.runs import ReadCell
+from rbench.suite.cell import lasting
 
-_ORDER: dict[CellStatus, int] = {"done": 0, "failed": 1, "cancelled": 2, "unreadable": 3, "missing": 4}
-"""What is shown of a cell that several folders have, best first."""
+_MODEL = ("dataset", "backbone", "purifier")
 
 
-class Judged(NamedTuple):
+class JudgedOn(NamedTuple):
     """What a done cell was judged on.
 
     Attributes:
@@ -26,83 +31,116 @@ class Judged(NamedTuple):
     weights: str | None
 
 
-def judged_on(cell: ReadCell) -> Judged | None:
+def judged_on(cell: ReadCell) -> JudgedOn | None:
     """What a cell was judged on; None unless it is done."""
     if cell.record is None or cell.samples is None:
         return None
     ids = hashlib.sha256()
-    for name in ("sample", "label"):
+    for name in (column.SAMPLE, column.LABEL):
         ids.update(cell.samples[name].to_numpy().tobytes())
     weights = cell.record.provenance.get("weights_sha256")
-    return Judged(cell.record.dataset.sha256, ids.hexdigest(), None if weights is None else str(weights))
+    return JudgedOn(cell.record.dataset.sha256, ids.hexdigest(), None if weights is None else str(weights))
 
 
 def digest(cell: ReadCell, *without: str) -> str:
     """Short hash of a cell's content but some of its parts, its id and its labels."""
-    left_out = {"id", "labels", *without}
-    content = {key: value for key, value in cell.document.items() if key not in left_out}
+    return _short_hash(cell.document, {"id", "labels", *without})
+
+
+def lasting_digest(cell: ReadCell, *without: str) -> str:
+    """The same of what a cell does, whatever code and files were on the day it was planned; `judge` is left out with them."""
+    return _short_hash(lasting(cell.document), set(without))
+
+
+def _short_hash(document: dict[str, Any], left_out: set[str]) -> str:
+    content = {key: value for key, value in document.items() if key not in left_out}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class _FolderRow:
+    """The cells of one row in one folder: same defended model with the same code, threat, protocol and judge.
+
+    Attributes:
+        root: the folder.
+        exact: hash of what the cells share.
+        cells: in the order of the plan.
+    """
+
+    root: Path
+    exact: str
+    cells: list[ReadCell]
+
+    @cached_property
+    def judged_on(self) -> frozenset[JudgedOn]:
+        """What its done cells were judged on: nothing as long as none is done, several things where data or weights were changed."""
+        return frozenset(found for cell in self.cells if (found := judged_on(cell)))
+
+    @property
+    def done(self) -> ReadCell:
+        """The first of its done cells."""
+        return next(cell for cell in self.cells if cell.status == "done")
 
 
 def rows_of(cells: Iterable[ReadCell]) -> tuple[list[list[ReadCell]], list[str]]:
     """The cells of each row, each cell once, and what was decided on the way, one line each.
 
     Cells of two folders make one row only if defended model, threat, protocol and judge are the same and both folders judged the same
-    samples with the same weights: an attack on other weights says nothing of these.
+    samples with the same weights: an attack on other weights says nothing of these. Where code or files changed between the two, the
+    same predictions without an attack must show that the defended model did not change with them.
     """
-    alike: dict[str, list[ReadCell]] = defaultdict(list)
+    alike: dict[tuple[str, str], dict[tuple[Path, str], _FolderRow]] = defaultdict(dict)
     for cell in cells:
-        alike[digest(cell, "attack")].append(cell)
+        exact = digest(cell, "attack")
+        same_work = alike[lasting_digest(cell, "attack"), str(cell.document.get("judge"))]
+        same_work.setdefault((cell.root, exact), _FolderRow(cell.root, exact, [])).cells.append(cell)
     rows: list[list[ReadCell]] = []
     notes: list[str] = []
-    for some in alike.values():
-        for part in _by_what_they_judged(some):
-            chosen: dict[str, ReadCell] = {}
-            for cell in part:
-                chosen[cell.id] = _used(chosen[cell.id], cell, notes) if cell.id in chosen else cell
-            rows.append(list(chosen.values()))
-    return rows, notes
+    for parts in alike.values():
+        for joined in _joined(list(parts.values()), notes):
+            for part in joined[1:]:
+                notes += changes(joined[0].cells[0], part.cells[0], _MODEL)
+            rows.append(one_of_each([cell for part in joined for cell in part.cells], notes))
+    return rows, list(dict.fromkeys(notes))
 
 
-def _by_what_they_judged(cells: Sequence[ReadCell]) -> list[list[ReadCell]]:
-    """Split by folder, and put the folders together that judged the same; those with nothing done join the first."""
-    roots = dict.fromkeys(cell.root for cell in cells)
-    if len(roots) == 1:
-        return [list(cells)]
-    found = {root: frozenset(judged_on(cell) for cell in cells if cell.root == root) - {None} for root in roots}
-    first = next((kinds for kinds in found.values() if kinds), frozenset())
-    parts: dict[frozenset[Judged | None], list[ReadCell]] = defaultdict(list)
-    for cell in cells:
-        parts[found[cell.root] or first].append(cell)
-    return list(parts.values())
+def _joined(parts: Sequence[_FolderRow], notes: list[str]) -> list[list[_FolderRow]]:
+    """The rows of single folders that make one row together; those with nothing done join the first of their code."""
+    if len(parts) == 1:
+        return [list(parts)]
+    rows: list[list[_FolderRow]] = []
+    for part in sorted(parts, key=lambda part: not part.judged_on):
+        open_to = [row for row in rows if all(known.root != part.root for known in row)]
+        row = next((row for row in open_to if any(_is_one_row(known, part) for known in row)), None)
+        if row is None:
+            notes += (_why_apart(row[0], part) for row in open_to if _is_same_work(row[0], part))
+            rows.append([part])
+        else:
+            row.append(part)
+    place = {id(part): place for place, part in enumerate(parts)}
+    return [sorted(row, key=lambda part: place[id(part)]) for row in rows]
 
 
-def _used(known: ReadCell, new: ReadCell, notes: list[str]) -> ReadCell:
-    if known.status != "done" or new.status != "done":
-        used, other = (new, known) if _ORDER[new.status] < _ORDER[known.status] else (known, new)
-        if other.status == "failed" and used.status == "done":
-            notes.append(f"{other.root}: {_title(other)} failed there; the result of {used.root} is used.")
-        return used
-    used = new if new.verified and not known.verified else known
-    if not _same_outcome(known, new):
-        why = ", because it is verified" if used.verified and not (known.verified and new.verified) else ""
-        notes.append(
-            f"{new.root}: {_title(new)} has another outcome than in {known.root}; that of {used.root} is used{why}."
-        )
-    return used
+def _is_one_row(known: _FolderRow, new: _FolderRow) -> bool:
+    if known.exact == new.exact:
+        return not new.judged_on or known.judged_on == new.judged_on
+    return _is_same_work(known, new) and _same_without_attack(known.done, new.done)
 
 
-def _same_outcome(first: ReadCell, second: ReadCell) -> bool:
-    assert first.record is not None
-    assert second.record is not None
-    assert first.samples is not None
-    assert second.samples is not None
-    hashes = first.record.result_hash, second.record.result_hash
-    if None not in hashes and hashes[0] != hashes[1]:
-        return False
-    return all(first.samples[name].equals(second.samples[name]) for name in ("sample", "clean", "select", "robust"))
+def _is_same_work(known: _FolderRow, new: _FolderRow) -> bool:
+    """Whether both were judged on one thing, the same, and their records say what it is."""
+    said = all(one.data is not None and one.weights is not None for one in new.judged_on)
+    return len(new.judged_on) == 1 and said and known.judged_on == new.judged_on
 
 
-def _title(cell: ReadCell) -> str:
-    labels = "/".join(cell.label(part) for part in ("backbone", "purifier", "attack"))
-    return f"cell {cell.id} ({labels})"
+def _same_without_attack(one: ReadCell, other: ReadCell) -> bool:
+    assert one.samples is not None
+    assert other.samples is not None
+    return all(one.samples[name].equals(other.samples[name]) for name in (column.CLEAN, column.CLEAN_PREDICTIONS))
+
+
+def _why_apart(known: _FolderRow, new: _FolderRow) -> str:
+    here, there = known.done, new.done
+    model = f"{there.label('purifier')} on {there.label('backbone')}"
+    apart = f"{new.root}: {model} stands apart from that of {known.root}: other predictions without an attack."
+    return " ".join([apart, *changes(here, there, _MODEL)])

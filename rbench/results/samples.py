@@ -10,29 +10,30 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rbench.errors import InputError
+from rbench.results import sample_columns as column
 
 SCHEMA = pa.schema(
     [
-        pa.field("sample", pa.int64(), nullable=False),
-        pa.field("label", pa.int64(), nullable=False),
-        pa.field("clean", pa.float32(), nullable=False),
-        pa.field("clean_select", pa.float32()),
-        pa.field("noise", pa.float32(), nullable=False),
-        pa.field("select", pa.float32(), nullable=False),
-        pa.field("robust", pa.float32(), nullable=False),
-        pa.field("robust_8bit", pa.float32()),
-        pa.field("clean_predictions", pa.list_(pa.int32()), nullable=False),
-        pa.field("noise_predictions", pa.list_(pa.int32())),
-        pa.field("select_predictions", pa.list_(pa.int32())),
-        pa.field("robust_predictions", pa.list_(pa.int32()), nullable=False),
-        pa.field("distance", pa.float64(), nullable=False),
-        pa.field("loss_first", pa.float32()),
-        pa.field("loss_last", pa.float32()),
-        pa.field("queries", pa.int32(), nullable=False),
-        pa.field("zero_gradients", pa.int32()),
-        pa.field("zero_at_start", pa.bool_()),
-        pa.field("passed_by", pa.bool_()),
-        pa.field("outcome", pa.string(), nullable=False),
+        pa.field(column.SAMPLE, pa.int64(), nullable=False),
+        pa.field(column.LABEL, pa.int64(), nullable=False),
+        pa.field(column.CLEAN, pa.float32(), nullable=False),
+        pa.field(column.CLEAN_SELECT, pa.float32()),
+        pa.field(column.NOISE, pa.float32(), nullable=False),
+        pa.field(column.SELECT, pa.float32(), nullable=False),
+        pa.field(column.ROBUST, pa.float32(), nullable=False),
+        pa.field(column.ROBUST_8BIT, pa.float32()),
+        pa.field(column.CLEAN_PREDICTIONS, pa.list_(pa.int32()), nullable=False),
+        pa.field(column.NOISE_PREDICTIONS, pa.list_(pa.int32())),
+        pa.field(column.SELECT_PREDICTIONS, pa.list_(pa.int32())),
+        pa.field(column.ROBUST_PREDICTIONS, pa.list_(pa.int32()), nullable=False),
+        pa.field(column.DISTANCE, pa.float64(), nullable=False),
+        pa.field(column.LOSS_FIRST, pa.float32()),
+        pa.field(column.LOSS_LAST, pa.float32()),
+        pa.field(column.QUERIES, pa.int32(), nullable=False),
+        pa.field(column.ZERO_GRADIENTS, pa.int32()),
+        pa.field(column.ZERO_AT_START, pa.bool_()),
+        pa.field(column.PASSED_BY, pa.bool_()),
+        pa.field(column.OUTCOME, pa.string(), nullable=False),
     ]
 )
 """Accuracies of a sample are in [0, 1] after the decide rule. `select` was measured on other draws than
@@ -40,8 +41,6 @@ SCHEMA = pa.schema(
 `zero_gradients` counts the queries that were answered with a zero gradient, `zero_at_start` says whether the first one was,
 `passed_by` whether the attack saw the sample fooled and gave it back unfooled."""
 
-PREDICTIONS = ("clean_predictions", "noise_predictions", "select_predictions", "robust_predictions")
-_SHARES = ("clean", "clean_select", "noise", "select", "robust", "robust_8bit")
 MAX_BYTES = 4 * 2**30
 
 
@@ -52,13 +51,13 @@ def encode(columns: Mapping[str, Any]) -> bytes:
         columns: an array [n] for each column of the schema; [n, draws] for the predictions. Columns that may
             be null may be missing; `outcome` is derived from `robust` if it is missing.
     """
-    robust = np.asarray(columns["robust"], dtype=np.float32)
-    given = {"outcome": np.where(robust >= 0.5, "robust", "fooled"), **columns}
+    robust = np.asarray(columns[column.ROBUST], dtype=np.float32)
+    given = {column.OUTCOME: np.where(robust >= 0.5, "robust", "fooled"), **columns}
     if unknown := set(given) - set(SCHEMA.names):
         raise ValueError(f"no such columns of samples: {sorted(unknown)}")
     arrays = [_column(given.get(field.name), field, len(robust)) for field in SCHEMA]
     table = pa.Table.from_arrays(arrays, schema=SCHEMA)
-    for name in _SHARES:
+    for name in column.DRAWS_OF:
         values = table[name].drop_null().to_numpy()
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"column {name!r} has values outside [0, 1]")
@@ -103,8 +102,8 @@ def read(path: Path, n: int) -> pa.Table:
 
 def predictions(table: pa.Table, name: str) -> np.ndarray:
     """A column of predictions as int32 [n, draws]."""
-    column = table[name].combine_chunks()
-    return column.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.zeros((0, 1), np.int32)
+    lists = table[name].combine_chunks()
+    return lists.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.zeros((0, 1), np.int32)
 
 
 def _column(values: Any, field: pa.Field, n: int) -> pa.Array:
@@ -127,26 +126,26 @@ def _check(table: pa.Table, path: Path) -> None:
     for field in SCHEMA:
         if not field.nullable and table[field.name].null_count:
             raise InputError(f"{path}: {field.name}: has nulls.")
-    for name in _SHARES:
+    for name in column.DRAWS_OF:
         values = table[name].drop_null().to_numpy()
         if not ((values >= 0) & (values <= 1)).all():
             raise InputError(f"{path}: {name}: has values outside [0, 1].")
-    for name in PREDICTIONS:
-        column = table[name].combine_chunks()
-        if column.null_count == len(column):
+    for name in column.PREDICTIONS:
+        lists = table[name].combine_chunks()
+        if lists.null_count == len(lists):
             continue
-        lengths = np.diff(column.offsets.to_numpy())
+        lengths = np.diff(lists.offsets.to_numpy())
         if len(lengths) and (
-            lengths[0] == 0 or (lengths != lengths[0]).any() or column.flatten().null_count or column.null_count
+            lengths[0] == 0 or (lengths != lengths[0]).any() or lists.flatten().null_count or lists.null_count
         ):
             raise InputError(f"{path}: {name}: not the same number of draws for every sample.")
-    if len(np.unique(table["sample"].to_numpy())) != len(table):
+    if len(np.unique(table[column.SAMPLE].to_numpy())) != len(table):
         raise InputError(f"{path}: sample: an id comes twice.")
 
 
 def check_decided(table: pa.Table, path: Path) -> None:
     """Refuse samples that are neither right nor wrong, where one draw or a decision left nothing in between."""
-    for name in _SHARES:
+    for name in column.DRAWS_OF:
         values = table[name].drop_null().to_numpy()
         if not np.isin(values, (0.0, 1.0)).all():
             raise InputError(f"{path}: {name}: has values between 0 and 1 though each is right or wrong.")

@@ -12,7 +12,7 @@ from rbench.results.columns import COLUMNS, Column
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.flags.of_row import RowFlag, inseparable
 from rbench.results.labels import tell_apart
-from rbench.results.rankings import judged_alike, reasons_apart
+from rbench.results.rankings import rankings_of, reasons_apart
 from rbench.results.row import Row, make_row
 from rbench.results.rows import rows_of
 from rbench.results.runs import Broken, ReadCell, Runs
@@ -54,7 +54,7 @@ def table(runs: Runs) -> Table:
     """Make the leaderboard: a row for each defended model under a threat; rows judged alike stand together."""
     rows, notes = rows_of(runs.cells)
     with ThreadPoolExecutor(THREADS) as threads:
-        groups = judged_alike(list(threads.map(make_row, rows)))
+        groups = rankings_of(list(threads.map(make_row, rows)))
     folders = list(dict.fromkeys(cell.root for cell in runs.cells))
     notes += reasons_apart(groups, folders)
     notes += [note for group in groups for note in tell_apart(group)]

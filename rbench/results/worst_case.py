@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rbench.results import sample_columns as column
 from rbench.results.samples import predictions
 from rbench.results.statistics import Estimate, accuracy, mean_of_draws
 
@@ -59,8 +60,8 @@ class WorstCase:
 
 def attack_scores(table: pa.Table) -> Scores:
     """The scores of an attack from the samples of its cell."""
-    correct = predictions(table, "robust_predictions") == table["label"].to_numpy()[:, None]
-    return Scores(_values(table, "select"), _values(table, "robust"), correct)
+    correct = predictions(table, column.ROBUST_PREDICTIONS) == table[column.LABEL].to_numpy()[:, None]
+    return Scores(_values(table, column.SELECT), _values(table, column.ROBUST), correct)
 
 
 def clean_scores(table: pa.Table, *, random: bool, decide: str) -> Scores | None:
@@ -71,12 +72,12 @@ def clean_scores(table: pa.Table, *, random: bool, decide: str) -> Scores | None
     not measure `clean_select`, one half of the clean draws chooses and the other values; where that is impossible
     (one draw, or a decision that needs all of them) the clean image is no candidate.
     """
-    correct = predictions(table, "clean_predictions") == table["label"].to_numpy()[:, None]
-    clean = _values(table, "clean")
+    correct = predictions(table, column.CLEAN_PREDICTIONS) == table[column.LABEL].to_numpy()[:, None]
+    clean = _values(table, column.CLEAN)
     if not random:
         return Scores(clean, clean, correct)
-    if table["clean_select"].null_count == 0:
-        return Scores(_values(table, "clean_select"), clean, correct)
+    if table[column.CLEAN_SELECT].null_count == 0:
+        return Scores(_values(table, column.CLEAN_SELECT), clean, correct)
     draws = correct.shape[1]
     if decide != "mean" or draws < 2:
         return None

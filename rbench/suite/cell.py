@@ -166,4 +166,7 @@ def lasting(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _lasting(part: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in part.items() if key not in _TODAY}
-    return {key: _lasting(value) if key == "stand_in" else value for key, value in kept.items()}
+    return {
+        key: _lasting(value) if key == "stand_in" and isinstance(value, Mapping) else value
+        for key, value in kept.items()
+    }

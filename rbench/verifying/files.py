@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from rbench.errors import InputError
+from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.flags import of_cell
 from rbench.results.flags.catalogue import FlagName, threshold
-from rbench.results.hashes import DECIDED, array_hash
+from rbench.results.hashes import array_hash
 from rbench.results.record import ConvergencePart, Figure, Flag, Record
-from rbench.results.samples import PREDICTIONS, predictions
+from rbench.results.samples import predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
 from rbench.suite.cell import id_of
@@ -23,6 +24,13 @@ TOLERANCE = 1.2e-7
 """How far an external attack's rounding may leave the ball (docs/judging.md, rule 1.7); judged again, our own are held to nothing."""
 _ROUNDING = 1e-9
 _PARTS = ("backbone", "purifier", "attack")
+_FIGURES = {
+    "standard_accuracy": column.CLEAN,
+    "noise_accuracy": column.NOISE,
+    "robust_accuracy": column.ROBUST,
+    "robust_accuracy_8bit": column.ROBUST_8BIT,
+}
+"""The figures of a summary, and the columns whose means they are."""
 
 
 def contradictions(folder: RunFolder, record: Record, samples: pa.Table, planned: Mapping[str, Any]) -> list[str]:
@@ -46,8 +54,8 @@ def contradictions(folder: RunFolder, record: Record, samples: pa.Table, planned
 
 def arrays_of(samples: pa.Table) -> dict[str, np.ndarray]:
     """The columns that were hashed, as they were hashed; those that an older run did not store are left out."""
-    found = {name: samples[name].to_numpy() for name in ("sample", "label")}
-    for name in PREDICTIONS:
+    found = {name: samples[name].to_numpy() for name in (column.SAMPLE, column.LABEL)}
+    for name in column.PREDICTIONS:
         if samples[name].null_count == 0:
             found[name] = predictions(samples, name).astype(np.int64)
     return found
@@ -75,49 +83,48 @@ def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _samples(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
-    ids, label = arrays["sample"], arrays["label"]
-    pairs = {"clean": "clean", "noise": "noise", "select": "select", "robust": "robust"}
-    for column, kind in pairs.items():
-        name = f"{kind}_predictions"
-        if name in arrays:
-            expected = decided(arrays[name], label, record.protocol.decide)
-            yield from _differ(ids, samples[column].to_numpy() != expected, f"{column}: not what its predictions give")
-    robust = samples["robust"].to_numpy()
+    ids, label = arrays[column.SAMPLE], arrays[column.LABEL]
+    for name, draws in column.DRAWS_OF.items():
+        if draws in arrays:
+            expected = decided(arrays[draws], label, record.protocol.decide)
+            yield from _differ(ids, samples[name].to_numpy() != expected, f"{name}: not what its predictions give")
+    robust = samples[column.ROBUST].to_numpy()
     outcome = np.where(robust >= 0.5, "robust", "fooled")
-    yield from _differ(ids, samples["outcome"].to_numpy() != outcome, "outcome: not what `robust` gives")
-    outside = ~(samples["distance"].to_numpy() <= record.threat.eps + TOLERANCE)
+    yield from _differ(ids, samples[column.OUTCOME].to_numpy() != outcome, "outcome: not what `robust` gives")
+    outside = ~(samples[column.DISTANCE].to_numpy() <= record.threat.eps + TOLERANCE)
     yield from _differ(ids, outside, f"distance: outside the ball of {record.threat.eps_text}")
-    if set(DECIDED) <= set(arrays) and array_hash(arrays, DECIDED) != record.result_hash:
+    if set(column.DECIDED) <= set(arrays) and array_hash(arrays, column.DECIDED) != record.result_hash:
         yield "result_hash: the samples have another"
 
 
 def _figures(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
     assert record.summary is not None
     averaged = bool(record.purifier.stochastic) and record.protocol.decide == "mean"
-    for name, column in (("standard", "clean"), ("noise", "noise"), ("robust", "robust"), ("robust", "robust_8bit")):
-        field = f"{name}_accuracy" + ("_8bit" if column.endswith("8bit") else "")
+    for field, name in _FIGURES.items():
         said: Figure | None = getattr(record.summary, field)
         if said is None:
             continue
-        values, drawn = samples[column].to_numpy(), arrays.get(f"{column}_predictions")
+        values, drawn = samples[name].to_numpy(), arrays.get(column.DRAWS_OF[name])
         told: tuple[float, ...] = (float(values.mean(dtype=np.float64)),)
         if not averaged or drawn is not None:
-            told = accuracy(values, drawn == arrays["label"][:, None] if averaged and drawn is not None else None)[:3]
+            told = accuracy(values, drawn == arrays[column.LABEL][:, None] if averaged and drawn is not None else None)[
+                :3
+            ]
         recorded = (said.value, said.low, said.high)[: len(told)]
         if said.n != len(values) or not np.allclose(told, recorded, rtol=0, atol=_ROUNDING):
             yield f"summary.{field}: {_spelled(recorded)}, the samples give {_spelled(told)}"
 
 
 def _flags(record: Record, samples: pa.Table) -> Iterator[str]:
-    robust = samples["robust"].to_numpy()
+    robust = samples[column.ROBUST].to_numpy()
     expected: dict[FlagName, list[Flag]] = {
-        "noise-wins": of_cell.noise_wins(samples["noise"].to_numpy(), robust),
+        "noise-wins": of_cell.noise_wins(samples[column.NOISE].to_numpy(), robust),
         "few-samples": of_cell.few_samples(len(samples)),
         "unverified": of_cell.unverifiable(record.images),
         "black-box-wins": of_cell.black_box_wins(record.rungs, len(samples)),
     }
-    if samples["passed_by"].null_count == 0:
-        passed = np.asarray(samples["passed_by"].to_pylist(), dtype=bool)
+    if samples[column.PASSED_BY].null_count == 0:
+        passed = np.asarray(samples[column.PASSED_BY].to_pylist(), dtype=bool)
         expected["silent-success"] = of_cell.silent_success(passed, robust)
     raised = {flag.name: flag for flag in record.flags}
     for name, found in expected.items():
@@ -175,14 +182,14 @@ def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[
     except InputError as error:
         yield f"images: {error}"
         return
-    expected = samples["sample"].to_numpy()
+    expected = samples[column.SAMPLE].to_numpy()
     if record.images == "fooled":
-        expected = expected[samples["robust"].to_numpy() < 1]
+        expected = expected[samples[column.ROBUST].to_numpy() < 1]
     if not np.array_equal(ids, expected):
         yield f"images: {len(ids)} stored, not those of the {len(expected)} samples that the record speaks of"
         return
     said = record.provenance.get("images_sha256")
-    if record.images != "fooled" and said and array_hash({"images": images}, ("images",)) != said:
+    if record.images != "fooled" and said and array_hash({column.IMAGES: images}, (column.IMAGES,)) != said:
         yield "images: the stored examples are not those that were judged (provenance.images_sha256)"
     flat = images.reshape(len(images), -1)
     yield from _differ(ids, ~np.isfinite(flat).all(axis=1), "images: NaN or infinite pixels")

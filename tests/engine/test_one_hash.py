@@ -14,7 +14,8 @@ from rbench.engine.outcome import draw_outcome
 from rbench.engine.setup import Protocol, set_up
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
-from rbench.results.hashes import DECIDED, array_hash
+from rbench.results.hashes import array_hash
+from rbench.results.sample_columns import DECIDED
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 

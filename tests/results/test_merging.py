@@ -22,20 +22,30 @@ HALF, QUARTER = [1, 1, 0, 0], [1, 0, 0, 0]
 
 
 def add(
-    root, attack="pgd", *, robust=HALF, label="jpeg", content=None, ids=None, weights=None, verified=False, **changes
+    root,
+    attack="pgd",
+    *,
+    robust=HALF,
+    label="jpeg",
+    content=None,
+    ids=None,
+    weights=None,
+    verified=False,
+    columns_changed=None,
+    **changes,
 ):
-    """A finished cell; `content` replaces parts of its document, `changes` fields of its record."""
+    """A finished cell; replaced are with `content` parts of its document, `columns_changed` samples, `changes` fields of its record."""
     folder = RunFolder.create(root)
     cell = document(attack, samples=len(robust), purifier=label)
     for part, values in (content or {}).items():
         cell[part] = {**cell[part], **values} if isinstance(values, dict) else values
     if content:
         cell["id"] = id_of({key: value for key, value in cell.items() if key not in ("id", "labels")})
-    samples = columns([1] * len(robust), robust)
+    samples = {**columns([1] * len(robust), robust), **(columns_changed or {})}
     if ids is not None:
         samples["sample"] = ids
     changes.setdefault("provenance", {"weights_sha256": weights} if weights else {})
-    folder.finish(record(cell, **changes), samples)
+    folder.finish(record(cell, **changes), None if changes.get("status") == "failed" else samples)
     if verified:
         folder.write_verification(verification(folder, cell["id"]))
     return cell
@@ -265,6 +275,172 @@ def test_which_rows_cannot_be_told_apart_does_not_depend_on_who_is_verified(a, b
     flagged = [{row["purifier"] for row in merged(root).rows() if "few-samples" in row["flags"]} for root in (a, b)]
     assert names(merged(b)) == ["y", "z", "x"]
     assert flagged == [{"x", "y"}] * 2
+
+
+# --- the same work on another day ---------------------------------------------------------------------------------
+
+
+def day(code, *, files=None, kind=True, batch_size=None, **versions):
+    """The content of a cell as it was planned on a day: the code of every component, its files, and what cells said of their threat."""
+    parts = {part: {"version": versions.get(part, code)} for part in ("dataset", "backbone", "purifier", "attack")}
+    if files:
+        parts["purifier"]["files"] = files
+    if batch_size:
+        parts["attack"]["params"] = {"as": "pgd", "batch_size": batch_size}
+    return {**parts, **({"threat": {"kind": "ball"}} if kind else {})}
+
+
+OLD, NEW = day("rbench 0.1.0+old", kind=False, files={"w": "1"}), day("rbench+new", files={"w": "2"})
+
+
+def test_a_cell_is_the_same_whatever_code_and_files_were_on_the_day_and_a_note_says_what_changed(a, b):
+    add(a, content=OLD, weights="11")
+    add(b, content=NEW, weights="11")
+    leaderboard = merged(a, b)
+    ((cell,),) = leaderboard.cells
+    assert cell.root == a
+    assert leaderboard.notes == (
+        f"dataset 'toy': other code in {b} than in {a}.",
+        f"backbone 'cnn': other code in {b} than in {a}.",
+        f"purifier 'jpeg': other code and files in {b} than in {a}.",
+        f"attack 'pgd': other code in {b} than in {a}.",
+    )
+
+
+def test_a_component_that_changed_is_named_once_for_all_its_cells(a, b):
+    for attack in ("pgd", "apgd"):
+        for label in ("jpeg", "blur"):
+            add(a, attack, label=label, content=day("1"), weights=label)
+            add(b, attack, label=label, content=day("1", backbone="2"), weights=label)
+    leaderboard = merged(a, b)
+    assert [len(cells) for cells in leaderboard.cells] == [2, 2]
+    assert leaderboard.notes == (f"backbone 'cnn': other code in {b} than in {a}.",)
+
+
+def test_attacks_of_two_days_on_one_defended_model_make_one_row(a, b):
+    add(a, "pgd", robust=[1, 1, 1, 0], content=OLD, weights="11")
+    add(b, "square", robust=[0, 1, 1, 1], content=NEW, weights="11")
+    leaderboard = merged(a, b)
+    (row,) = leaderboard.rows()
+    assert row["robust_accuracy"] == 0.5
+    assert not any(note.startswith("attack") for note in leaderboard.notes), "no attack was compared with another"
+
+
+@pytest.mark.parametrize(
+    "changed", [{"clean": [1, 1, 0, 1]}, {"clean_predictions": [[0], [1], [2], [9]]}], ids=["accuracy", "classes"]
+)
+def test_other_code_that_answers_otherwise_without_an_attack_stands_apart_with_a_note(a, b, changed):
+    add(a, content=day("1"), weights="11")
+    add(b, content=day("1", purifier="2"), weights="11", columns_changed=changed)
+    leaderboard = merged(a, b)
+    assert names(leaderboard) == ["jpeg (A)", "jpeg (B)"]
+    assert leaderboard.notes == (
+        f"{b}: jpeg on cnn stands apart from that of {a}: other predictions without an attack. "
+        f"purifier 'jpeg': other code in {b} than in {a}.",
+        "jpeg on cnn: 2 rows, not the same defended model: other code or files of the purifier.",
+    )
+
+
+APART_ON_ANOTHER_DAY = {
+    "weights": {"weights": "22"},
+    "images": {"sha256": "another"},
+    "ids": {"ids": [7, 8, 9, 10]},
+    "judge": {"content": {**NEW, "judge": 2}},
+    "parameters": {"content": {**NEW, "purifier": {"version": "rbench+new", "params": {"quality": 50}}}},
+    "nothing done": {"status": "failed"},
+}
+
+
+@pytest.mark.parametrize("what", APART_ON_ANOTHER_DAY)
+def test_other_code_and_anything_else_is_another_row(a, b, what):
+    add(a, content=OLD, weights="11")
+    add(b, **{"content": NEW, "weights": "11", **APART_ON_ANOTHER_DAY[what]})
+    leaderboard = merged(a, b)
+    assert len(leaderboard.cells) == 2
+    assert not any("than in" in note for note in leaderboard.notes)
+
+
+def test_where_nobody_knows_the_weights_other_code_is_another_row(a, b):
+    add(a, content=OLD)
+    add(b, content=NEW)
+    assert len(merged(a, b).cells) == 2
+
+
+def test_within_one_folder_other_code_or_another_batch_size_is_another_cell(a):
+    for content in (day("1"), day("1", purifier="2"), day("1", batch_size=128), day("1", batch_size=256)):
+        add(a, content=content, weights="11")
+    leaderboard = merged(a)
+    assert sorted(len(cells) for cells in leaderboard.cells) == [1, 3]
+
+
+@pytest.mark.parametrize(("sizes", "cells"), [((128, 128), 1), ((128, 256), 2), ((128, None), 1), ((None, 128), 1)])
+def test_a_batch_size_that_counts_no_more_keeps_no_cell_apart(a, b, sizes, cells):
+    for root, size in zip((a, b), sizes, strict=True):
+        add(root, content=day("1", batch_size=size), weights="11")
+    assert [len(row) for row in merged(a, b).cells] == [cells]
+
+
+def test_of_two_batch_sizes_in_one_folder_each_meets_its_own_in_the_other(a, b):
+    small, large = (add(a, content=day("1", batch_size=size), weights="11") for size in (128, 256))
+    again = add(b, content=day("2", batch_size=256), weights="11", verified=True)
+    ((first, second),) = merged(a, b).cells
+    assert (first.id, second.id, second.root) == (small["id"], again["id"], b)
+    assert large["id"] != again["id"]
+
+
+def test_the_attacks_of_a_row_stay_in_the_order_of_the_plan(a):
+    attacks = {"pgd": 128, "square": None, "again": 256}
+    planned = [
+        add(a, attack, content={"attack": {"name": "pgd", "params": {"batch_size": size}}})
+        for attack, size in attacks.items()
+    ]
+    RunFolder(a).write_cells(planned)
+    assert [[cell.label("attack") for cell in cells] for cells in merged(a).cells] == [list(attacks)]
+
+
+@pytest.mark.parametrize("again", ["1", "2"])
+def test_an_attack_that_is_there_twice_with_other_files_meets_its_own_in_the_other_folder(a, b, again):
+    ids = {sha: add(a, content={"attack": {"files": {"source": sha}}}, weights="11")["id"] for sha in ("1", "2")}
+    add(b, content={"attack": {"files": {"source": again}}}, weights="11", verified=True)
+    (cells,) = merged(a, b).cells
+    assert {cell.id: cell.root for cell in cells} == {cell_id: b if sha == again else a for sha, cell_id in ids.items()}
+
+
+def test_what_is_not_done_joins_the_first_result_of_its_code_and_keeps_its_order(tmp_path):
+    a, b, c = (tmp_path / name for name in "ABC")
+    started = Made(a)
+    for attack in ("square", "pgd"):
+        started.other(attack, "missing")
+    started.plan()
+    for root, data in ((b, "data"), (c, "another")):
+        add(root, "pgd", sha256=data)
+    leaderboard = merged(a, b, c)
+    assert [[(cell.label("attack"), cell.root) for cell in cells] for cells in leaderboard.cells] == [
+        [("square", a), ("pgd", b)],
+        [("pgd", c)],
+    ]
+
+
+def test_what_is_not_done_joins_its_own_code_though_another_came_first(tmp_path):
+    a, b, c = (tmp_path / name for name in "ABC")
+    add(a, content=day("1"), weights="11")
+    add(b, content=day("2"), status="failed")
+    add(c, content=day("2"), weights="11")
+    leaderboard = merged(a, b, c)
+    assert [[cell.root for cell in cells] for cells in leaderboard.cells] == [[a]]
+    assert "failed there" in " ".join(leaderboard.notes)
+
+
+def test_another_stand_in_code_is_said_so(a, b):
+    for root, version in ((a, "1"), (b, "2")):
+        add(root, content={"attack": {"stand_in": {"name": "blur", "version": version}}}, weights="11")
+    assert merged(a, b).notes == (f"stand-in 'blur': other code in {b} than in {a}.",)
+
+
+def test_a_cell_whose_parts_are_no_parts_is_read_all_the_same(a, b):
+    for root, version in ((a, "1"), (b, "2")):
+        add(root, content={"attack": {"stand_in": "?", "params": "?", "version": version}}, weights="11")
+    assert len(merged(a, b).cells) == 1
 
 
 SUITE = """\

@@ -8,7 +8,7 @@ import pandas as pd
 from rbench.errors import InputError
 from rbench.reports.figures.rows import named
 from rbench.reports.figures.style import WIDTH, blank, shown
-from rbench.reports.gallery import KINDS, amplified, strongest_first, telling
+from rbench.reports.gallery import KINDS, amplified, first_changed, strongest_first
 from rbench.reports.plain import csv_text
 from rbench.results.gallery import SHOWN
 from rbench.results.runs import ReadCell
@@ -31,7 +31,7 @@ def frame(table: Table) -> pd.DataFrame:
     """A line for each row with pictures: panel, row, attack, sample, label, classes, shape, and the pixels as hexadecimal bytes."""
     rows = []
     for panel, name, _, cells in named(table):
-        picture = telling(map(_picture, strongest_first(cells)), lambda one: one[_PIXELS[0]] == one[_PIXELS[1]])
+        picture = first_changed(map(_picture, strongest_first(cells)), lambda one: one[_PIXELS[0]] == one[_PIXELS[1]])
         if picture is not None:
             rows.append({"panel": panel, "row": name, **picture})
     columns = [

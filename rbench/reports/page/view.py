@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.errors import InputError
-from rbench.reports.gallery import ignores_purifier, strongest_first, telling
+from rbench.reports.gallery import first_changed, ignores_purifier, strongest_first
 from rbench.reports.groups import heading, remark
 from rbench.reports.page.cells import CellView, Doubt, cell_view, doubt
 from rbench.reports.page.gallery import Sheet, sheet
@@ -137,7 +137,7 @@ def _row(anchor: str, fields: dict[str, Any], table: Table, place: int, suites: 
 def _sheets(cells: Sequence[ReadCell]) -> list[Sheet]:
     """Of an attack that uses the purifier and of one that ignores it: the gap between them tells most."""
     kinds = groupby(strongest_first(cells), key=ignores_purifier)
-    found = [telling(map(sheet, kind), lambda one: one.unchanged) for _, kind in kinds]
+    found = [first_changed(map(sheet, kind), lambda one: one.unchanged) for _, kind in kinds]
     return [one for one in found if one is not None]
 
 
