@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from parts import refused, some
-from rbench.running.resume import open_run
 from small_runs import rbench
 
 from rbench.results import disk
 from rbench.results.output import require_own, same_file
+from rbench.running.resume import open_run
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 
