@@ -1,4 +1,4 @@
-"""From judged samples to figures, flags and a hash; pure functions of arrays."""
+"""From the judged samples of a cell to accuracies, flags and hashes; pure functions of arrays."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from rbench.results.statistics import accuracy
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished cell says.
+    """The results of a finished cell.
 
     Attributes:
         samples: the columns of `rbench.results.samples`.
@@ -38,7 +38,7 @@ class Outcome:
 
 
 def draw_outcome(setup: Setup, evaluated: Evaluated) -> Outcome:
-    """What the evaluated samples of a cell say."""
+    """The outcome of the evaluated samples of a cell."""
     arrays = evaluated.arrays
     label = arrays["label"]
     columns = {
@@ -83,5 +83,5 @@ def _value(predictions: np.ndarray, label: np.ndarray, setup: Setup) -> np.ndarr
 
 def _figure(values: np.ndarray, predictions: np.ndarray, label: np.ndarray, setup: Setup) -> Figure:
     draws_matter = setup.random and setup.protocol.decide == "mean"
-    found = accuracy(values, predictions == label[:, None] if draws_matter else None)
-    return Figure(value=found.value, low=found.low, high=found.high, n=found.n)
+    interval = accuracy(values, predictions == label[:, None] if draws_matter else None)
+    return Figure(value=interval.value, low=interval.low, high=interval.high, n=interval.n)
