@@ -92,13 +92,13 @@ def _header(path: Path) -> dict[str, Any]:
     if text is None:
         raise InputError(f"{path}: no weights of a purifier: its header has no {_KEY!r}. rbench fit writes them")
     try:
-        found = json.loads(text)
+        content: Any = json.loads(text)
     except ValueError:
-        found = None
-    fits = isinstance(found, dict) and {key: type(value) for key, value in found.items()} == _TYPES
+        content = None
+    fits = isinstance(content, dict) and {key: type(value) for key, value in content.items()} == _TYPES
     if not fits:
         raise InputError(
             f"{path}: {_KEY!r} of its header: found {text[:60]!r}, expected a JSON map of {', '.join(_TYPES)}"
         )
-    content: dict[str, Any] = found
-    return content
+    named: dict[str, Any] = content
+    return named

@@ -86,9 +86,9 @@ def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> Pretra
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError(f"{path}: no JSON ({error})") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise InputError(f"{path}: no JSON map")
-    return found
+    return content
