@@ -33,7 +33,7 @@ __all__ = ["Evaluation", "evaluate", "load", "read"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """The result of `evaluate`.
 
     Attributes:
         standard_accuracy: without an attack, with its 95 % interval.

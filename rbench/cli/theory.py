@@ -1,4 +1,4 @@
-"""`rbench theory`: the seed paper's theorem, measured on the auto-encoders of a suite."""
+"""`rbench theory`: the theorem of CRoPD, measured on the auto-encoders of a suite."""
 
 import json
 from collections.abc import Iterator
@@ -97,13 +97,13 @@ def command(
             replace(point, robust_accuracy=value, robust_from="run")
             for point, value in zip(points, robust, strict=True)
         ]
-    found = correlations(points)
-    page = theory_markdown(points, found, settings)
+    related = correlations(points)
+    page = theory_markdown(points, related, settings)
     content = {
         "suite": spec.suite,
         "settings": asdict(settings),
         "points": [point.row() for point in points],
-        "correlations": [asdict(one) for one in found],
+        "correlations": [asdict(one) for one in related],
         "components": provenance(cells),
         "versions": versions(),
     }
@@ -111,7 +111,7 @@ def command(
     write_text(folder / "theory.json", json.dumps(content, indent=1) + "\n")
     write_text(folder / "theory.md", page)
     with writing(folder):
-        draw(points, found, [folder / "theory.png", folder / "theory.svg"])
+        draw(points, related, [folder / "theory.png", folder / "theory.svg"])
     typer.echo(json.dumps(content) if as_json else page, nl=as_json)
 
 

@@ -1,4 +1,4 @@
-"""Where the engine computes."""
+"""Which device the engine computes on."""
 
 import torch
 

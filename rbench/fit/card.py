@@ -1,4 +1,4 @@
-"""The provenance card: what a file of weights was made from, by what, and how well it went."""
+"""The provenance card: what a file of weights was trained on, by which recipe, and with what results."""
 
 import json
 from pathlib import Path

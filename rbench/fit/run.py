@@ -31,7 +31,7 @@ from rbench.suite.files import digest
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a recipe gave.
+    """The result of a recipe.
 
     Attributes:
         weights: the safetensors file.
@@ -51,7 +51,7 @@ def fit(bound: BoundRecipe, out: Path, *, device: str = "auto", watch: Watch = W
         bound: the recipe.
         out: folder for NAME.safetensors and NAME.json.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        watch: told how far it is.
+        watch: called with the progress.
 
     Raises:
         InputError: a component, file or value is wrong, or `out` holds the work of another recipe or weights without a card.

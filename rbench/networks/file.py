@@ -93,12 +93,12 @@ def _header(path: Path) -> dict[str, Any]:
         problem = f"no weights of a purifier: its header has no {_KEY!r}."
         raise InputError(problem, place=path, remedy="rbench fit writes them")
     try:
-        found = json.loads(text)
+        content: Any = json.loads(text)
     except ValueError:
-        found = None
-    fits = isinstance(found, dict) and {key: type(value) for key, value in found.items()} == _TYPES
+        content = None
+    fits = isinstance(content, dict) and {key: type(value) for key, value in content.items()} == _TYPES
     if not fits:
         problem = f"expected a JSON map of {', '.join(_TYPES)}"
         raise InputError(problem, place=f"{path}: {_KEY!r} of its header", found=repr(text[:60]))
-    content: dict[str, Any] = found
-    return content
+    named: dict[str, Any] = content
+    return named

@@ -1,4 +1,4 @@
-"""Any `UNet2DModel` of diffusers with the config of its scheduler, as a network that tells the noise."""
+"""Any `UNet2DModel` of diffusers with the config of its scheduler, as a network that predicts the noise."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rbench.errors import InputError, MissingError
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
-"""What a network may tell: the noise, the velocity (Salimans and Ho 2022, arXiv 2202.00512), or the image."""
+"""What a network may predict: the noise, the velocity (Salimans and Ho 2022, arXiv 2202.00512), or the image."""
 
 
 class PretrainedUNet(nn.Module):
@@ -19,7 +19,7 @@ class PretrainedUNet(nn.Module):
     Args:
         core: a `UNet2DModel`; the second half of its channels, a learned variance, is left out if there is one.
         signal: [T + 1] float64, alpha-bar of every level from 0.
-        prediction: what the network tells, one of `PREDICTIONS`.
+        prediction: what the network predicts, one of `PREDICTIONS`.
     """
 
     signal: Tensor
@@ -34,13 +34,13 @@ class PretrainedUNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """The noise [B, C, H, W] in images whose levels, counted from 0, are t [B]."""
-        told: Tensor = self.core(x, t, return_dict=False)[0][:, : self.channels]
+        output: Tensor = self.core(x, t, return_dict=False)[0][:, : self.channels]
         if self.prediction == "epsilon":
-            return told
+            return output
         left = self.signal[t + 1].to(x.dtype).view(-1, 1, 1, 1)
         if self.prediction == "sample":
-            return (x - left.sqrt() * told) / (1 - left).sqrt()
-        return left.sqrt() * told + (1 - left).sqrt() * x
+            return (x - left.sqrt() * output) / (1 - left).sqrt()
+        return left.sqrt() * output + (1 - left).sqrt() * x
 
 
 def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> PretrainedUNet:
@@ -85,9 +85,9 @@ def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> Pretra
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError(f"no JSON ({error})", place=path) from None
-    if not isinstance(found, dict):
-        raise InputError("expected a JSON map", place=path, found=type(found).__name__)
-    return found
+    if not isinstance(content, dict):
+        raise InputError("expected a JSON map", place=path, found=type(content).__name__)
+    return content

@@ -1,4 +1,4 @@
-"""The U-Net that tells the noise in an image: a small one of the diffusers library."""
+"""The U-Net that predicts the noise in an image: a small one of the diffusers library."""
 
 from typing import Annotated
 

@@ -105,7 +105,7 @@ class Components:
         )
 
     def _bare(self, backbone: str) -> DefendedModel:
-        """A backbone behind nothing, by its name."""
+        """A backbone without a purifier, by its name."""
         return self.defended(resolve_part("backbone", backbone, {}), resolve_part("purifier", "identity", {}))
 
     def forget_models(self) -> None:
@@ -131,7 +131,7 @@ def _changed_attack(part: Part, changes: Mapping[str, int | None]) -> Attack | N
         return None
     try:
         made: Attack = make("attack", part.given_name, {**part.given_params, **changes})
-    except InputError:  # twice the most that it takes: nothing to compare, and no reason to stop a run
+    except InputError:  # above the largest value that it takes: nothing to compare, and no reason to stop a run
         return None
     return made
 

@@ -80,7 +80,7 @@ def pending(cells: Sequence[Cell], folder: RunFolder, redo: Redo) -> list[Cell]:
 
 
 def doubted(cells: Sequence[Cell], todo: Sequence[Cell]) -> list[Cell]:
-    """The finished cells whose models may have changed although no file and no code did that could be told beforehand.
+    """The finished cells whose models may have changed in ways that files and code do not show: they are loaded and compared.
 
     rbench's own components declare every file that they read. What a plug-in reads by a parameter that is no `Path` and without a `files`
     hook, or downloads, shows only in the parameters and buffers of the model that it makes.

@@ -1,4 +1,4 @@
-"""The coordinator: cell by cell into a run folder, stoppable at any moment."""
+"""The coordinator: runs cells one by one into a run folder, and can be stopped at any moment."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
