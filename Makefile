@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUNS := $(sort $(patsubst %/records,%,$(wildcard results/*/records)))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test check results screenshots clean
+.PHONY: quickstart test soak bench check results screenshots clean
 
 quickstart: .venv/core  ## from nothing to the quickstart leaderboard, verified
 	$(BIN)/rbench run suites/quickstart.yaml --out runs/quickstart > /dev/null
@@ -12,8 +12,14 @@ quickstart: .venv/core  ## from nothing to the quickstart leaderboard, verified
 	$(BIN)/rbench report runs/quickstart --to md,csv,html,figures
 	@echo 'Open runs/quickstart/leaderboard.html in a browser.'
 
-test: .venv/dev  ## from nothing to a passed test-suite
+test: .venv/dev  ## from nothing to a passed test-suite, one process a core
 	$(BIN)/python -m pytest
+
+soak: .venv/dev  ## the tests that take minutes: whole committed folders judged again
+	$(BIN)/python -m pytest -m soak
+
+bench: .venv/dev  ## what has a bar in seconds, each figure beside its bar; wants an idle machine
+	above=0; for page in start_up report_speed checkpointing; do $(BIN)/python bench/$$page.py || above=1; done; exit $$above
 
 check: .venv/dev  ## lint, format, types, layers
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ __all__ = ["Evaluation", "evaluate", "load", "read"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """The result of `evaluate`.
 
     Attributes:
         standard_accuracy: without an attack, with its 95 % interval.
@@ -187,19 +187,23 @@ def _radius(eps: float | str | Fraction) -> float:
     exact = fraction(eps) if isinstance(eps, str) else eps
     radius = float(eps) if exact is None else float(exact)
     if not 0 < radius < float("inf"):
-        raise InputError(f"eps: must be above 0 (got {eps}). Write 8/255 for eight of 255 levels")
+        remedy = "Write 8/255 for eight of 255 levels"
+        raise InputError("must be above 0.", place="eps", found=str(eps), remedy=remedy)
     return radius
 
 
 def _check(images: Tensor, labels: Tensor) -> None:
     if len(images) != len(labels) or not len(images):
-        raise InputError(
-            f"images and labels: {len(images)} images, {len(labels)} labels; give as many of both, at least one"
-        )
+        found = f"{len(images)} images, {len(labels)} labels"
+        remedy = "give as many of both, at least one"
+        raise InputError(found, place="images and labels", found=found, remedy=remedy)
     if images.dim() != 4 or images.dtype != torch.float32:
-        raise InputError(f"images: need float32 [N, C, H, W] (got {images.dtype} {tuple(images.shape)})")
+        found = f"{images.dtype} {tuple(images.shape)}"
+        raise InputError("need float32 [N, C, H, W]", place="images", found=found)
     if labels.dtype != torch.int64 or int(labels.min()) < 0:
-        raise InputError(f"labels: need int64 class numbers from 0 (got {labels.dtype}, minimum {labels.min()})")
+        found = f"{labels.dtype}, minimum {labels.min()}"
+        raise InputError("need int64 class numbers from 0", place="labels", found=found)
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):
-        raise InputError(f"images: pixels must lie in [0, 1] (got {low:g} to {high:g}). Divide 8-bit images by 255")
+        remedy = "Divide 8-bit images by 255"
+        raise InputError("pixels must lie in [0, 1].", place="images", found=f"{low:g} to {high:g}", remedy=remedy)

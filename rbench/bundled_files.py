@@ -29,9 +29,8 @@ def bundled_weights(name: str) -> Path:
     """
     known = sorted(path.stem for path in ASSETS.glob(f"*{_SUFFIX}"))
     if name not in known:
-        raise InputError(
-            f"{_PREFIX}{name}: no such weights. rbench brings {', '.join(_PREFIX + one for one in known)}."
-        )
+        remedy = f"rbench brings {', '.join(_PREFIX + one for one in known)}."
+        raise InputError("no such weights.", place=f"{_PREFIX}{name}", remedy=remedy)
     return ASSETS / f"{name}{_SUFFIX}"
 
 

@@ -1,6 +1,17 @@
-"""What every test gets: one thread, since the tensors are tiny; nothing is seeded, tests seed what they draw."""
+"""What every test gets: one thread, since each core has a worker and the tensors are tiny, and no limits of time.
+
+Nothing is seeded; tests seed what they draw.
+"""
+
+import os
+
+# Before torch is imported, so that it reaches this process, the workers of pytest-xdist and every process that a test starts.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 
 import torch
 from fake_plugins import plugins, write  # noqa: F401 - fixtures
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+settings.register_profile("rbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rbench")

@@ -116,15 +116,15 @@ MUTANTS = (
     Mutant(
         "the ladder goes around what has no gradient",
         "attacks/adaptive.py",
-        'path: GradientPath = "exact" if found.differentiable else "bpda"',
+        'path: GradientPath = "exact" if measured.differentiable else "bpda"',
         'path: GradientPath = "exact"',
         ("attacks/test_adaptive.py", ""),
     ),
     Mutant(
         "the ladder goes on after attacks that ignore the purifier",
         "attacks/adaptive.py",
-        "rung for rung in every if found.norm in rung.attack.norms",
-        'rung for rung in every if rung.path == "blind" or not found.changes',
+        "rung for rung in every if measured.norm in rung.attack.norms",
+        'rung for rung in every if rung.path == "blind" or not measured.changes',
         ("engine/test_classic_breaks.py", "jpeg or resize"),
     ),
     Mutant(
@@ -321,6 +321,7 @@ def killed_by(mutant: Mutant, place: Path) -> list[str]:
         sys.executable,
         "-m",
         "pytest",
+        "-n0",
         "-x",
         "-q",
         "--no-header",

@@ -24,6 +24,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 POINTS = [
     (group, name, value) for group, named in PROJECT["entry-points"].items() for name, value in sorted(named.items())
 ]
+CLOCK = re.compile(r"\b(perf_counter|monotonic|process_time|thread_time|time\.time|datetime\.now)(_ns)?\b")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -73,6 +74,13 @@ def test_no_bare_except_swallows_a_signal():
         return isinstance(node, ast.ExceptHandler) and node.type is None
 
     assert offences(bare) == []
+
+
+def test_no_test_reads_a_clock_and_so_none_asserts_seconds():
+    """What is measured is held to a reference beside it, in costs.py; bars in seconds stand in bench/."""
+    tests = [path for path in (ROOT / "tests").rglob("*.py") if path.name not in ("costs.py", "test_house.py")]
+    readers = [path.name for path in tests if CLOCK.search(path.read_text(encoding="utf-8"))]
+    assert readers == []
 
 
 @pytest.mark.parametrize(("group", "name", "value"), POINTS, ids=[f"{group}:{name}" for group, name, _ in POINTS])

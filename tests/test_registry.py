@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from fake_plugins import Plugins
+from parts import ANY, refused, some
 
 from rbench.errors import InputError, MissingError, RbenchError
 from rbench.registry import KINDS, bind, load, registry
@@ -294,3 +295,13 @@ def test_the_source_version_changes_with_the_source(plugins: Plugins):
     versions = [registry("purifier").get(name).source_version for name in "ab"]
     assert len(set(versions)) == 2
     assert all(len(version) == 12 for version in versions)
+
+
+def test_errors_of_the_registry_carry_their_parts(plugins: Plugins):
+    plugins.add("lost", {"lost": "import not_there_at_all\nclass A: ..."}, {"rbench.purifiers": {"lost": "lost:A"}})
+    with refused(component="purifier 'jpgg'", problem="unknown purifier 'jpgg'.", remedy=some("Close: jpeg")):
+        registry("purifier").get("jpgg")
+    with refused(MissingError, component="purifier 'lost'", remedy=some("pip install not_there_at_all")):
+        load("purifier", "lost")
+    with refused(ParameterError, component=ANY, place="name", remedy=some("Write bundled:")):
+        bind("backbone", "bundled", {})

@@ -52,7 +52,7 @@ def apgd(
     """Auto-PGD (Croce & Hein 2020, arXiv 2003.01690, algorithm 1); under L1 its sparse version (Croce & Hein 2021, arXiv 2103.01208).
 
     Starts at random with steps of 2 eps; at each checkpoint the step is halved, and the best point taken up again, where too few steps
-    raised the loss or the best loss stood still.
+    raised the loss or the best loss has not risen.
 
     Args:
         steps: gradient steps per restart.
@@ -142,7 +142,7 @@ def dense(steps: int) -> Pair:
 
 
 def _moved(state: ApgdState, here: Tensor, gradient: Tensor, step_size: Tensor) -> Tensor:
-    """A projected step from `here`, drawn on by the last move (eq. 2); the first step has none to be drawn by."""
+    """A projected step from `here` with momentum of the last move (eq. 2); the first step has no momentum."""
     start = here.double()
     step = per_sample(step_size, here) * steepest(gradient.double(), state.ball.norm)
     stepped = state.ball.project(start + step, state.origin).double()

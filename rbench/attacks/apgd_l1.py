@@ -14,10 +14,10 @@ FIRST_SHARE = 0.2
 """Share of the pixels that the first steps move."""
 
 SHRINK = 1.5
-"""What divides the number of pixels of the best point, and the step size where that number stood still."""
+"""Divisor, at a checkpoint, of the pixels that the best point has moved, and of the step size where their number has not shrunk."""
 
 STILL = 0.95
-"""Above this ratio of two checkpoints the number of pixels stood still."""
+"""Ratio of the pixels that the best point has moved, to those at the last checkpoint, from which on their number has not shrunk."""
 
 LEAST_STEP = 0.1
 """Smallest step in radii."""
@@ -26,7 +26,7 @@ CHECK_SHARE = 0.04
 """Share of the steps between checkpoints."""
 
 DUST = 1e-5
-"""Moves below this many radii are what rounding leaves of a pixel that went back to where it was; counted, they keep the number up."""
+"""In radii: a pixel that is this close to its clean value has not moved, since only rounding keeps it from being there."""
 
 
 class SparseState(NamedTuple):
@@ -48,8 +48,8 @@ def sparse(steps: int) -> Pair:
     """Auto-PGD under L1 (Croce & Hein 2021, arXiv 2103.01208, section 3), with a single radius.
 
     A step moves the pixels of the steepest slope, all by the same length. At each checkpoint their number follows that of the best point;
-    where this fell the step size is reset and the best point taken up again, else the step size shrinks. Fractions of a pixel are dropped,
-    and pixels that only rounding has moved are not counted: else a step never comes down to the one steepest pixel.
+    where this has shrunk, the step size is reset and the best point taken up again, else the step size shrinks. Fractions of a pixel are
+    dropped, and pixels that only rounding has moved are not counted: else a step never comes down to the one steepest pixel.
 
     Args:
         steps: gradient steps per restart.
@@ -82,12 +82,12 @@ def sparse(steps: int) -> Pair:
         due = (state.asked > 0) & (state.asked % every == 0)
         far = (best.double() - state.origin.double()).abs() > DUST * per_sample(eps, best)
         moved = far.flatten(1).sum(1).double()
-        fell = due & (moved < STILL * state.checkpoint_pixels)
+        shrunk = due & (moved < STILL * state.checkpoint_pixels)
         shorter = torch.maximum(state.step_size / SHRINK, LEAST_STEP * eps)
-        step_size = torch.where(fell, eps, torch.where(due, shorter, state.step_size))
+        step_size = torch.where(shrunk, eps, torch.where(due, shorter, state.step_size))
         pixels = torch.where(due, moved / SHRINK, state.pixels)
-        here = choose(fell, best, state.x)
-        step = per_sample(step_size, here) * steepest_pixels(choose(fell, best_gradient, answer.gradient), pixels)
+        here = choose(shrunk, best, state.x)
+        step = per_sample(step_size, here) * steepest_pixels(choose(shrunk, best_gradient, answer.gradient), pixels)
         return state._replace(
             x=state.ball.project(here.double() + step, state.origin),
             step_size=step_size,

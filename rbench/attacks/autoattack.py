@@ -53,8 +53,8 @@ def autoattack(
         adversary = _adversary(module, ball, seed, version, attacks, batch.device)
         _fit_classes(adversary, classes)
         with _quiet():
-            found = adversary.run_standard_evaluation(batch.x, batch.y, **{_batch_word(adversary): len(batch)})
-        adversarial: Tensor = found[0] if isinstance(found, tuple) else found
+            returned = adversary.run_standard_evaluation(batch.x, batch.y, **{_batch_word(adversary): len(batch)})
+        adversarial: Tensor = returned[0] if isinstance(returned, tuple) else returned
         return adversarial
 
     return ExternalAttack(perturb, batch_size, NORMS, averages_draws=version == "rand", said=_notes)

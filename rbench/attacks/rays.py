@@ -19,7 +19,8 @@ TOLERANCE = 1e-3
 """Width at which the search along a ray ends (section 3.2)."""
 
 LOOK, SEARCH, REACH = 0, 1, 2
-"""What is asked: does a new ray beat the best radius; how near along it; is its point on the ball fooled."""
+"""The query of a sample. LOOK: is a new ray fooled at the best radius so far? SEARCH: halve the interval that holds its smallest fooled
+radius. REACH: is its point on the ball fooled?"""
 
 
 class RaysState(NamedTuple):
@@ -37,14 +38,14 @@ class RaysState(NamedTuple):
     best_ray: Tensor  # [B, C, H, W]
     radius: Tensor  # [B] float64 at which `best_ray` is wrong; 1, the whole pixel range, as long as none is
     level: Tensor  # [B] int64 the image is cut into 2^level blocks; -1 before the first ray itself
-    block: Tensor  # [B] int64 the block to turn round next
+    block: Tensor  # [B] int64 the block whose signs are flipped next
 
 
 def rays(*, queries: Annotated[int, Interval(ge=2, le=1_000_000)] = 10_000) -> IterativeAttack:
-    """RayS (Chen & Gu 2020, arXiv 2006.12792, algorithms 2 and 3), for outputs that tell the winning class and nothing else.
+    """RayS (Chen & Gu 2020, arXiv 2006.12792, algorithms 2 and 3), for hard labels: outputs that give the winning class alone.
 
-    Looks for the corner of the cube in whose direction a wrong class is nearest: turns the signs of one block of pixels after the other
-    round, blocks halving in size, and keeps what comes nearer. It draws nothing and looks at no loss. Points beyond the ball are asked
+    Looks for the corner of the cube in whose direction a wrong class is nearest: flips the signs of one block of pixels after the
+    other, blocks halving in size, and keeps what comes nearer. It draws nothing and looks at no loss. Points beyond the ball are asked
     about and never proposed; of every ray that is nearer than those before it the point on the ball is.
 
     Args:
@@ -110,7 +111,7 @@ def update(state: RaysState, answer: Answer) -> RaysState:
 
 
 def _next_ray(state: RaysState) -> tuple[Tensor, Tensor, Tensor]:
-    """The best ray with a block turned round, and the level and number of the block after it; single pixels again and again at the end."""
+    """The best ray with one block flipped, and level and number of the block after it; the last level, of single pixels, is repeated."""
     pixels = state.x[0].numel()
     whole = state.level < 0
     size = -(-pixels // 2 ** state.level.clamp(min=0))

@@ -22,7 +22,7 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 ORDER = {"L2": 2, "L1": 1}
 
 DECAY = {"L2": 2, "L1": 4}
-"""How fast a mound falls from its middle: the exponent of eq. 2, and what it is under L1."""
+"""The exponent with which a mound decays from its middle: that of eq. 2 under L2, and that of its version under L1."""
 
 
 class SquareState(NamedTuple):
@@ -143,7 +143,7 @@ def bumpy_square(state: SquareState, level: Tensor, share: float, uniforms: Tens
 
 
 def _onto(delta: Tensor, origin: Tensor, ball: Ball) -> Tensor:
-    """L2 is stretched to the sphere first; L1, which is wider than its ball here, is projected as it is."""
+    """The image with a perturbation in the ball; under L2 it is scaled to length eps first, under L1 it is longer than that already."""
     if ball.norm == "L2":
         delta = delta * per_sample(ball.radii[:, None] / (length(delta.flatten(1), "L2", dim=1) + 1e-12), delta)
     return ball.project(origin.double() + delta, origin)
@@ -155,12 +155,12 @@ def _onto(delta: Tensor, origin: Tensor, ball: Ball) -> Tensor:
 def sides(x: Tensor, share: float, *, least: int) -> Tensor:
     """Side of the square at every level of the schedule, int64; odd where bumps need a middle (`least` above 1)."""
     height, width = x.shape[2:]
-    found = []
+    by_level = []
     for level in range(len(HALVINGS) + 1):
         side = max(round((share / 2**level * height * width) ** 0.5), least)
         side += least > 1 and side % 2 == 0
-        found.append(min(side, height, width))
-    return torch.tensor(found, device="cpu")
+        by_level.append(min(side, height, width))
+    return torch.tensor(by_level, device="cpu")
 
 
 def window(uniforms: Tensor, side: Tensor, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -181,9 +181,9 @@ def window(uniforms: Tensor, side: Tensor, x: Tensor) -> tuple[Tensor, tuple[Ten
 
 
 def length(delta: Tensor, norm: Norm, dim: int | tuple[int, ...] | None = (2, 3)) -> Tensor:
-    """Over some dimensions, by default the pixels of every channel; they are kept with size 1."""
-    found: Tensor = torch.linalg.vector_norm(delta, ord=ORDER[norm], dim=dim, keepdim=True)
-    return found
+    """The norm over some dimensions, by default the pixels of every channel; they are kept with size 1."""
+    lengths: Tensor = torch.linalg.vector_norm(delta, ord=ORDER[norm], dim=dim, keepdim=True)
+    return lengths
 
 
 def bump(side: int, norm: Norm) -> Tensor:
@@ -206,9 +206,9 @@ def mound(height: int, width: int, norm: Norm) -> Tensor:
 
 @lru_cache(maxsize=16)
 def bump_table(height: int, width: int, share: float, norm: Norm) -> Tensor:
-    """The bump of every level in the first corner of an empty image, as it is and turned by a right angle; [2, levels, H, W]."""
-    found = torch.zeros(2, len(HALVINGS) + 1, height, width, dtype=torch.float64, device="cpu")
-    for level, side in enumerate(sides(found, share, least=3).tolist()):
+    """The bump of every level in the top left corner of an empty image, as it is and turned by a right angle; [2, levels, H, W]."""
+    table = torch.zeros(2, len(HALVINGS) + 1, height, width, dtype=torch.float64, device="cpu")
+    for level, side in enumerate(sides(table, share, least=3).tolist()):
         one = bump(side, norm)
-        found[0, level, :side, :side], found[1, level, :side, :side] = one, one.T
-    return found
+        table[0, level, :side, :side], table[1, level, :side, :side] = one, one.T
+    return table

@@ -76,7 +76,7 @@ def torchattacks(
     """An attack of torchattacks (Kim 2020, arXiv 2010.01950) by its name there, e.g. `torchattacks:MIFGSM`.
 
     The threat gives eps and norm, the logits the class count. Attacks that minimise the perturbation instead of keeping to a ball (CW,
-    DeepFool, OnePixel, ...) propose only what lies in the ball; elsewhere they have failed and the clean image stands.
+    DeepFool, OnePixel, ...) propose only what lies in the ball; what lies outside is a failure, and the clean image is proposed.
 
     Args:
         name: the class in torchattacks.
@@ -103,9 +103,9 @@ def torchattacks(
             warnings.simplefilter("ignore", DeprecationWarning)  # the library's own, of no use to whoever runs it
             made = attack(_as_rgb(module) if grey else module, **given, **params)
             _fit_classes(made, classes)
-            found: Tensor = made(x.expand(-1, 3, -1, -1) if grey else x, batch.y)
-        found = _grey(found) if grey else found
-        return found if _bounded(accepted) else _inside(found, x, ball)
+            points: Tensor = made(x.expand(-1, 3, -1, -1) if grey else x, batch.y)
+        points = _grey(points) if grey else points
+        return points if _bounded(accepted) else _inside(points, x, ball)
 
     def notes(classes: int) -> dict[str, str]:
         if name not in _DLR or classes >= _DLR[name]:
@@ -186,10 +186,11 @@ def _norms(name: str, accepted: Any) -> tuple[Norm, ...]:
     return ("L2",) if name in _L2 else ("Linf",)
 
 
-def _inside(found: "Tensor", x: "Tensor", ball: "Ball") -> "Tensor":
+def _inside(points: "Tensor", x: "Tensor", ball: "Ball") -> "Tensor":
+    """The points in the ball, and the clean image for every other."""
     import torch
 
     from rbench.threat.ball import per_sample
 
-    near = ball.distance(found, x) <= ball.eps
-    return torch.where(per_sample(near, x), found, x)
+    near = ball.distance(points, x) <= ball.eps
+    return torch.where(per_sample(near, x), points, x)

@@ -18,12 +18,13 @@ def files(name: Name) -> list[Path]:
     """The files whose bytes decide the outcome; found without importing the package."""
     spec = find_spec("pyautoattack")
     if spec is None or spec.origin is None:
-        raise MissingError(f"backbone autoattack:{name} needs pyautoattack: pip install pyautoattack")
+        component = f"backbone 'autoattack:{name}'"
+        problem = f"{component} needs pyautoattack"
+        raise MissingError(problem, component=component, remedy="pip install pyautoattack")
     path = Path(spec.origin).parent / "examples" / "model_test.pt"
     if not path.is_file():
-        raise MissingError(
-            f"{path}: not in the installed pyautoattack; pip install --force-reinstall pyautoattack==0.2.0"
-        )
+        remedy = "pip install --force-reinstall pyautoattack==0.2.0"
+        raise MissingError("not in the installed pyautoattack", place=path, remedy=remedy)
     return [path]
 
 

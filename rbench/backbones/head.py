@@ -49,8 +49,10 @@ class Features(nn.Module):
             features = reached.features
         if features.dim() != 2 or features.shape[1] != self.width:
             raise InputError(
-                f"backbone: {self.layer} is not what answers or not reached (found {tuple(features.shape)}, not {self.width} "
-                "features an image); it takes no head there"
+                f"{self.layer} is not what answers or not reached: not {self.width} features an image",
+                place="backbone",
+                found=str(tuple(features.shape)),
+                remedy="it takes no head there",
             )
         return features
 
@@ -76,9 +78,9 @@ def load_backbone(name: str, params: Mapping[str, Any] | None = None) -> nn.Modu
     if head is None:
         return backbone
     if not isinstance(backbone, nn.Module):
-        raise InputError(
-            f"backbone '{name}' is no torch.nn.Module (got {type(backbone).__name__}), so it takes no head"
-        )
+        component, found = f"backbone '{name}'", type(backbone).__name__
+        problem = f"{component} is no torch.nn.Module, so it takes no head"
+        raise InputError(problem, component=component, found=found)
     return with_head(backbone, head)
 
 
@@ -97,10 +99,9 @@ def with_head(backbone: nn.Module, path: str | Path) -> nn.Module:
     weight, bias = _read(file)
     features = features_of(backbone, header(file).get(LAYER))
     if weight.shape[1] != features.width:
-        raise InputError(
-            f"{file}: a head for {weight.shape[1]} features, but {features.layer} of the backbone takes {features.width}; "
-            "train it on this backbone"
-        )
+        found = f"a head for {weight.shape[1]} features"
+        problem = f"{found}, but {features.layer} of the backbone takes {features.width}"
+        raise InputError(problem, place=file, found=found, remedy="train it on this backbone")
     like = next(features.parameters(), bias)
     head = nn.Linear(features.width, len(bias), device="meta")  # elsewhere it would draw from the global generator
     head.weight, head.bias = nn.Parameter(weight.to(like)), nn.Parameter(bias.to(like))
@@ -121,10 +122,12 @@ def features_of(backbone: nn.Module, layer: str | None = None) -> Features:
     """
     linear = [name for name, part in backbone.named_modules() if name and isinstance(part, nn.Linear)]
     if not linear:
-        raise InputError(f"backbone: {type(backbone).__name__} has no linear layer, so it takes no head")
+        found = type(backbone).__name__
+        raise InputError(f"{found} has no linear layer, so it takes no head", place="backbone", found=found)
     if layer is not None and layer not in linear:
         known = ", ".join(linear[-5:])
-        raise InputError(f"layer: the backbone has no linear layer {layer!r}; the last ones are {known}")
+        problem = f"the backbone has no linear layer {layer!r}"
+        raise InputError(problem, place="layer", remedy=f"the last ones are {known}")
     network = copy.deepcopy(backbone)
     name = layer or linear[-1]
     cut: nn.Linear = network.get_submodule(name)  # type: ignore[assignment]
@@ -144,7 +147,6 @@ def _read(file: Path) -> tuple[Tensor, Tensor]:
     if not fits or not (weight.is_floating_point() and bias.is_floating_point()):
         found = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:3])
         more = f" and {len(shapes) - 3} more" if len(shapes) > 3 else ""
-        raise InputError(
-            f"{file}: no head; found {found or 'nothing'}{more}, expected weight (classes, features) and bias (classes,)"
-        )
+        problem = "expected a head: weight (classes, features) and bias (classes,)"
+        raise InputError(problem, place=file, found=f"{found or 'nothing'}{more}")
     return weight, bias

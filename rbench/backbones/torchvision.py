@@ -67,8 +67,10 @@ def _named(name: str, weights: str) -> Any:
     known = {member.name: member for member in models.get_model_weights(name)}
     if weights not in known:
         raise InputError(
-            f"torchvision:{name}: weights: unknown name '{weights}'; known: {', '.join(known)}, "
-            f"or a file ending in {', '.join(_SUFFIXES)}"
+            f"unknown name '{weights}'",
+            component=f"backbone 'torchvision:{name}'",
+            place=f"torchvision:{name}: weights",
+            remedy=f"known: {', '.join(known)}, or a file ending in {', '.join(_SUFFIXES)}",
         )
     return known[weights]
 
@@ -85,11 +87,11 @@ def _fetched(url: str, what: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), start, progress=False)
         except (OSError, RuntimeError) as error:
             cause = " ".join(str(error).split())[:120]
-            raise MissingError(
-                f"{what}: {url} could not be downloaded ({cause}); without network, copy it to {path}"
-            ) from error
+            problem, remedy = f"{url} could not be downloaded ({cause})", f"without network, copy it to {path}"
+            raise MissingError(problem, place=what, remedy=remedy) from error
     with path.open("rb") as content:
         found = hashlib.file_digest(content, "sha256").hexdigest()
     if not found.startswith(start):
-        raise InputError(f"{path}: sha256 starts with {found[: len(start)]}, not {start}; delete it and run again")
+        begins = f"sha256 starts with {found[: len(start)]}"
+        raise InputError(f"{begins}, not {start}", place=path, found=begins, remedy="delete it and run again")
     return path

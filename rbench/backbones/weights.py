@@ -4,6 +4,7 @@ A `.pt` file is a pickle, that is a program. It is only ever read with `weights_
 back to less. safetensors is the format to prefer.
 """
 
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 HEADER_CAP = 4 * 2**20
 """Bytes; the header of a model with a thousand tensors is a fortieth of it."""
-SAFE_TORCH = (2, 6)
-"""Before 2.6, `weights_only=True` could be made to execute code (CVE-2025-32434)."""
+SAFE_TORCH = (2, 10)
+"""Before it, a `.pt` file could be made to execute code or corrupt memory although it is read with `weights_only=True`
+(CVE-2026-24747; before 2.6 also CVE-2025-32434)."""
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)*(a|b|rc|\.dev)?")
 
 
 def load(path: Path, architecture: str, classes: int | None = None) -> "nn.Module":
@@ -49,7 +52,8 @@ def read(path: Path) -> "dict[str, Tensor]":
     state = _read_safetensors(path, start) if path.suffix == ".safetensors" else _read_pt(path, start)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise InputError(f"{path}: {name} has NaN or infinite values; train or download the weights again")
+            problem, remedy = f"{name} has NaN or infinite values", "train or download the weights again"
+            raise InputError(problem, place=path, remedy=remedy)
     return state
 
 
@@ -66,13 +70,15 @@ def header(path: Path) -> dict[str, str]:
 def _start(path: Path) -> bytes:
     """The first bytes, if they can be those of a checkpoint."""
     if not path.is_file():
-        raise InputError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; give a .safetensors or .pt file")
+        problem = "a folder" if path.is_dir() else "no such file"
+        raise InputError(problem, place=path, remedy="give a .safetensors or .pt file")
     with path.open("rb") as file:
         start = file.read(512)
     if not start:
-        raise InputError(f"{path}: not a checkpoint (found 0 bytes); download it again")
+        raise InputError("not a checkpoint", place=path, found="0 bytes", remedy="download it again")
     if start.lstrip()[:1] == b"<" and b"\0" not in start:  # a safetensors header of 60 bytes starts with < and zeros
-        raise InputError(f"{path}: not a checkpoint (found HTML); the address it came from answered with a web page")
+        remedy = "the address it came from answered with a web page"
+        raise InputError("not a checkpoint", place=path, found="HTML", remedy=remedy)
     return start
 
 
@@ -82,13 +88,40 @@ def _read_safetensors(path: Path, start: bytes) -> "dict[str, Tensor]":
 
     header, size = int.from_bytes(start[:8], "little"), path.stat().st_size
     if header > size - 8 or size < 8:
-        raise InputError(f"{path}: not a checkpoint (truncated, or not safetensors): {size} bytes; download it again")
+        problem, found = "not a checkpoint: truncated, or not safetensors", f"{size} bytes"
+        raise InputError(problem, place=path, found=found, remedy="download it again")
     if header > HEADER_CAP:
-        raise InputError(f"{path}: a safetensors header of {header} bytes; the limit is {HEADER_CAP}")
+        found = f"a safetensors header of {header} bytes"
+        raise InputError(f"{found}; the limit is {HEADER_CAP}", place=path, found=found, remedy="download it again")
     try:
         return dict(load_file(path, device="cpu"))
     except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
-        raise InputError(f"{path}: not a checkpoint ({_one_line(error)}); download it again") from error
+        problem = f"not a checkpoint ({_one_line(error)})"
+        raise InputError(problem, place=path, remedy="download it again") from error
+
+
+def require_safe_torch(path: Path) -> None:
+    """Refuses to read a pickle with a torch that could be made to execute it.
+
+    Args:
+        path: the file, for the message.
+
+    Raises:
+        MissingError: torch is older than `SAFE_TORCH`, or a preview of it, which need not have its repairs.
+    """
+    import torch
+
+    version, floor = str(torch.__version__), ".".join(map(str, SAFE_TORCH))
+    match = _VERSION.match(version)
+    numbers = (int(match[1]), int(match[2])) if match else (0, 0)
+    if numbers < SAFE_TORCH or (numbers == SAFE_TORCH and match and match[3]):
+        raise MissingError(
+            f"CVE-2026-24747: a pickle may execute code in torch before {floor}",
+            component="torch",
+            place=path,
+            found=f"torch {version}",
+            remedy=f"pip install 'torch>={floor}', or convert the file to safetensors, which any torch reads safely",
+        )
 
 
 def _read_pt(path: Path, start: bytes) -> "dict[str, Tensor]":
@@ -96,22 +129,19 @@ def _read_pt(path: Path, start: bytes) -> "dict[str, Tensor]":
 
     import torch
 
-    version = tuple(int(part) for part in str(torch.__version__).split(".")[:2])
-    if version < SAFE_TORCH:
-        raise MissingError(
-            f"{path}: torch {torch.__version__} may execute code of a .pt file (CVE-2025-32434); "
-            "upgrade to 2.6, or convert the file to safetensors"
-        )
+    require_safe_torch(path)
     _require_sane_zip(path, start)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path}: refused, holds more than tensors ({_one_line(error)}); nothing was executed. "
-            "Save its state_dict() as safetensors"
+            f"refused, holds more than tensors ({_one_line(error)}); nothing was executed.",
+            place=path,
+            remedy="Save its state_dict() as safetensors",
         ) from error
     except Exception as error:  # torch raises OSError, EOFError, RuntimeError, KeyError, ... on broken bytes
-        raise InputError(f"{path}: not a checkpoint ({_one_line(error)}); download it again") from error
+        problem = f"not a checkpoint ({_one_line(error)})"
+        raise InputError(problem, place=path, remedy="download it again") from error
     return _tensors(content, path)
 
 
@@ -123,9 +153,10 @@ def _require_sane_zip(path: Path, start: bytes) -> None:
         with zipfile.ZipFile(path) as archive:
             total = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise InputError(f"{path}: not a checkpoint (truncated zip); download it again") from error
+        raise InputError("not a checkpoint", place=path, found="truncated zip", remedy="download it again") from error
     if total > path.stat().st_size:
-        raise InputError(f"{path}: a compressed zip that grows to {total} bytes; no checkpoint of torch is one")
+        found = f"a compressed zip that grows to {total} bytes"
+        raise InputError(f"{found}; no checkpoint of torch is one", place=path, found=found)
 
 
 def _tensors(content: object, path: Path) -> "dict[str, Tensor]":
@@ -135,13 +166,13 @@ def _tensors(content: object, path: Path) -> "dict[str, Tensor]":
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not content:
-        raise InputError(f"{path}: holds {type(content).__name__}, expected tensors by name (a state_dict)")
+        found = type(content).__name__
+        raise InputError("expected tensors by name (a state_dict)", place=path, found=found)
     state: dict[str, Tensor] = {}
     for name, value in content.items():
         if not isinstance(value, Tensor):
-            raise InputError(
-                f"{path}: entry {name!r} is {type(value).__name__}, expected a tensor; save the state_dict() alone"
-            )
+            found, remedy = type(value).__name__, "save the state_dict() alone"
+            raise InputError("expected a tensor", place=f"{path}: entry {name!r}", found=found, remedy=remedy)
         state[str(name).removeprefix("module.")] = value.detach()
     return state
 
@@ -165,7 +196,7 @@ def _require_match(
     kinds = {"missing": missing, "unexpected": unexpected, "wrong shape": reshaped}
     faults = [f"{kind}: {_first_five(names)}" for kind, names in kinds.items() if names]
     if faults:
-        raise InputError(f"{path}: does not fit architecture '{architecture}'; {'; '.join(faults)}")
+        raise InputError(f"does not fit architecture '{architecture}'; {'; '.join(faults)}", place=path)
 
 
 def _first_five(names: Sequence[str]) -> str:

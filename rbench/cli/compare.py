@@ -32,30 +32,29 @@ def command(
 
     folders = [Path(name) for name in named if Path(name).is_dir()]
     if not folders:
-        raise InputError(
-            f"compare {named[0]}: name a run folder first, e.g. rbench compare results/quickstart jpeg cropd"
-        )
-    found = compare(table(read_runs(folders)), [name for name in named if not Path(name).is_dir()])
+        remedy = "name a run folder first, e.g. rbench compare results/quickstart jpeg cropd"
+        raise InputError("no such folder", place=f"compare {named[0]}", remedy=remedy)
+    comparisons = compare(table(read_runs(folders)), [name for name in named if not Path(name).is_dir()])
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=1, allow_nan=False))
+        typer.echo(json.dumps([asdict(one) for one in comparisons], indent=1, allow_nan=False))
         return
-    typer.echo("\n\n".join(_text(one, pairs=len(found)) for one in found))
+    typer.echo("\n\n".join(_text(one, pairs=len(comparisons)) for one in comparisons))
 
 
-def _text(found: "Comparison", *, pairs: int) -> str:
-    a, b = (f"{100 * value:.1f}" for value in found.accuracies)
-    low, high = 100 * found.difference.low, 100 * found.difference.high
-    told = found.holm < 0.05
-    corrected = f", {found.holm:.3g} for {pairs} pairs (Holm)" if pairs > 1 else ""
-    needed = "no number of samples" if found.needed is None else f"about {found.needed:,} samples"
+def _text(comparison: "Comparison", *, pairs: int) -> str:
+    a, b = (f"{100 * value:.1f}" for value in comparison.accuracies)
+    low, high = 100 * comparison.difference.low, 100 * comparison.difference.high
+    significant = comparison.holm < 0.05
+    corrected = f", {comparison.holm:.3g} for {pairs} pairs (Holm)" if pairs > 1 else ""
+    needed = "no number of samples" if comparison.needed is None else f"about {comparison.needed:,} samples"
     return "\n".join(
         [
-            found.first,
-            f"  against {found.second}",
-            f"  robust {a} % and {b} %: {100 * found.difference.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})",
-            f"  of {found.difference.n}: both {found.both}, only the first {found.only_first}, only the second "
-            f"{found.only_second}, neither {found.neither}",
-            f"  McNemar: p = {found.p_value:.3g}{corrected}; {'they differ' if told else 'these samples cannot tell'}",
-            f"  to tell such a difference (0.05, power 0.8): {needed}",
+            comparison.first,
+            f"  against {comparison.second}",
+            f"  robust {a} % and {b} %: {100 * comparison.difference.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})",
+            f"  of {comparison.difference.n}: both {comparison.both}, only the first {comparison.only_first}, only the second "
+            f"{comparison.only_second}, neither {comparison.neither}",
+            f"  McNemar: p = {comparison.p_value:.3g}{corrected}; {'they differ' if significant else 'these samples cannot tell'}",
+            f"  to detect such a difference (0.05, power 0.8): {needed}",
         ]
     )

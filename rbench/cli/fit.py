@@ -26,7 +26,7 @@ def command(
 
     bound = load_recipe(recipe, set_ or ())
     if out.exists() and not out.is_dir():
-        raise InputError(f"--out: {out}: found a file, expected a folder.")
+        raise InputError("expected a folder.", place=f"--out: {out}", found="a file")
     from rbench.fit.run import fit  # imported here: torch takes seconds, and a wrong recipe has no use for it
 
     with shown(bound.spec.recipe) as watch:

@@ -20,8 +20,8 @@ def command(
     """List the components of a kind, third-party ones included."""
     from rbench.registry import registry
 
-    found = [row for name in registry(kind).names() for row in _rows(kind, name) if fnmatchcase(row["name"], glob)]
-    typer.echo(json.dumps(found, indent=1) if as_json else _table(found, kind, glob))
+    rows = [row for name in registry(kind).names() for row in _rows(kind, name) if fnmatchcase(row["name"], glob)]
+    typer.echo(json.dumps(rows, indent=1) if as_json else _table(rows, kind, glob))
 
 
 def _rows(kind: str, name: str) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The entry point: verbs, exit codes, and errors as one line."""
 
+import json
 import os
 import sys
 from importlib import import_module
@@ -48,8 +49,8 @@ def options(
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits.
 
-    A wrong input is one line on stderr and the exit code of its kind; an exception that is no `RbenchError` is a
-    mistake of a programmer and keeps its traceback.
+    A wrong input is one line on stderr and the exit code of its kind; with `--json` its parts are one object on stdout as well. An
+    exception that is no `RbenchError` is a mistake of a programmer and keeps its traceback.
 
     Args:
         arguments: those of the process if None.
@@ -64,12 +65,20 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in given:
             raise
         typer.echo(f"error: {one_line(str(error))}", err=True)
+        if "--json" in given:
+            typer.echo(json.dumps(document(error), indent=1))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `rbench list ... | head`; the interpreter must not try to flush once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def document(error: RbenchError) -> dict[str, object]:
+    """A failure as JSON values: its kind, its text, the parts of the text (null where unknown) and the exit code."""
+    kind = {"type": type(error).__name__, "message": one_line(str(error))}
+    return {"error": {**kind, **error.parts(), "exit_code": error.exit_code}}
 
 
 def one_line(text: str) -> str:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,30 +35,33 @@ def command(
 
     target = out or (folders[0] if len(folders) == 1 else None)
     if to is not None and target is None:
-        raise InputError("--to: with several folders, say where the files go: --out DIR.")
+        raise InputError("several folders.", place="--to", remedy="Say where the files go: --out DIR.")
     formats = reports.formats(to or "md,csv")
     leaderboard = table(read_runs(folders))
-    _show(leaderboard, as_json=as_json)
+    if not as_json:
+        _show(leaderboard)
     if target is not None:
         reports.write(leaderboard, target, formats)
+    if as_json:  # last, so that there is one document on stdout if the files cannot be written
+        typer.echo(json.dumps(_document(leaderboard), indent=1, allow_nan=False))
     if leaderboard.broken:
         raise typer.Exit(1)
 
 
-def _show(leaderboard: "Table", *, as_json: bool) -> None:
-    if as_json:
-        content = {
-            "schema": 1,
-            "columns": {name: asdict(column) for name, column in leaderboard.columns.items()},
-            "rows": [
-                row | {"flags": [asdict(flag) for flag in doubts]}
-                for row, doubts in zip(leaderboard.rows(), leaderboard.doubts, strict=True)
-            ],
-            "broken": [asdict(one) for one in leaderboard.broken],
-            "notes": leaderboard.notes,
-        }
-        typer.echo(json.dumps(content, indent=1, allow_nan=False))
-        return
+def _document(leaderboard: "Table") -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "columns": {name: asdict(column) for name, column in leaderboard.columns.items()},
+        "rows": [
+            row | {"flags": [asdict(flag) for flag in doubts]}
+            for row, doubts in zip(leaderboard.rows(), leaderboard.doubts, strict=True)
+        ],
+        "broken": [asdict(one) for one in leaderboard.broken],
+        "notes": leaderboard.notes,
+    }
+
+
+def _show(leaderboard: "Table") -> None:
     from rich.console import Console
 
     from rbench.reports.console import console

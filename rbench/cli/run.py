@@ -46,8 +46,8 @@ def command(
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
     root = out or Path("results") / spec.suite
     if root.exists() and not root.is_dir():
-        raise InputError(f"--out: {root}: found a file, expected a folder.")
-    with open_run(whole, root) as folder:
+        raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
+    with open_run(whole, root, suite) as folder:
         todo = pending(chosen.cells, folder, redo)
         unsure, ran = doubted(chosen.cells, todo), []
         if todo or unsure:
@@ -109,11 +109,11 @@ def ended(record: "Record", position: int, cells: int) -> str:
     if record.summary is None:
         return f"[{position}/{cells}] {title}: {record.status}: {record.error}"
     robust, n = record.summary.robust_accuracy.value, record.dataset.samples
-    fell = ", ".join(f"{rung.label} {rung.fooled}" for rung in record.rungs if rung.fooled)
-    rungs = f" (fell to {fell})" if fell else ""
+    fooling = ", ".join(f"{rung.label} {rung.fooled}" for rung in record.rungs if rung.fooled)
+    rungs = f" (fooled by {fooling})" if fooling else ""
     return f"[{position}/{cells}] {title}: robust {robust:.1%} of {n} in {record.cost.seconds:.1f} s{rungs}"
 
 
 def short(text: str, width: int) -> str:
-    """The end of a text that is too long says more than its start."""
+    """The text, or its end if it is too long, which tells cells apart better than its start."""
     return text if len(text) <= width else f"...{text[-(width - 3) :]}"

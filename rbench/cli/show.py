@@ -37,9 +37,9 @@ def command(
         typer.echo(json.dumps(flags, indent=1) if as_json else _flag_text(flags))
         return
     if name is None:
-        raise InputError(f"show {kind}: give the name of one; `rbench list {kind}` has them")
-    found = describe_component(kind, name)
-    typer.echo(json.dumps(found, indent=1) if as_json else _text(found))
+        raise InputError("give the name of one", place=f"show {kind}", remedy=f"`rbench list {kind}` has them")
+    document = describe_component(kind, name)
+    typer.echo(json.dumps(document, indent=1) if as_json else _text(document))
 
 
 def describe_flags(name: str | None = None) -> dict[str, dict[str, Any]]:
@@ -54,8 +54,8 @@ def describe_flags(name: str | None = None) -> dict[str, dict[str, Any]]:
     known = {str(flag): facts for flag, facts in FLAGS.items()}
     if name is not None and name not in known:
         close = nearest(name, known)
-        advice = f"Did you mean {close[0]!r}?" if close else "`rbench show flag` lists them."
-        raise InputError(f"no flag {name!r}. {advice}")
+        remedy = f"Did you mean {close[0]!r}?" if close else "`rbench show flag` lists them."
+        raise InputError(f"no flag {name!r}.", remedy=remedy)
     return {flag: _flag_document(facts) for flag, facts in known.items() if name in (None, flag)}
 
 
@@ -120,24 +120,24 @@ def _parameter(parameter: "Parameter", *, in_name: bool) -> dict[str, Any]:
     }
 
 
-def _text(found: dict[str, Any]) -> str:
-    body = found["doc"].partition("\nArgs:")[0].strip()
+def _text(document: dict[str, Any]) -> str:
+    body = document["doc"].partition("\nArgs:")[0].strip()
     paragraphs = [" ".join(p.split()) for p in body.split("\n\n")]
-    origin = f"{found['distribution']} {found['version']}, {found['value']}"
-    lines = [f"{found['kind']} {found['name']}", *textwrap.wrap(origin, _WIDTH)]
+    origin = f"{document['distribution']} {document['version']}, {document['value']}"
+    lines = [f"{document['kind']} {document['name']}", *textwrap.wrap(origin, _WIDTH)]
     for paragraph in filter(None, paragraphs):
         lines += ["", *textwrap.wrap(paragraph, _WIDTH)]
-    if found["parameters"]:
+    if document["parameters"]:
         lines += ["", "parameters"]
-    for parameter in found["parameters"]:
+    for parameter in document["parameters"]:
         lines += _parameter_lines(parameter)
-    if found["more_parameters"]:
+    if document["more_parameters"]:
         lines += ["  ...and those of the item named after the colon"]
-    if said := _said_of_files(found):
+    if said := _said_of_files(document):
         lines += ["", "files", *textwrap.wrap(said, _WIDTH, initial_indent="  ", subsequent_indent="  ")]
-    if found["facts"]:
+    if document["facts"]:
         lines += ["", "facts"]
-        for name, value in found["facts"].items():
+        for name, value in document["facts"].items():
             text = f"{name}: {json.dumps(value)}"
             lines += textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`rbench theory`: the seed paper's theorem, measured on the auto-encoders of a suite."""
+"""`rbench theory`: the theorem of CRoPD, measured on the auto-encoders of a suite."""
 
 import json
 from collections.abc import Iterator
@@ -62,13 +62,14 @@ def command(
     spec = load_suite(suite, set_ or ())
     planned = plan(spec, limit=limit)
     if out is not None and out.exists() and not out.is_dir():
-        raise InputError(f"--out: {out}: found a file, expected a folder.")
+        raise InputError("expected a folder.", place=f"--out: {out}", found="a file")
     if not 0 < tau < float("inf"):
-        raise InputError(f"--tau: {tau:g} is no temperature; give one above 0.")
+        raise InputError(f"{tau:g} is no temperature", place="--tau", found=f"{tau:g}", remedy="give one above 0")
     # Imported here: torch takes seconds, and a wrong suite has no use for it.
     from rbench.engine.devices import resolve_device
     from rbench.results import disk
     from rbench.results.files import write_text, writing
+    from rbench.results.output import require_own
     from rbench.results.versions import versions
     from rbench.running.components import Components
     from rbench.theory.correlate import correlations
@@ -81,11 +82,12 @@ def command(
     def note(line: str) -> None:
         typer.echo(f"note: {line}", err=True)
 
+    folder = out or Path("results") / spec.suite / "theory"
+    require_own(folder)
     settings = Settings(steps=steps, restarts=restarts, contrastive=contrastive, tau=tau, batch=batch)
     components = Components(resolve_device(device))
     cells = with_codes(planned.cells, components, note)
     robust = None if run is None else robust_accuracies(cells, run)
-    folder = out or Path("results") / spec.suite / "theory"
     with writing(folder):
         disk.make_folder(folder)
     with shown() as on_progress:
@@ -95,13 +97,13 @@ def command(
             replace(point, robust_accuracy=value, robust_from="run")
             for point, value in zip(points, robust, strict=True)
         ]
-    found = correlations(points)
-    page = theory_markdown(points, found, settings)
+    related = correlations(points)
+    page = theory_markdown(points, related, settings)
     content = {
         "suite": spec.suite,
         "settings": asdict(settings),
         "points": [point.row() for point in points],
-        "correlations": [asdict(one) for one in found],
+        "correlations": [asdict(one) for one in related],
         "components": provenance(cells),
         "versions": versions(),
     }
@@ -109,7 +111,7 @@ def command(
     write_text(folder / "theory.json", json.dumps(content, indent=1) + "\n")
     write_text(folder / "theory.md", page)
     with writing(folder):
-        draw(points, found, [folder / "theory.png", folder / "theory.svg"])
+        draw(points, related, [folder / "theory.png", folder / "theory.svg"])
     typer.echo(json.dumps(content) if as_json else page, nl=as_json)
 
 

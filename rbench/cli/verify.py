@@ -61,7 +61,7 @@ def _online(
     read_runs([root])  # a folder that is none is refused before torch is loaded
     path = root / "suite.yaml"
     if not path.is_file():
-        raise InputError(f"{path}: no such file; it says which models and data to judge with.")
+        raise InputError("no such file", place=path, remedy="it says which models and data to judge with")
     cells = plan(load_suite(path, overrides)).cells
     from rbench.engine.devices import resolve_device
     from rbench.running.components import Components

@@ -26,14 +26,14 @@ def reading(path: Path | str, what: str, cure: str = "is it truncated or of anot
         raise
     except Exception as error:
         cause = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"{path}: not readable as {what} ({cause}); {cure}") from error
+        raise InputError(f"not readable as {what} ({cause})", place=path, remedy=cure) from error
 
 
 def require(path: Path, what: str, *, folder: bool = False) -> Path:
     """The path, if it is a file (or a folder) that exists."""
     if folder and not path.is_dir():
-        raise InputError(f"{path}: no such folder; give the {what}")
+        raise InputError("no such folder", place=path, remedy=f"give the {what}")
     if not folder and not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise InputError(f"{path}: {found}; give the {what}")
+        problem = "a folder" if path.is_dir() else "no such file"
+        raise InputError(problem, place=path, remedy=f"give the {what}")
     return path

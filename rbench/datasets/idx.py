@@ -58,7 +58,8 @@ def read_split(path: Path, split: Split) -> "tuple[NDArray[np.uint8], NDArray[np
     images, labels = files(path, split=split)
     x, y = read_idx(images, 3), read_idx(labels, 1)
     if len(x) != len(y):
-        raise InputError(f"{images}: {len(x)} images but {len(y)} labels in {labels.name}; take both from one source")
+        found = f"{len(x)} images but {len(y)} labels in {labels.name}"
+        raise InputError(found, place=images, found=found, remedy="take both from one source")
     return x, y
 
 
@@ -81,14 +82,17 @@ def read_idx(path: Path, rank: int) -> "NDArray[np.uint8]":
     magic = bytes((0, 0, _BYTES, rank))
     if content[:4] != magic:
         raise InputError(
-            f"{path}: starts with 0x{content[:4].hex() or '-'}, an idx file of {rank} axes of bytes with 0x{magic.hex()}; "
-            "is it of another kind?"
+            f"an idx file of {rank} axes of bytes starts with 0x{magic.hex()}",
+            place=path,
+            found=f"0x{content[:4].hex() or '-'}",
+            remedy="is it of another kind?",
         )
     start = 4 + 4 * rank
     shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
     found, wanted = len(content) - start, math.prod(shape)
     if found != wanted:
-        raise InputError(f"{path}: {max(found, 0)} bytes for the shape {tuple(shape)} of {wanted}; download it again")
+        problem = f"{max(found, 0)} bytes for the shape {tuple(shape)} of {wanted}"
+        raise InputError(problem, place=path, found=f"{max(found, 0)} bytes", remedy="download it again")
     with reading(path, "an idx file"):  # NumPy has limits of its own for axes without data
         return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
 
@@ -97,5 +101,6 @@ def _file(folder: Path, name: str) -> Path:
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
             return path
-    found = "no such file" if folder.is_dir() else "no such folder"
-    raise InputError(f"{folder / name}.gz: {found}; give the folder of the idx files. {_ORIGIN}")
+    problem = "no such file" if folder.is_dir() else "no such folder"
+    remedy = f"give the folder of the idx files. {_ORIGIN}"
+    raise InputError(problem, place=f"{folder / name}.gz", remedy=remedy)

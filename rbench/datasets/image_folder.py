@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from rbench.datasets.files import reading, require
-from rbench.datasets.pictures import Channels, Geometry, Side, stack
+from rbench.datasets.files import require
+from rbench.datasets.pictures import Channels, Geometry, Side, open_picture, stack
 from rbench.datasets.types import Dataset, Ids, Images
 from rbench.errors import InputError
 
@@ -32,7 +31,7 @@ def image_folder(
 ) -> Dataset:
     """Pictures in one folder per class; classes are numbered by the sorted names of the folders.
 
-    Pictures are decoded when they are read. Hidden files and files of other types are ignored.
+    Pictures (PNG, JPEG, BMP, PPM, WEBP or TIFF) are decoded when they are read. Hidden files and files of other types are ignored.
 
     Args:
         path: the folder that holds the class folders.
@@ -43,14 +42,13 @@ def image_folder(
     folders = _classes(path)
     samples = [(picture, label) for label, folder in enumerate(folders) for picture in _pictures(folder)]
     if not samples:
-        raise InputError(
-            f"{path}: no pictures in its {len(folders)} class folders; expected CLASS/PICTURE.png under it"
-        )
+        problem, remedy = f"no pictures in its {len(folders)} class folders", "expected CLASS/PICTURE.png under it"
+        raise InputError(problem, place=path, remedy=remedy)
     geometry = Geometry(size, crop, channels)
 
     def picture(sample: int) -> Images:
         file = samples[sample][0]
-        with reading(file, "a picture"), Image.open(file) as opened:
+        with open_picture(file, str(file)) as opened:
             return geometry.pixels(opened, str(file))
 
     def read(ids: Ids) -> Images:

@@ -29,13 +29,15 @@ def npz(path: Path, *, images: str | None = None, labels: str | None = None, lay
     with reading(path, "an .npz file of plain arrays"), path.open("rb") as file:
         archive = np.load(file, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(f"{path}: one array, not an archive of named ones; save with np.savez(path, x=..., y=...)")
+            remedy = "save with np.savez(path, x=..., y=...)"
+            raise InputError("one array, not an archive of named ones", place=path, remedy=remedy)
         x = np.asarray(archive[_key(path, archive.files, "images", images, ("x", "images"))])
         y = np.asarray(archive[_key(path, archive.files, "labels", labels, ("y", "labels"))])
     numbers = check_labels(y, str(path))
     x = channels_first(x, layout, str(path))
     if len(x) != len(numbers):
-        raise InputError(f"{path}: {len(x)} images but {len(numbers)} labels; they must pair up")
+        found = f"{len(x)} images but {len(numbers)} labels"
+        raise InputError(found, place=path, found=found, remedy="they must pair up")
     return from_arrays(x, numbers, provenance={"source": str(path), "images": f"{x.dtype} to float32"})
 
 
@@ -57,16 +59,14 @@ def check_pixels(x: NDArray[np.generic], source: str) -> None:
     """Refuses arrays that are neither bytes nor floats in [0, 1]; names the first offending sample."""
     if x.dtype == np.uint8:
         if x.size and int(x.max()) <= 1:
-            raise InputError(
-                f"{source}: images: uint8 with largest value {x.max()}, almost black; "
-                "bytes go from 0 to 255 (or store floats in [0, 1])"
-            )
+            found, remedy = f"uint8 with largest value {x.max()}", "bytes go from 0 to 255 (or store floats in [0, 1])"
+            raise InputError(f"{found}, almost black", place=f"{source}: images", found=found, remedy=remedy)
         return
     if not np.issubdtype(x.dtype, np.floating):
         low, high = (x.min(), x.max()) if x.size and x.dtype.kind in "iu" else ("?", "?")
-        raise InputError(
-            f"{source}: images: {x.dtype} values from {low} to {high}; store uint8 (0 to 255) or floats in [0, 1]"
-        )
+        found = f"{x.dtype} values from {low} to {high}"
+        remedy = "store uint8 (0 to 255) or floats in [0, 1]"
+        raise InputError(found, place=f"{source}: images", found=found, remedy=remedy)
     low, high = x.min((1, 2, 3)), x.max((1, 2, 3))
     bad = np.flatnonzero(~((low >= 0) & (high <= 1)))
     if len(bad):
@@ -78,13 +78,14 @@ def channels_first(x: NDArray[np.generic], layout: Layout, source: str) -> NDArr
     if x.ndim == 3:
         return x[:, None]
     if x.ndim != 4 or 0 in x.shape[1:]:
-        raise InputError(f"{source}: images: shape {x.shape}; expected [N, C, H, W], [N, H, W, C] or [N, H, W]")
+        problem = "expected [N, C, H, W], [N, H, W, C] or [N, H, W]"
+        raise InputError(problem, place=f"{source}: images", found=f"shape {x.shape}")
     first, last = x.shape[1] in (1, 3), x.shape[3] in (1, 3)
     if layout == "auto" and first == last:
         doubt = "both could be" if first else "neither is"
-        raise InputError(
-            f"{source}: images: shape {x.shape}: {doubt} the channel axis (length 1 or 3); give layout: NCHW or NHWC"
-        )
+        found = f"shape {x.shape}"
+        problem = f"{found}: {doubt} the channel axis (length 1 or 3)"
+        raise InputError(problem, place=f"{source}: images", found=found, remedy="give layout: NCHW or NHWC")
     return x.transpose(0, 3, 1, 2) if layout == "NHWC" or (layout == "auto" and last) else x
 
 
@@ -92,5 +93,5 @@ def _key(path: Path, found: list[str], what: str, wanted: str | None, usual: tup
     for name in usual if wanted is None else (wanted,):
         if name in found:
             return name
-    arrays = ", ".join(found) or "no arrays"
-    raise InputError(f"{path}: no array '{wanted or usual[0]}' of {what} (found: {arrays}); name it with {what}: NAME")
+    problem, arrays = f"no array '{wanted or usual[0]}' of {what}", ", ".join(found) or "no arrays"
+    raise InputError(problem, place=path, found=arrays, remedy=f"name it with {what}: NAME")

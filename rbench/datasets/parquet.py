@@ -1,6 +1,5 @@
 """Parquet files in the Hugging Face image layout."""
 
-import io
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -9,10 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from rbench.datasets.files import reading, require
-from rbench.datasets.pictures import Channels, Geometry, Side, stack
+from rbench.datasets.pictures import Channels, Geometry, Side, open_picture, stack
 from rbench.datasets.types import Dataset, Ids, Images, Labels, check_labels
 from rbench.errors import InputError
 
@@ -26,7 +24,8 @@ def files(path: Path, **_: object) -> list[Path]:
         return [require(path, "parquet file, or a folder of its shards")]
     shards = sorted(path.glob("*.parquet"))
     if not shards:
-        raise InputError(f"{path}: no .parquet files in this folder; give the file, or the folder of its shards")
+        remedy = "give the file, or the folder of its shards"
+        raise InputError("no .parquet files in this folder", place=path, remedy=remedy)
     return shards
 
 
@@ -41,8 +40,8 @@ def parquet(
 ) -> Dataset:
     """Encoded pictures and class numbers in a parquet file, as Hugging Face datasets store them.
 
-    Pictures (a struct with `bytes`, or plain bytes) are decoded when they are read; class names come from the
-    file's `huggingface` metadata where it has them.
+    Pictures (a struct with `bytes`, or plain bytes; PNG, JPEG, BMP, PPM, WEBP, TIFF or GIF) are decoded when they are read; class
+    names come from the file's `huggingface` metadata where it has them.
 
     Args:
         path: the .parquet file, or a folder of shards.
@@ -76,8 +75,9 @@ def parquet(
         where = f"{path}: {image}: sample {sample}"
         content = value.get("bytes") if isinstance(value, dict) else value
         if not content:
-            raise InputError(f"{where}: no bytes; store the encoded pictures in the file, not only their paths")
-        with reading(where, "a picture"), Image.open(io.BytesIO(content)) as decoded:
+            remedy = "store the encoded pictures in the file, not only their paths"
+            raise InputError("no bytes", place=where, remedy=remedy)
+        with open_picture(content, where) as decoded:
             return geometry.pixels(decoded, where)
 
     def read(ids: Ids) -> Images:
@@ -94,27 +94,28 @@ def _holds_pictures(type_: pa.DataType) -> bool:
 
 def _column(path: Path, schema: pa.Schema, what: str, wanted: str | None, fitting: list[str]) -> str:
     """The column asked for, the one called `what`, or the only fitting one."""
-    found = ", ".join(f"{field.name} ({field.type})" for field in schema)[:200]
+    columns = ", ".join(f"{field.name} ({field.type})" for field in schema)[:200]
+    remedy = f"name it with {what}: COLUMN"
     if wanted is not None and wanted not in schema.names:
-        raise InputError(f"{path}: no column '{wanted}' (found: {found}); name it with {what}: COLUMN")
+        raise InputError(f"no column '{wanted}'", place=path, found=columns, remedy=remedy)
     if wanted is None and what in schema.names:
         wanted = what
     if wanted is None and len(fitting) == 1:
         wanted = fitting[0]
     if wanted is None:
-        raise InputError(f"{path}: which column is the {what}? (found: {found}); name it with {what}: COLUMN")
+        raise InputError(f"no telling which column is the {what}", place=path, found=columns, remedy=remedy)
     if what == "image" and wanted not in fitting:
-        raise InputError(
-            f"{path}: {what}: column '{wanted}' is {schema.field(wanted).type}, "
-            "expected encoded pictures (struct with bytes, or binary)"
-        )
+        found = f"{schema.field(wanted).type} in column '{wanted}'"
+        problem = "expected encoded pictures (struct with bytes, or binary)"
+        raise InputError(problem, place=f"{path}: {what}", found=found, remedy=remedy)
     return wanted
 
 
 def _labels(path: Path, column: pa.ChunkedArray, name: str) -> Labels:
     if column.null_count:
         first = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise InputError(f"{path}: {name}: sample {first} has no label; leave it out or label it")
+        problem, remedy = f"sample {first} has no label", "leave it out or label it"
+        raise InputError(problem, place=f"{path}: {name}", remedy=remedy)
     return check_labels(column.to_numpy(), f"{path}: {name}")
 
 

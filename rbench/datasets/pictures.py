@@ -1,20 +1,75 @@
 """From encoded pictures (PNG, JPEG, ...) to float32 pixels, the same way for every dataset of pictures."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from rbench.datasets.files import reading
 from rbench.datasets.types import Images
 from rbench.errors import InputError
 
 Side = Annotated[int, Interval(ge=1, le=8192)]
 Channels = Literal["auto", 1, 3]
 
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF", "GIF")
+"""What pictures may be. Pillow knows forty more by their first bytes, whatever the file is called, and hands PostScript to Ghostscript:
+a program that runs what it reads."""
+_KINDS = (
+    (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"%PDF", "PDF"),
+    (b"<", "HTML or XML"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"8BPS", "a Photoshop document"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\x89PNG", "a damaged PNG"),
+    (b"\xff\xd8\xff", "a damaged JPEG"),
+)
+
 GREY = ("1", "L", "LA")
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@contextmanager
+def open_picture(source: Path | bytes, where: str) -> Iterator[Image.Image]:
+    """A picture that is open while the block lasts; what goes wrong in decoding it there is told as one line.
+
+    Args:
+        source: the file, or its bytes.
+        where: what to call it in messages: the file, or the file and the sample in it.
+
+    Raises:
+        InputError: it is of none of the `FORMATS`, or damaged.
+    """
+    with reading(where, "a picture"):
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        try:
+            picture = Image.open(BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError as error:
+            remedy = f"store it as {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+            raise InputError("not readable as a picture", place=where, found=_kind(content), remedy=remedy) from error
+        with picture:
+            yield picture
+
+
+def _kind(content: bytes) -> str:
+    """What bytes are that are no picture, by how they start."""
+    if not content:
+        return "0 bytes"
+    if content[4:8] == b"ftyp":
+        return "AVIF, HEIC or video"
+    starts = (content[:16], content.lstrip()[:16])
+    kinds = (kind for magic, kind in _KINDS if any(start.startswith(magic) for start in starts))
+    return next(kinds, f"bytes that start with 0x{content[:4].hex()}")
 
 
 @dataclass(frozen=True)
@@ -36,7 +91,8 @@ class Geometry:
     def pixels(self, picture: Image.Image, where: str) -> Images:
         """float32 [C, H, W] in [0, 1]; an alpha channel is left out."""
         if picture.mode in DEEP:
-            raise InputError(f"{where}: {picture.mode} pixels are deeper than 8 bits; store 8-bit grey or RGB pictures")
+            problem, remedy = "pixels are deeper than 8 bits", "store 8-bit grey or RGB pictures"
+            raise InputError(problem, place=where, found=f"mode {picture.mode}", remedy=remedy)
         mode = "RGB" if self.channels == 3 or (self.channels == "auto" and picture.mode not in GREY) else "L"
         picture = self._crop(self._resize(picture.convert(mode)), where)
         values = np.asarray(picture, np.float32) / np.float32(255)
@@ -56,9 +112,8 @@ class Geometry:
             return picture
         width, height = picture.size
         if min(width, height) < self.crop:
-            raise InputError(
-                f"{where}: {width}x{height} is smaller than crop {self.crop}; give a size of at least {self.crop}"
-            )
+            found, remedy = f"{width}x{height}", f"give a size of at least {self.crop}"
+            raise InputError(f"{found} is smaller than crop {self.crop}", place=where, found=found, remedy=remedy)
         left, top = round((width - self.crop) / 2), round((height - self.crop) / 2)
         return picture.crop((left, top, left + self.crop, top + self.crop))
 
@@ -68,7 +123,9 @@ def stack(rows: list[Images], ids: list[int], source: str) -> Images:
     for sample, row in zip(ids, rows, strict=True):
         if row.shape != rows[0].shape:
             raise InputError(
-                f"{source}: images: sample {sample} has shape {row.shape}, sample {ids[0]} {rows[0].shape}; "
-                "give size and crop (and channels: 3 if grey and colour are mixed)"
+                f"shape {row.shape}, sample {ids[0]} {rows[0].shape}",
+                place=f"{source}: images: sample {sample}",
+                found=f"shape {row.shape}",
+                remedy="give size and crop (and channels: 3 if grey and colour are mixed)",
             )
     return np.stack(rows)

@@ -8,6 +8,7 @@ import numpy as np
 from rbench.datasets.types import Dataset, Ids, Images
 from rbench.errors import InputError
 from rbench.registry import load
+from rbench.signature import Mistake
 from rbench.suite.spec import distinct_classes
 
 
@@ -43,22 +44,21 @@ def of_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     """
     try:
         wanted = distinct_classes(list(classes))
-    except ValueError as error:
-        raise InputError(f"dataset.classes: {error}") from None
+    except Mistake as error:
+        raise InputError(error.problem, place="dataset.classes", found=error.found, remedy=error.remedy) from None
     labels = np.full(len(dataset.labels), len(wanted), np.int64)
     for number, old in enumerate(wanted):
         here = dataset.ids[dataset.labels[dataset.ids] == old]
         if not len(here):
             highest = int(dataset.labels[dataset.ids].max())
-            raise InputError(
-                f"dataset.classes: no sample of {dataset.source} has label {old}; its labels go from 0 to {highest}"
-            )
+            problem, remedy = f"no sample of {dataset.source} has label {old}", f"its labels go from 0 to {highest}"
+            raise InputError(problem, place="dataset.classes", remedy=remedy)
         labels[here] = number
 
     def read(ids: Ids) -> Images:
         other = ids[labels[ids] == len(wanted)]
         if len(other):
-            raise InputError(f"{dataset.source}: sample {other[0]} is of none of the chosen classes {wanted}")
+            raise InputError(f"sample {other[0]} is of none of the chosen classes {wanted}", place=dataset.source)
         return dataset.read(ids)
 
     names = tuple(dataset.classes[old] for old in wanted) if dataset.classes else ()

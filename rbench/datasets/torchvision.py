@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from rbench.datasets.files import reading
-from rbench.datasets.pictures import Channels, Geometry, Side, stack
+from rbench.datasets.pictures import Channels, Geometry, Side, open_picture, stack
 from rbench.datasets.types import Dataset, Ids, Images
 from rbench.errors import InputError, MissingError
 
@@ -42,10 +43,15 @@ def _open(name: Name, root: Path, split: Split, variant: Variant, *, download: b
 
     with torch.device("cpu"):
         if name == "Imagenette":
-            return datasets.Imagenette(root, _imagenette_split(split), size=variant, download=download)
+            return datasets.Imagenette(root, _imagenette_split(split), size=variant, download=download, loader=_loaded)
         if name == "SVHN":
             return datasets.SVHN(root, split, download=download)
         return getattr(datasets, name)(root, train=split == "train", download=download)
+
+
+def _loaded(path: str) -> Image.Image:
+    with open_picture(Path(path), str(path)) as picture:
+        return picture.convert("RGB")
 
 
 def files(
@@ -63,15 +69,17 @@ def files(
     if not missing:
         return found
     if not download:
-        raise InputError(
-            f"{missing[0]}: not there; {name} is not under root {root}. Put it there, or say download: true"
-        )
+        remedy = f"{name} is not under root {root}. Put it there, or say download: true"
+        raise InputError("not there", component=f"dataset 'torchvision:{name}'", place=missing[0], remedy=remedy)
     try:
         _open(name, root, split, variant, download=True)
     except (OSError, RuntimeError) as error:
         cause = " ".join(str(error).split())[:120]
         raise MissingError(
-            f"{name} could not be downloaded to {root} ({cause}); without network, copy the files there"
+            f"{name} could not be downloaded ({cause})",
+            component=f"dataset 'torchvision:{name}'",
+            place=root,
+            remedy="without network, copy the files there",
         ) from error
     return found
 

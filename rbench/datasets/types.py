@@ -69,14 +69,18 @@ class Dataset:
         """Refuses labels that a model with `count` logits cannot answer."""
         if self.logits is not None and count != self.logits:
             raise InputError(
-                f"{self.source}: {self.logits} classes were chosen and renumbered from 0, but the backbone has {count} "
-                "logits; give it a head for these classes"
+                f"{self.logits} classes were chosen and renumbered from 0, but the backbone has {count} logits",
+                place=self.source,
+                remedy="give it a head for these classes",
             )
         wrong = self.ids[self.labels[self.ids] >= count]
         if len(wrong):
+            label = self.labels[wrong[0]]
             raise InputError(
-                f"{self.source}: labels: sample {wrong[0]} has label {self.labels[wrong[0]]}, but there are "
-                f"{count} classes; labels go from 0 to {count - 1}"
+                f"label {label}, but there are {count} classes",
+                place=f"{self.source}: labels: sample {wrong[0]}",
+                found=f"label {label}",
+                remedy=f"labels go from 0 to {count - 1}",
             )
 
     def _raw(self, ids: Ids) -> Images:
@@ -88,32 +92,39 @@ class Dataset:
         images = self._raw(wanted)
         check_images(images, wanted.tolist(), self.source)
         if images.shape[1:] != self.shape:
+            shape = str(images.shape[1:])
             raise InputError(
-                f"{self.source}: images: sample {wanted[0]} has shape {images.shape[1:]}, the first sample "
-                f"{self.shape}; all images of a dataset must have one shape (size and crop make it so)"
+                f"shape {shape}, the first sample {self.shape}",
+                place=f"{self.source}: images: sample {wanted[0]}",
+                found=f"shape {shape}",
+                remedy="all images of a dataset must have one shape (size and crop make it so)",
             )
         return images
 
 
 def check_labels(labels: object, source: str) -> Labels:
     """The labels as int64 [N], or an error that names the first offending sample."""
-    found = np.asarray(labels)
+    found, place = np.asarray(labels), f"{source}: labels"
     if found.dtype == object or not np.issubdtype(found.dtype, np.integer):
         example = f" (the first is {found.ravel().tolist()[0]!r})" if found.size else ""
         if found.size or found.dtype.kind in "OUS":
-            raise InputError(
-                f"{source}: labels: {found.dtype} values{example} are no class numbers; store integers from 0 up"
-            )
+            values = f"{found.dtype} values{example}"
+            remedy = "store integers from 0 up"
+            raise InputError(f"{values} are no class numbers", place=place, found=values, remedy=remedy)
     if found.ndim != 1:
-        raise InputError(
-            f"{source}: labels: shape {found.shape}, expected one class number per image, shape (N,); "
-            "one-hot rows become numbers with argmax(1)"
+        problem, remedy = (
+            "expected one class number per image, shape (N,)",
+            "one-hot rows become numbers with argmax(1)",
         )
+        raise InputError(problem, place=place, found=f"shape {found.shape}", remedy=remedy)
     if not len(found):
-        raise InputError(f"{source}: labels: no samples; an accuracy of nothing is undefined, give at least one image")
+        remedy = "an accuracy of nothing is undefined, give at least one image"
+        raise InputError("no samples", place=place, remedy=remedy)
     if int(found.max()) > np.iinfo(np.int64).max or (negative := np.flatnonzero(found < 0)).size:
         first = int(negative[0]) if int(found.max()) <= np.iinfo(np.int64).max else int(found.argmax())
-        raise InputError(f"{source}: labels: sample {first} has label {found[first]}; class numbers go from 0 up")
+        label = f"label {found[first]}"
+        problem = f"{label} is no class number"
+        raise InputError(problem, place=f"{place}: sample {first}", found=label, remedy="class numbers go from 0 up")
     return found.astype(np.int64)
 
 
@@ -121,9 +132,10 @@ def check_images(images: object, ids: Sequence[int], source: str) -> None:
     """Refuses anything but finite float32 images [B, C, H, W] in [0, 1]; names the first offending sample."""
     if not isinstance(images, np.ndarray) or images.dtype != np.float32 or images.ndim != 4:
         found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-        raise InputError(f"{source}: images: expected a float32 array [B, C, H, W], found {found}")
+        raise InputError("expected a float32 array [B, C, H, W]", place=f"{source}: images", found=found)
     if len(images) != len(ids) or 0 in images.shape[1:]:
-        raise InputError(f"{source}: images: shape {images.shape} for {len(ids)} samples")
+        shape = f"shape {images.shape}"
+        raise InputError(f"{shape} for {len(ids)} samples", place=f"{source}: images", found=shape)
     low, high = images.min((1, 2, 3)), images.max((1, 2, 3))
     bad = np.flatnonzero(~((low >= 0) & (high <= 1)))
     if len(bad):
@@ -132,16 +144,14 @@ def check_images(images: object, ids: Sequence[int], source: str) -> None:
 
 def refuse_range(source: str, sample: int, low: float, high: float) -> None:
     """The error for pixels outside [0, 1], with the likely cause and its cure."""
+    place = f"{source}: images: sample {sample}"
     if not np.isfinite([low, high]).all():
-        raise InputError(
-            f"{source}: images: sample {sample} has NaN or infinite pixels; repair or leave out the sample"
-        )
+        raise InputError("NaN or infinite pixels", place=place, remedy="repair or leave out the sample")
     if low < 0:
         cure = "undo the normalisation (x * std + mean); backbones normalise inside"
     elif high > 2:
         cure = "divide by 255, or store them as uint8"
     else:
         cure = "scale or clip them into it"
-    raise InputError(
-        f"{source}: images: sample {sample} has values from {low:g} to {high:g}; pixels must be in [0, 1]: {cure}"
-    )
+    found = f"values from {low:g} to {high:g}"
+    raise InputError("pixels must be in [0, 1]", place=place, found=found, remedy=cure)

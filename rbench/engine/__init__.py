@@ -1,1 +1,1 @@
-"""The engine: defended model, oracle, driver, judge and runner."""
+"""The engine: one attack on one defended model, from the audit to the verdicts of the judge."""

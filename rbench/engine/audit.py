@@ -1,4 +1,4 @@
-"""The audit before any attack: what the defended model really does, on a few samples, believed over what it declares."""
+"""The audit before any attack: properties of the defended model as measured on a few samples, whatever the purifier declares."""
 
 import math
 import pickle
@@ -17,12 +17,15 @@ from rbench.threat.losses import cross_entropy
 from rbench.threat.noise import Noise
 
 SAMPLES = 16
+"""Samples that are audited, the first of the cell."""
 REPEATS = 5
+"""Evaluations of the same images, each with fresh noise."""
 DIFFERS = threshold("randomised", "difference")
-"""Logits that differ by more than this are different."""
+"""Largest absolute difference of two logits that still counts as none."""
 NO_GRADIENT = threshold("weak-gradient", "zero")
-"""From this share of samples with a zero gradient on, the exact path tells an attacker nothing."""
+"""Share of samples with an all-zero exact gradient from which on that gradient counts as useless to an attacker."""
 _ROUNDING = threshold("not-logits", "rounding")
+"""How far float rounding may take probabilities out of [0, 1], and their sum from 1."""
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _TORCH_OWN = frozenset(vars(nn.Module()))
@@ -63,7 +66,7 @@ class Audit:
 
     @property
     def differentiable(self) -> bool:
-        """Whether the exact path tells an attacker anything."""
+        """Whether the exact gradient is of use to an attacker: it reaches the input, and is zero on fewer samples than `NO_GRADIENT`."""
         return self.reaches_input and self.zero_gradient_share < NO_GRADIENT
 
 
@@ -115,8 +118,10 @@ def refuse_labels(batch: Batch, classes: int) -> None:
     if len(wrong):
         sample, label = int(batch.ids[wrong[0]]), int(batch.y[wrong[0]])
         raise InputError(
-            f"labels: sample {sample} has label {label}, but the backbone has {classes} classes; "
-            f"labels go from 0 to {classes - 1}"
+            f"label {label}, but the backbone has {classes} classes",
+            place=f"labels: sample {sample}",
+            found=f"label {label}",
+            remedy=f"labels go from 0 to {classes - 1}",
         )
 
 
@@ -132,7 +137,7 @@ def _differ(a: Tensor, b: Tensor) -> float:
 
 
 def _refuse_memory(model: DefendedModel, sample: Batch, noise: Noise) -> None:
-    """Shows the model other images and asks again: the same noise must give the same answer."""
+    """Refuses a model whose logits of the same images and noise change after it was shown other images."""
     state = state_hash(model)
     reference = _logits(model, sample, noise, draw=0)
     for draw in range(3):
@@ -150,7 +155,7 @@ def _refuse_stateful(model: DefendedModel) -> None:
 
 
 def remembered(model: DefendedModel) -> bytes:
-    """Everything picklable that the modules keep beside parameters: buffers and plain attributes, private generators left out."""
+    """The state of the modules as bytes, to compare: parameters, buffers, and attributes that can be pickled; no random generators."""
     kept = [state_hash(model).encode()]
     for name, module in model.named_modules():
         for key, attribute in sorted(vars(module).items()):

@@ -1,4 +1,4 @@
-"""Audits of a run: what was measured of a defended model under a radius holds for every attack on it."""
+"""The audits of a run: each defended model is measured once under a radius, and the result holds for every attack on it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from rbench.threat.noise import Noise
 
 @dataclass
 class Audits:
-    """Measures each defended model once for each radius, seed and set of samples; what was refused is refused again."""
+    """Measures each defended model once for each radius, seed and set of samples; one that is refused is measured again each time."""
 
     _made: dict[tuple[Any, ...], tuple[Audit, GradientAudit]] = field(default_factory=dict)
     _alive: list[nn.Module] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Audits:
         noise: Noise,
         ball: Ball,
     ) -> tuple[Audit, GradientAudit]:
-        """What was found.
+        """The audit of a defended model and that of its gradient.
 
         Args:
             model: the defended model, with the stand-in if there is one.
@@ -42,7 +42,7 @@ class Audits:
             CellFailed: the defended model cannot be judged.
         """
         parts = [part for part in (model.purifier, model.backbone, stand_in) if part is not None]
-        # An id is that of one object only while the object lives, so they are kept.
+        # `id` may give a new object the number of a deleted one, so the audited modules are kept alive.
         looked_at = (tuple(sample.ids.tolist()), float(sample.x.sum()), noise.seed, ball.norm, float(ball.eps))
         key = (*map(id, parts), stand_in is None, *looked_at)
         if key not in self._made:

@@ -1,4 +1,8 @@
-"""Has an attack converged? The first samples of a cell attacked again with other budgets, and with nothing left to forbid."""
+"""Whether an attack has converged, measured on the first samples of a cell.
+
+They are attacked again with fewer steps; with twice the steps, restarts and EOT draws; and once without a bound, in a ball as large as
+the pixel range, where an attack that works fools every sample.
+"""
 
 import math
 import time
@@ -26,7 +30,13 @@ from rbench.threat.terms import Norm
 
 @dataclass(frozen=True)
 class Convergence:
-    """What the other budgets gave, the doubts that this raises, and the verdict: None where nothing could be doubled."""
+    """How an attack does with other budgets.
+
+    Attributes:
+        parts: a result for each budget.
+        flags: the doubts that they raise.
+        converged: whether doubling raised no flag; None where nothing could be doubled.
+    """
 
     parts: tuple[ConvergencePart, ...] = ()
     flags: tuple[Flag, ...] = ()
@@ -56,19 +66,18 @@ def converge(setup: Setup, remake: Callable[[Mapping[str, int | None]], Attack |
     attack = setup.attack
     if not isinstance(attack, IterativeAttack):
         return Convergence()
-    budgets = [("curve", {"steps": steps}) for steps in curve(attack.steps)]
-    found = [_trial(setup, sample, what, remake(changes)) for what, changes in budgets]
+    fewer = [_trial(setup, sample, "curve", remake({"steps": steps})) for steps in curve(attack.steps)]
     base = _trial(setup, sample, "budget", attack)
     doubled = [
         _trial(setup, sample, "steps", remake({"steps": 2 * attack.steps})),
         _trial(setup, sample, "restarts", remake({"restarts": 2 * attack.restarts})),
         _trial(replace(setup, oracle=_averaging(setup, 2)), sample, "eot", attack) if setup.random else None,
     ]
-    free = None
+    unbounded = None
     if setup.path != "blind":
-        # A step that was made for the ball would not get far beyond it.
-        free = _trial(_unbounded(setup, sample.x), sample, "eps", remake({"step_size": None}) or attack)
-    kept = [trial for trial in (*found, base, *doubled, free) if trial is not None]
+        # A step size that was chosen for the ball would not get far beyond it.
+        unbounded = _trial(_unbounded(setup, sample.x), sample, "eps", remake({"step_size": None}) or attack)
+    kept = [trial for trial in (*fewer, base, *doubled, unbounded) if trial is not None]
     flags = [
         flag
         for trial in doubled
@@ -76,8 +85,8 @@ def converge(setup: Setup, remake: Callable[[Mapping[str, int | None]], Attack |
         for flag in not_converged(base.values, trial.values, trial.part.what, random=setup.random)
     ]
     verdict = not flags if any(trial is not None for trial in doubled) else None
-    if free is not None:
-        flags += unbounded_survivors(free.values, free.part.eps)
+    if unbounded is not None:
+        flags += unbounded_survivors(unbounded.values, unbounded.part.eps)
     return Convergence(tuple(trial.part for trial in kept), tuple(flags), verdict)
 
 
@@ -87,13 +96,14 @@ def _averaging(setup: Setup, times: int) -> Oracle:
 
 
 def _unbounded(setup: Setup, x: Tensor) -> Setup:
-    """The same cell with the whole pixel range for a ball."""
+    """The same cell with a ball that holds every image in [0, 1]."""
     norm = setup.protocol.ball.norm
-    ball = Ball(norm, _everything(norm, x[0].numel()))
+    ball = Ball(norm, _largest_distance(norm, x[0].numel()))
     return replace(setup, protocol=replace(setup.protocol, ball=ball), judge=replace(setup.judge, ball=ball))
 
 
-def _everything(norm: Norm, pixels: int) -> float:
+def _largest_distance(norm: Norm, pixels: int) -> float:
+    """How far apart two images in [0, 1] can be."""
     return {"Linf": 1.0, "L2": math.sqrt(pixels), "L1": float(pixels)}[norm]
 
 

@@ -1,4 +1,7 @@
-"""The defended model: backbone after purifier, frozen, with every pass counted and no way for noise to leak."""
+"""The defended model: a purifier, then a backbone, both frozen.
+
+Every pass is counted, and a purifier that draws from global random generators finds them seeded for each call and leaves them as they were.
+"""
 
 import hashlib
 import inspect
@@ -48,7 +51,7 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def state_hash(module: nn.Module) -> str:
-    """sha256 of all parameters and buffers, by name, including the modes of the submodules."""
+    """sha256 of all parameters and buffers, by name, and of which submodules are in train mode."""
     digest = hashlib.sha256()
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
@@ -77,11 +80,11 @@ def global_generators(seed: int, device: torch.device) -> Iterator[None]:
 class DefendedModel(nn.Module):
     """Purifier, then backbone; both frozen here.
 
-    A batch of one is shown twice, since one image picks other kernels than many and so other logits.
+    A batch of one image is evaluated as two copies of it: for a single image torch may pick other kernels, which round otherwise.
 
     Args:
-        purifier: [B, C, H, W] in [0, 1] to the same; its `forward` may take `noise`. One that asks the classifier is given it by its
-            `attach(backbone)`; one of several steps hands them out by `stages(x, noise)`; `surrogate(x)` is its own stand-in for BPDA.
+        purifier: [B, C, H, W] in [0, 1] to the same; its `forward` may take `noise`. If it has `attach(backbone)`, it is given the
+            classifier by it; if it has `stages(x, noise)`, they are its forward pass in steps; `surrogate(x)` is its stand-in for BPDA.
         backbone: [B, C, H, W] in [0, 1] to logits [B, classes].
         name: what errors call the purifier.
     """
@@ -107,10 +110,11 @@ class DefendedModel(nn.Module):
         return callable(getattr(self.purifier, "stages", None))
 
     def purify_checkpointed(self, x: Tensor, noise: SampleNoise) -> Tensor:
-        """The purified images, bit for bit, whose graph keeps the images between stages alone and runs each stage again for its gradient.
+        """The images of `purify`, bit for bit, with gradient checkpointing: each stage runs again when its gradient is computed.
 
-        Noise is drawn before any stage runs, or from a copy that starts afresh: `torch.utils.checkpoint` would replay torch's global
-        generator only, and a private one would give the right image with the wrong gradient.
+        The graph keeps only the images between stages; a purifier without stages is one stage. All noise is drawn before the first stage
+        runs, or drawn again from a copy. `torch.utils.checkpoint` would restore torch's global generator alone, and a purifier with a
+        generator of its own would get the right image with a wrong gradient.
         """
         if len(x) == 1:
             return self.purify_checkpointed(torch.cat([x, x]), noise.padded())[:1]
@@ -137,8 +141,8 @@ class DefendedModel(nn.Module):
         if x._version != version:
             raise CellFailed(f"purifier '{self.name}' modifies its input in place; let it return a new tensor")
         if not isinstance(purified, Tensor) or purified.shape != x.shape:
-            found = tuple(purified.shape) if isinstance(purified, Tensor) else type(purified).__name__
-            raise CellFailed(f"purifier '{self.name}' returned {found}, not images of shape {tuple(x.shape)}")
+            returned = tuple(purified.shape) if isinstance(purified, Tensor) else type(purified).__name__
+            raise CellFailed(f"purifier '{self.name}' returned {returned}, not images of shape {tuple(x.shape)}")
         return purified
 
     def classify(self, images: Tensor) -> Tensor:
@@ -148,8 +152,8 @@ class DefendedModel(nn.Module):
         self.meter.forwards += len(images)
         logits = self.backbone(images)
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise CellFailed(f"the backbone returned {found}, not logits of shape ({len(images)}, classes)")
+            returned = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise CellFailed(f"the backbone returned {returned}, not logits of shape ({len(images)}, classes)")
         return logits
 
     @property
@@ -169,14 +173,14 @@ class DefendedModel(nn.Module):
             with global_generators(noise.global_seed(), x.device):
                 code = encode(x)
         if not isinstance(code, Tensor) or code.dim() != 2 or len(code) != len(x):
-            found = tuple(code.shape) if isinstance(code, Tensor) else type(code).__name__
-            raise CellFailed(f"encode of purifier '{self.name}' returned {found}, not a code of shape ({len(x)}, D)")
+            returned = tuple(code.shape) if isinstance(code, Tensor) else type(code).__name__
+            raise CellFailed(f"encode of purifier '{self.name}' returned {returned}, not a code of shape ({len(x)}, D)")
         return code
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B, classes] of (purified) images, and what the last linear layer that the backbone ran was given, [B, D].
+        """Logits [B, classes] of (purified) images, and their features [B, D], the input of the last linear layer that the backbone runs.
 
-        A backbone without a linear layer has its logits for features.
+        For a backbone without a linear layer the features are the logits.
         """
         if len(images) == 1:
             logits, features = self.features(torch.cat([images, images]))
@@ -195,7 +199,7 @@ class DefendedModel(nn.Module):
         return logits, given[-1].reshape(len(images), -1) if given else logits
 
     def with_stand_in(self, stand_in: StandIn | None) -> "DefendedModel":
-        """The same defended model, with the same meter, for an attacker who takes this for the purifier in BPDA; None is the identity."""
+        """The same defended model and meter with another stand-in for BPDA; None for the identity."""
         other = DefendedModel(self.purifier, self.backbone, name=self.name)
         other.surrogate, other.meter = stand_in, self.meter
         return other
@@ -206,14 +210,14 @@ class DefendedModel(nn.Module):
 
 
 class _Replay(torch.autograd.Function):
-    """A stage whose graph is made when its gradient is wanted, and dropped.
+    """One stage under gradient checkpointing: its graph is made when its gradient is computed, and dropped after that.
 
     `torch.utils.checkpoint` would keep the nodes of every stage, which for a deep network are much larger than its images.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, stage: Callable[[Tensor], Tensor]) -> Tensor:
-        """The stage's images."""
+        """The output of the stage."""
         ctx.stage = stage
         ctx.save_for_backward(x)
         return stage(x)
@@ -221,12 +225,14 @@ class _Replay(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        """The gradient at the images that came in; zeros where the stage cuts the graph."""
+        """The gradient at the input of the stage; zeros where the stage cuts the graph."""
         with torch.enable_grad():
             x = ctx.saved_tensors[0].detach().requires_grad_()
             images = ctx.stage(x)
-            found = torch.autograd.grad(images, x, grad_outputs, allow_unused=True) if images.requires_grad else (None,)
-        return torch.zeros_like(x) if found[0] is None else found[0], None
+            if not images.requires_grad:
+                return torch.zeros_like(x), None
+            (gradient,) = torch.autograd.grad(images, x, grad_outputs, allow_unused=True)
+        return torch.zeros_like(x) if gradient is None else gradient, None
 
 
 def _replayed(stage: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

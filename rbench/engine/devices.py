@@ -1,4 +1,4 @@
-"""Where the engine computes."""
+"""Which device the engine computes on."""
 
 import torch
 
@@ -18,8 +18,10 @@ def resolve_device(wanted: str) -> torch.device:
         return torch.device("cpu")
     kind, _, number = wanted.partition(":")
     if kind != "cuda" or (number and not number.isdecimal()):
-        raise InputError(f"--device: no such device (got '{wanted}'). Use auto, cpu, cuda or cuda:N")
+        remedy = "Use auto, cpu, cuda or cuda:N"
+        raise InputError("no such device.", place="--device", found=f"'{wanted}'", remedy=remedy)
     index, count = int(number or 0), torch.cuda.device_count()
     if index >= count:
-        raise MissingError(f"--device: '{wanted}' asked for, but torch sees {count} CUDA devices. Use --device cpu")
+        problem = f"'{wanted}' asked for, but torch sees {count} CUDA devices."
+        raise MissingError(problem, place="--device", found=f"{count} CUDA devices", remedy="Use --device cpu")
     return torch.device("cuda", index)

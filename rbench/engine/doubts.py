@@ -1,4 +1,4 @@
-"""The doubts that a finished cell raises: what its setup says, in the plain values that flags are raised from."""
+"""The flags of a finished cell, raised from what was measured of its defended model, its attack and its samples."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from rbench.threat.terms import EXACT
 
 
 def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> list[Flag]:
-    """The flags of a cell, but for those of its rungs, its convergence and what was stored.
+    """The flags of a cell, except those of its rungs, its convergence and its stored images.
 
     Args:
         setup: the audited cell.
@@ -41,9 +41,12 @@ def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
 
 
 def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
-    """Share of attacked samples whose gradient was zero at the start, or of all queries if that is more.
+    """How often the attacker was given an all-zero gradient, a share in [0, 1].
 
-    Of the audited samples where the attack is not ours. At the start alone for a ladder, where other rungs may have had another gradient.
+    For an attack of rbench the larger of two shares: that of the attacked samples whose first query had one, and that of all queries that
+    had one. For a ladder the first alone, since its rungs query along different gradient paths. For third-party code, whose queries are
+    not recorded one by one, the share of samples that the audit measured, if it attacks along the exact path; otherwise 0, as for an
+    attack that uses no gradient.
     """
     attack = setup.attack
     if not attack.driven:

@@ -21,12 +21,12 @@ from rbench.threat.noise import Noise
 from rbench.threat.query import Answer
 
 REFILL_SHARE = 0.1
-"""Share of free slots at which new samples enter the batch: fewer refills than at every free slot, and a batch that stays nearly full."""
+"""Share of the batch that must be free before new samples enter it: few refills, and a batch that stays nearly full."""
 
 
 @dataclass
 class Proposals:
-    """What an attack offers to the judge, per sample, and what was seen on the way."""
+    """What an attack proposes to the judge, per sample, and what was counted on the way."""
 
     x: Tensor  # [N, C, H, W] the best point seen
     loss_first: Tensor  # [N] loss of the first query
@@ -34,9 +34,9 @@ class Proposals:
     queries: Tensor  # [N] int64
     zero_gradients: Tensor  # [N] int64 queries whose gradient was all zero
     zero_at_start: Tensor  # [N] bool
-    passed_by: Tensor  # [N] bool: third-party code asked about a point of the ball that was fooled, whatever it returns
-    seen_fooled: int  # times the oracle's own noise said "fooled"
-    confirmed: int  # times the judge's select draws agreed on at least one draw
+    passed_by: Tensor  # [N] bool: third-party code evaluated a fooled point of the ball, whatever it returned
+    seen_fooled: int  # queried points of the ball that are wrong under the oracle's noise
+    confirmed: int  # those of them that are wrong on at least one of the judge's select draws too
 
 
 def nothing_yet(x: Tensor) -> Proposals:
@@ -74,7 +74,7 @@ def select_rows(state: Any, mask: Tensor) -> Any:
 
 
 def join_rows(first: Any, second: Any) -> Any:
-    """Two states, one below the other."""
+    """Two states as one, the rows of the second after those of the first."""
     pairs = zip(first, second, strict=True)
     return type(first)(*(a.joined(b) if isinstance(a, Ball) else torch.cat([a, b]) for a, b in pairs))
 
@@ -89,7 +89,7 @@ class Driver:
         noise: the root of the cell's randomness.
         batch_size: slots of the active batch.
         adaptive: whether the attacker may learn from the defended model that a sample is fooled.
-        on_done: called with the number of samples that have just left.
+        on_done: called with the number of samples that have just been finished.
     """
 
     def __init__(

@@ -39,15 +39,15 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
         CellFailed: an image, a logit or a proposal breaks a rule of judging.
     """
     untouched = clean.x.clone()
-    calm = judge_clean(setup, clean)
-    share = (calm[column.CLEAN_SELECT] == clean.y[:, None]).float().mean(1)
+    unattacked = judge_clean(setup, clean)
+    share = (unattacked[column.CLEAN_SELECT] == clean.y[:, None]).float().mean(1)
     proposals, rungs = _propose(setup, clean, share, on_done)
     if not torch.equal(clean.x, untouched):
         raise CellFailed("the attack or the model changed the clean images in place")
     tensors = {
         column.SAMPLE: clean.ids,
         column.LABEL: clean.y,
-        **calm,
+        **unattacked,
         **judge_proposals(setup, proposals.x, clean),
         column.LOSS_FIRST: proposals.loss_first,
         column.LOSS_LAST: proposals.loss_last,
@@ -62,7 +62,7 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
 
 
 def judge_clean(setup: Setup, clean: Batch) -> dict[str, Tensor]:
-    """What the judge says of images without an attack and under uniform noise: classes [N, draws] by name.
+    """The judge's predictions for the images without an attack and under uniform noise: classes [N, draws] by name.
 
     Raises:
         CellFailed: a logit is not finite.
@@ -77,7 +77,7 @@ def judge_clean(setup: Setup, clean: Batch) -> dict[str, Tensor]:
 
 
 def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Tensor]:
-    """What the judge says of proposals, once they are admitted: classes [N, draws] by name, and how far they are from the clean images.
+    """Admits proposals and judges them: predicted classes [N, draws] by name, and the distances [N] from the clean images.
 
     Raises:
         CellFailed: a proposal breaks a rule, or a logit is not finite.
@@ -95,7 +95,7 @@ def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Ten
 
 
 def noisy(setup: Setup, clean: Batch) -> Tensor:
-    """Uniform noise in the ball: the null calibration that every attack must beat."""
+    """Images under uniform noise in the ball: the baseline that every attack must beat."""
     noise = setup.noise.of("calibration", clean.ids, clean.device)
     shape = clean.x.shape[1:]
     return setup.judge.ball.uniform(clean.x, noise.normal(*shape), noise.uniform(*shape))

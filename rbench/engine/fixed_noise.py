@@ -14,7 +14,8 @@ from rbench.threat.noise import SampleNoise
 class FixedNoise(nn.Module):
     """A purifier that draws once for every image, and the same whenever it is asked; the attacker knows the draw.
 
-    Beside the row of fresh noise it shows what of its accuracy is only randomness (docs/judging.md section 2). Every id has its own draw.
+    Compared with the row of fresh noise it shows how much of the accuracy is due to randomness alone (docs/judging.md section 2). Every
+    sample id has its own draw.
 
     Args:
         purifier: whose `forward` takes `noise`.
@@ -27,7 +28,7 @@ class FixedNoise(nn.Module):
         super().__init__()
         self.purifier = purifier
         self.differentiable = getattr(purifier, "differentiable", True)
-        # A contract that the purifier does not have must not be had by this one either: the engine asks by name.
+        # Only the hooks that the purifier has: the engine looks for them by name.
         if callable(getattr(purifier, "stages", None)):
             self.stages = self._stages
         if callable(getattr(purifier, "surrogate", None)):

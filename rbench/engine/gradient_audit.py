@@ -1,4 +1,4 @@
-"""The audit of the gradient: is it the slope of the loss, what do the other paths say, and does the loss hold still around an image."""
+"""The audit of the gradient: whether it agrees with finite differences and along other paths, and how the loss varies near an image."""
 
 import copy
 import math
@@ -19,13 +19,19 @@ from rbench.threat.noise import Noise, SampleNoise
 from rbench.threat.terms import GradientPath
 
 SAMPLES = 4
+"""Samples that are looked at: few, since each takes hundreds of passes."""
 DIRECTIONS = 8
+"""Random directions at each sample along which the gradient is compared with finite differences."""
 NEIGHBOURS = 100
+"""Uniform points of the ball around each sample at which the loss is evaluated."""
 TINY = 1e-8
+"""A gradient that is not zero and has no entry of this size or above counts as tiny."""
 _STEPS = {torch.float64: 1e-6, torch.float32: 1e-3}
+"""Length of the finite differences: a factor of each pixel's standard normal draw, larger in float32, whose losses round more."""
 _FLAT = 1e-9
+"""Gradients and margins of this length or below count as zero and are not divided by."""
 _BLOCK = 10
-"""Points around each sample that are shown together."""
+"""Points around each sample that are evaluated in one batch."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def audit_gradients(
     *,
     reproducible: bool,
 ) -> GradientAudit:
-    """Measures the gradient of a defended model on up to four samples; what it costs is not the attack's.
+    """Measures the gradient of a defended model on up to four samples; the passes are not counted as the attack's.
 
     Args:
         model: the defended model.
@@ -97,7 +103,7 @@ def audit_gradients(
     exact = _gradient(model, few, "exact")
     with _autograd_calls() as called, torch.no_grad():
         model(few.x, few.draw())
-    found = GradientAudit(
+    measured = GradientAudit(
         *(_slope_error(model, few) if reproducible else (None, "float32")),
         checkpointed_error=_relative(exact, _gradient(model, few, "checkpointed"))
         if model.staged and reproducible
@@ -110,11 +116,11 @@ def audit_gradients(
         autograd_in_forward=bool(called),
     )
     vars(model.meter).update(vars(spent))
-    return found
+    return measured
 
 
 def _inner(few: _Few) -> Tensor:
-    """The images inside the pixel range and without ties: at a clip, and where pooling meets equal pixels, there is no slope to compare."""
+    """The images moved off 0 and 1 and made free of ties: at the kink of a clip, or of pooling equal pixels, no slope can be compared."""
     return 0.03 + 0.94 * few.x + 0.04 * (few.draw(1).uniform(*few.x.shape[1:]) - 0.5)
 
 
@@ -130,7 +136,7 @@ def _gradient(model: DefendedModel, few: _Few, path: GradientPath) -> Tensor:
 
 
 def _slope_error(model: DefendedModel, few: _Few) -> tuple[float | None, str]:
-    """Against finite differences, in float64 where the model takes it."""
+    """The error of the gradient against finite differences, and the type it was measured in: float64 where the model runs in it."""
     try:
         double = DefendedModel(copy.deepcopy(model.purifier).double(), copy.deepcopy(model.backbone).double())
         return _compared(double, few.of(few.x.double())), "float64"
@@ -147,22 +153,22 @@ def _compared(model: DefendedModel, few: _Few) -> float | None:
     if gradient is None:
         return None
     step = _STEPS[few.x.dtype] * directions
-    told = (gradient[:, None] * directions).flatten(2).sum(2)
+    slopes = (gradient[:, None] * directions).flatten(2).sum(2)
     up, down = (_around(model, few, few.x[:, None] + way * step, cross_entropy) for way in (1, -1))
-    found = _relative(told, (up - down) / (2 * _STEPS[few.x.dtype]))
-    return found if math.isfinite(found) else None
+    error = _relative(slopes, (up - down) / (2 * _STEPS[few.x.dtype]))
+    return error if math.isfinite(error) else None
 
 
 def _around(model: DefendedModel, few: _Few, points: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """The loss at many points [B, K, C, H, W] around each sample, all under the sample's one draw, [B, K]."""
-    found = []
+    losses = []
     with torch.no_grad():
         for block in torch.split(points, _BLOCK, dim=1):
             count = block.shape[1]
             noise = few.noise.of("audit", few.batch.ids.repeat_interleave(count), few.batch.device)
             logits = model(block.flatten(0, 1), noise)
-            found.append(loss(logits, few.batch.y.repeat_interleave(count)).view(-1, count))
-    return torch.cat(found, 1)
+            losses.append(loss(logits, few.batch.y.repeat_interleave(count)).view(-1, count))
+    return torch.cat(losses, 1)
 
 
 def _relative(a: Tensor, b: Tensor) -> float:
@@ -174,10 +180,10 @@ def _relative(a: Tensor, b: Tensor) -> float:
 
 
 def _cosine(exact: Tensor, other: Tensor) -> float | None:
-    alive = (exact != 0).flatten(1).any(1)
-    if not alive.any():
+    nonzero = (exact != 0).flatten(1).any(1)
+    if not nonzero.any():
         return None
-    return float(cosine_similarity(exact[alive].flatten(1).double(), other[alive].flatten(1).double()).mean())
+    return float(cosine_similarity(exact[nonzero].flatten(1).double(), other[nonzero].flatten(1).double()).mean())
 
 
 def _loss_change(model: DefendedModel, few: _Few, ball: Ball) -> float | None:
@@ -195,12 +201,12 @@ def _autograd_calls() -> Iterator[list[str]]:
     called: list[str] = []
     module = torch.autograd
     places = [(module, "grad"), (module, "backward"), (torch.Tensor, "backward")]
-    # Code that has imported `grad` by name goes past the module; this private function is what they all end in.
+    # Code that has imported `grad` by name does not look it up in the module; all of them call this private function.
     if hasattr(module, "_engine_run_backward"):
         places.append((module, "_engine_run_backward"))
     kept = [(place, name, getattr(place, name)) for place, name in places]
 
-    def noted(name: str, function: Callable[..., object]) -> Callable[..., object]:
+    def recorded(name: str, function: Callable[..., object]) -> Callable[..., object]:
         def call(*args: object, **keywords: object) -> object:
             called.append(name)
             return function(*args, **keywords)
@@ -209,7 +215,7 @@ def _autograd_calls() -> Iterator[list[str]]:
 
     try:
         for place, name, function in kept:
-            setattr(place, name, noted(name, function))
+            setattr(place, name, recorded(name, function))
         yield called
     finally:
         for place, name, function in kept:

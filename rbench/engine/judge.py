@@ -38,7 +38,7 @@ class Judge:
 
         Args:
             images: [B, C, H, W] what to judge.
-            clean: the samples that they were made of.
+            clean: the samples that they were made from.
             role: `select` to choose among proposals, `score` to report; the two never share a draw.
 
         Raises:
@@ -69,7 +69,7 @@ class Judge:
         Args:
             proposals: [B, C, H, W] what an attack hands in.
             clean: the samples that it was given.
-            tolerance: by how much rounding may have taken them out.
+            tolerance: how far outside the ball and [0, 1] they may lie by rounding.
 
         Raises:
             CellFailed: a proposal breaks a rule; never clipped, never counted.

@@ -21,6 +21,7 @@ from rbench.threat.noise import Noise
 from rbench.threat.terms import Norm
 
 COUNTED = ("attacked", "fooled", "backwards", "seconds")
+"""What is counted of each rung."""
 
 
 def choose(
@@ -31,7 +32,7 @@ def choose(
     Args:
         ladder: the attack.
         model: the defended model.
-        seen: what the audit found of it.
+        seen: what the audit measured of it.
         sample: some samples, to see whether the purifier changes any.
         noise: the root of the cell's randomness.
         eot: draws per gradient that the suite asks for.
@@ -39,7 +40,7 @@ def choose(
     """
     with torch.no_grad():
         changes = not torch.equal(model.purify(sample.x, noise.of("audit", sample.ids, sample.device)), sample.x)
-    found = Found(
+    measured = Found(
         random=seen.random,
         differentiable=seen.differentiable,
         changes=changes,
@@ -49,13 +50,14 @@ def choose(
         eot=eot,
         norm=norm,
     )
-    return tuple(_fitted(rung, model, seen.classes) for rung in ladder.rungs(found))
+    return tuple(_fitted(rung, model, seen.classes) for rung in ladder.rungs(measured))
 
 
 def tells_the_winner_alone(model: DefendedModel, sample: Batch, noise: Noise) -> bool:
-    """Whether the outputs are two values, the higher of them once a row: the winning class and nothing else.
+    """Whether the outputs are hard labels: of two values only, the higher one in each row at the winning class alone.
 
-    Asked on the way to the negative of every image as well, since outputs that have merely saturated do so where the model is sure.
+    Blends of every image with its negative are looked at as well: where the model is sure, soft outputs that have merely saturated look
+    the same.
 
     Args:
         model: the defended model.
@@ -74,7 +76,7 @@ def tells_the_winner_alone(model: DefendedModel, sample: Batch, noise: Noise) ->
 
 
 def _fitted(rung: Rung, model: DefendedModel, classes: int) -> Rung:
-    """A rung with a loss for this number of classes, its exact path through the stages of a purifier that has some."""
+    """A rung with a loss for this number of classes, and with the checkpointed path for the exact one if the purifier has stages."""
     rung = replace(rung, attack=rung.attack.fit(classes))
     if rung.path == "exact" and model.staged and "checkpointed" in rung.attack.gradients:
         rung = replace(rung, path="checkpointed")
@@ -143,9 +145,9 @@ def _key(rung: Rung, name: str) -> str:
 def _attempt(
     rung: Rung, position: int, judge: Judge, clean: Batch, share: Tensor, classes: int
 ) -> tuple[Proposals, Tensor]:
-    """What one rung proposes, and the share of select draws [N] that its points leave right."""
+    """What one rung proposes, and the share of select draws [N] that are still right on its points."""
     model = judge.model if rung.stand_in == "surrogate" else judge.model.with_stand_in(None)
-    # Rungs must not all start from the same points: each has a root of its own, out of reach of any seed in a suite.
+    # Rungs must not all start from the same points: each adds a multiple of 2**32 of its own, which no seed of a suite reaches.
     noise = Noise(judge.noise.seed + (position << 32))
     oracle = Oracle(model, rung.path, eot=rung.eot, noise=noise)
     proposals = propose(rung.attack, oracle, judge, clean, share, classes, lambda count: None)
@@ -155,33 +157,33 @@ def _attempt(
 
 
 class _Best:
-    """The best point of every sample so far, and all that was spent on it."""
+    """The best point of every sample so far, and what all rungs have spent on it."""
 
     def __init__(self, x: Tensor) -> None:
         self.kept = nothing_yet(x)
         self.share = torch.full((len(x),), 2.0, device=x.device)  # above 1: nothing seen yet
         self.asked = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        self.dead = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        self.zero_at_start = torch.ones(len(x), dtype=torch.bool, device=x.device)
 
-    def take(self, rung: Rung, rows: Tensor, found: Proposals, share: Tensor) -> None:
+    def take(self, rung: Rung, rows: Tensor, proposals: Proposals, share: Tensor) -> None:
         """Takes in what a rung proposes for some rows."""
         # Third-party code hands back the clean image where it fails, so it does not win a tie.
         better = (share < self.share[rows]) | ((share == self.share[rows]) & rung.attack.driven)
         into = rows[better]
         self.share[into] = share[better]
-        self.kept.x[into] = found.x[better]
-        self.kept.loss_first[into] = found.loss_first[better]
-        self.kept.loss_last[into] = found.loss_last[better]
-        self.kept.queries[rows] += found.queries
-        self.kept.zero_gradients[rows] += found.zero_gradients
-        self.kept.passed_by[rows] |= found.passed_by
-        self.kept.seen_fooled += found.seen_fooled
-        self.kept.confirmed += found.confirmed
+        self.kept.x[into] = proposals.x[better]
+        self.kept.loss_first[into] = proposals.loss_first[better]
+        self.kept.loss_last[into] = proposals.loss_last[better]
+        self.kept.queries[rows] += proposals.queries
+        self.kept.zero_gradients[rows] += proposals.zero_gradients
+        self.kept.passed_by[rows] |= proposals.passed_by
+        self.kept.seen_fooled += proposals.seen_fooled
+        self.kept.confirmed += proposals.confirmed
         if rung.attack.driven and rung.attack.asks_gradient and rung.path != "blind":
             self.asked[rows] = True
-            self.dead[rows] &= found.zero_at_start
+            self.zero_at_start[rows] &= proposals.zero_at_start
 
     def proposals(self) -> Proposals:
-        """A gradient counts as zero at the start where no rung through the purifier had another."""
-        self.kept.zero_at_start = self.asked & self.dead
+        """The best points; a gradient counts as zero at the start if every gradient rung through the purifier started with a zero one."""
+        self.kept.zero_at_start = self.asked & self.zero_at_start
         return self.kept

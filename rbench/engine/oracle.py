@@ -65,7 +65,7 @@ class Oracle:
         self.noise = noise
 
     def images(self, x: Tensor, noise: SampleNoise) -> Tensor:
-        """What the backbone is shown of one draw [B, C, H, W], differentiable along the gradient path."""
+        """The input of the backbone under one draw [B, C, H, W], differentiable along the gradient path."""
         if self.path == "blind":
             return x
         if self.path == "exact":
@@ -108,7 +108,7 @@ class Oracle:
         with torch.no_grad():
             for draw in range(self.eot):
                 noise = partial(self._draw, asked, draw, calls)
-                total.add(*self._tell(asked, noise, loss, origin, target), None)
+                total.add(*self._evaluated(asked, noise, loss, origin, target), None)
         return self._checked(total.answer(self.eot), asked.ids)
 
     def gradient(
@@ -121,7 +121,7 @@ class Oracle:
     ) -> Answer:
         """Logits, loss and the gradient of the loss at the points; arguments as in `logits`.
 
-        A purifier that cuts the graph gives a gradient of zeros: the attacker learns nothing, and the diagnostics say why.
+        A purifier that cuts the graph gives a gradient of zeros, of which the flags of the cell speak.
         Non-finite entries of a gradient are set to zero.
 
         Raises:
@@ -133,7 +133,7 @@ class Oracle:
             with torch.enable_grad():
                 point = asked.x.detach().requires_grad_()
                 noise = partial(self._draw, asked, draw, calls)
-                logits, losses = self._tell(asked.of(point), noise, loss, origin, target)
+                logits, losses = self._evaluated(asked.of(point), noise, loss, origin, target)
             gradient = None
             if losses.requires_grad:
                 self.model.meter.backwards += len(asked)
@@ -153,7 +153,7 @@ class Oracle:
         """
         return OracleModule(self, clean)
 
-    def _tell(
+    def _evaluated(
         self,
         asked: Batch,
         noise: Callable[[], SampleNoise],
@@ -161,7 +161,7 @@ class Oracle:
         origin: Tensor | None,
         target: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Logits and losses of one draw; `noise` gives that draw, as often as it is asked for."""
+        """Logits and losses of one draw; `noise` returns that draw from its beginning at every call."""
         if loss == "ce" or loss == "dlr" or loss == "margin":
             logits = self.forward(asked.x, noise())
             return logits, LOSSES[loss](logits, asked.y)
@@ -180,7 +180,7 @@ class Oracle:
     def _code(
         self, x: Tensor, noise: Callable[[], SampleNoise], loss: Displacement
     ) -> tuple[Tensor, Callable[[], Tensor]]:
-        """What a displacement is measured on, and a way to the logits, which the clean image does without."""
+        """What a displacement is measured on, and a function that gives the logits: the clean image does not need them."""
         if loss == "decoder":
             images = self.images(x, noise())
             return images, lambda: self.model.classify(images)
@@ -237,9 +237,8 @@ class OracleModule(nn.Module):
         first = int(self.clean.ids[0])
         rows = torch.arange(first, first + len(x), device=x.device)
         if self.model.draws_known:
-            rows = self._nearest(
-                x.detach()
-            )  # the draw of a sample is fixed, so it must be found out which one a row is
+            # Every sample has a fixed draw of its own, so each row must be given that of its sample.
+            rows = self._nearest(x.detach())
         self.calls += 1
         self.model.meter.queries += len(x)
         noise = self.oracle.noise.of("defence", rows, x.device, calls=torch.full_like(rows, self.calls))

@@ -1,4 +1,4 @@
-"""From judged samples to figures, flags and a hash; pure functions of arrays."""
+"""From the judged samples of a cell to accuracies, flags and hashes; pure functions of arrays."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from rbench.results.statistics import accuracy
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished cell says.
+    """The results of a finished cell.
 
     Attributes:
         samples: the columns of `rbench.results.samples`.
@@ -39,7 +39,7 @@ class Outcome:
 
 
 def draw_outcome(setup: Setup, evaluated: Evaluated) -> Outcome:
-    """What the evaluated samples of a cell say."""
+    """The outcome of the evaluated samples of a cell."""
     arrays = evaluated.arrays
     label = arrays[column.LABEL]
     columns = {
@@ -69,5 +69,5 @@ def draw_outcome(setup: Setup, evaluated: Evaluated) -> Outcome:
 def _figure(name: str, columns: dict[str, np.ndarray], arrays: dict[str, np.ndarray], setup: Setup) -> Figure:
     draws_matter = setup.random and setup.protocol.decide == "mean"
     right = arrays[column.DRAWS_OF[name]] == arrays[column.LABEL][:, None]
-    found = accuracy(columns[name], right if draws_matter else None)
-    return Figure(value=found.value, low=found.low, high=found.high, n=found.n)
+    interval = accuracy(columns[name], right if draws_matter else None)
+    return Figure(value=interval.value, low=interval.low, high=interval.high, n=interval.n)

@@ -44,7 +44,7 @@ def propose(
     Args:
         attack: ours goes through the driver, third-party code around it.
         oracle: what it may ask.
-        judge: who confirms; has the threat.
+        judge: confirms what is fooled, and has the ball.
         clean: the samples to attack.
         share: [N] share of right select draws of the clean image.
         classes: width of the logits.
@@ -57,7 +57,7 @@ def propose(
     module, seed = oracle.as_module(clean), judge.noise.seed
     watch = _Watch(clean, judge.ball)
     if judge.draws == 1 and oracle.path != "blind":
-        # Under fresh noise, or without the purifier, what it saw is no success.
+        # Under fresh noise, or without the purifier, a point that it saw fooled is no success yet.
         module.register_forward_hook(watch)
     given = Batch(clean.x.clone(), clean.y.clone(), clean.ids)
     with global_generators(seed, clean.device):

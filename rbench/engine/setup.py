@@ -1,4 +1,4 @@
-"""A cell made ready: the defended model audited, gradient path, EOT and draws fixed by what was measured."""
+"""A cell ready to be attacked: its defended model is audited, and gradient path, EOT and draws follow from what was measured."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,8 +29,8 @@ class Protocol:
 
     Attributes:
         ball: where the attacker may go, with one radius.
-        gradient: the gradient path; `auto` takes `exact`, or `checkpointed` where the purifier has stages, if that tells the attacker
-            anything, else `bpda`.
+        gradient: the gradient path; `auto` takes `exact`, or `checkpointed` where the purifier has stages, if that gradient is of use, else
+            `bpda`.
         eot: draws averaged per query of a random defence.
         draws: draws of a random defence that are judged.
         decide: how draws become a verdict.
@@ -127,7 +127,7 @@ def set_up(
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
-    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it tells the attacker anything."""
+    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it is of use, else BPDA."""
     if chosen != "auto":
         return chosen
     if "bpda" in attack.paths and not seen.differentiable:
@@ -158,7 +158,7 @@ def refuse_mismatch(attack: Attack, protocol: Protocol, model: DefendedModel) ->
 
 
 def describe(setup: Setup) -> dict[str, Any]:
-    """The audit as JSON values, with what the attack had to change for this number of classes."""
+    """The audit as JSON values, with how the attack was changed to fit the number of classes."""
     attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
     notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
     loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}

@@ -1,4 +1,4 @@
-"""The moving average of the weights of a training, which is often a better network than the last step's."""
+"""The moving average of the weights over a training, which is often a better network than the weights of the last step."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 class Average:
     """Exponential moving average of a network's state (Polyak and Juditsky 1992; Ho et al. 2020, arXiv 2006.11239, appendix B).
 
-    At step k the last average counts min(decay, (1 + k) / (10 + k)), so that the random weights of the start are forgotten.
+    At step k the last average has the weight min(decay, (1 + k) / (10 + k)), so that the random weights of the start are forgotten.
 
     Args:
         network: whose state is averaged; its buffers are taken over as they are.
-        decay: what the last average counts; None keeps none, and then the network itself is the average.
+        decay: weight of the last average, in (0, 1); None keeps no average, and the network itself is taken instead.
     """
 
     def __init__(self, network: nn.Module, decay: float | None) -> None:
@@ -35,18 +35,18 @@ class Average:
                     self.state[name].copy_(value)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from a stored average."""
+        """Takes over a stored average."""
         for name, value in state.items():
             self.state[name].copy_(value)
 
     def put_on(self) -> None:
-        """Makes the average the network's own state."""
+        """Loads the average into the network."""
         if self.decay is not None:
             self.network.load_state_dict(self.state)
 
     @contextmanager
     def worn(self) -> Iterator[None]:
-        """The network has the average inside the block, and its own weights again after it."""
+        """Loads the average into the network for the block, and its own weights again after it."""
         own = {} if self.decay is None else _copy(self.network.state_dict())
         self.put_on()
         try:

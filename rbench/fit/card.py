@@ -1,4 +1,4 @@
-"""The provenance card: what a file of weights was made from, by what, and how well it went."""
+"""The provenance card: what a file of weights was trained on, by which recipe, and with what results."""
 
 import json
 from pathlib import Path
@@ -73,4 +73,4 @@ def read_card(path: Path) -> Card | None:
         return Card.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise InputError(f"{path}: no card of rbench fit ({cause}). Give another --out") from None
+        raise InputError(f"no card of rbench fit ({cause}).", place=path, remedy="Give another --out") from None

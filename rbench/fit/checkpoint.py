@@ -1,4 +1,4 @@
-"""Where a killed training goes on: all that the rest of it depends on, in one file that is there whole or not at all."""
+"""The checkpoint from which a killed training goes on: all that its remaining steps depend on, in one file that is written at once."""
 
 import io
 import pickle
@@ -9,16 +9,17 @@ from typing import Any
 
 import torch
 
+from rbench.backbones.weights import require_safe_torch
 from rbench.errors import InputError
 from rbench.results.files import write_bytes
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state between two steps.
+    """The state of a training between two steps.
 
     Attributes:
-        fingerprint: of recipe, data and code; a checkpoint of others is not gone on from.
+        fingerprint: of recipe, data and code; a checkpoint with another one is refused.
         step: steps done.
         network: the state dict of what is trained.
         optimiser: the state dict of AdamW.
@@ -39,22 +40,24 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Puts it in the place of the last one."""
+    """Writes a checkpoint in place of the last one."""
     buffer = io.BytesIO()
     torch.save(asdict(checkpoint), buffer)
     write_bytes(path, buffer.getvalue())
 
 
 def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
-    """The last one, if there is one.
+    """The last checkpoint, if there is one.
 
     Raises:
         InputError: the file is broken, or of another training.
+        MissingError: this torch cannot read it safely.
     """
     if not path.exists():
         return None
+    require_safe_torch(path)
     try:
-        found = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except (
         OSError,
         EOFError,
@@ -66,9 +69,9 @@ def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
         zipfile.BadZipFile,
     ) as error:
         cause = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: not a checkpoint of rbench fit ({cause}). Remove it to start again") from error
-    if found.fingerprint != fingerprint:
-        raise InputError(
-            f"{path}: was left by another recipe, other data or another version. Remove it to start again, or give another --out"
-        )
-    return found
+        problem = f"not a checkpoint of rbench fit ({cause})."
+        raise InputError(problem, place=path, remedy="Remove it to start again") from error
+    if checkpoint.fingerprint != fingerprint:
+        problem = "was left by another recipe, other data or another version."
+        raise InputError(problem, place=path, remedy="Remove it to start again, or give another --out")
+    return checkpoint

@@ -1,4 +1,4 @@
-"""Training images in memory: bytes where nothing is lost by it, mixed up the same way on every run."""
+"""Training images in memory, as bytes where that loses nothing; split and augmented the same way on every run."""
 
 import hashlib
 from collections.abc import Callable
@@ -43,12 +43,12 @@ class Samples:
 
     def digest(self) -> str:
         """sha256 of the pixels, their type and their shape; of the labels too where there are any."""
-        found = hashlib.sha256()
+        sha256 = hashlib.sha256()
         for tensor in (self.images, self.labels):
             if tensor is not None:
-                found.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-                found.update(np.ascontiguousarray(tensor.numpy()).tobytes())
-        return found.hexdigest()
+                sha256.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+                sha256.update(np.ascontiguousarray(tensor.numpy()).tobytes())
+        return sha256.hexdigest()
 
 
 def read_samples(
@@ -60,7 +60,7 @@ def read_samples(
         dataset: where from.
         ids: which.
         labelled: keep the labels; a purifier is trained without them.
-        on_read: told how many more are read.
+        on_read: called with the number of samples that have just been read.
 
     Raises:
         InputError: an image is broken, or of another shape.
@@ -85,14 +85,15 @@ def split(samples: Samples, held_out: int, where: str = "training.held_out") -> 
     """
     count = len(samples)
     if count - held_out < 2:
-        raise InputError(f"{where}: {held_out} of {count} samples leave fewer than 2 to train on; hold out fewer")
+        problem, found = f"{held_out} of {count} samples leave fewer than 2 to train on", str(held_out)
+        raise InputError(problem, place=where, found=found, remedy="hold out fewer")
     places = torch.randperm(count, generator=Generator().manual_seed(0))
     kept, rest = places[: count - held_out], places[count - held_out :]
     return samples.part(kept.sort().values), samples.part(rest.sort().values)
 
 
 def augmented(images: Tensor, augment: Augment, generator: Generator) -> Tensor:
-    """Images [B, C, H, W] each mirrored or not, and moved by its own number of pixels; black comes in."""
+    """Images [B, C, H, W] each mirrored or not, and moved by its own number of pixels; what comes in at the border is black."""
     count, _, height, width = images.shape
     device = images.device
     if augment.flip:

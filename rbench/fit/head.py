@@ -18,9 +18,9 @@ from rbench.threat.noise import Noise
 
 _BATCH = 256
 _FLAT = 1e-5
-"""Largest entry of the gradient at which the minimum is reached; below, float32 sums say nothing."""
+"""The minimum counts as reached when no entry of the gradient is larger; float32 sums are not exact enough for less."""
 _TINY = 1e-3
-"""Of the mean spread: features that hardly vary are not blown up."""
+"""Least standard deviation that a feature is divided by, as a share of the mean one: features that hardly vary are not amplified."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,16 @@ def features(
         samples: the images.
         seed: of a random purifier, which draws once for every image.
         device: where the networks are.
-        on_done: told how many more are done.
+        on_done: called with the number of samples that have just been done.
     """
     model = DefendedModel(purifier.to(device), extractor.to(device))
-    noise, found = Noise(seed), []
+    noise, parts = Noise(seed), []
     with torch.no_grad():
         for places in torch.split(torch.arange(len(samples)), _BATCH):
             images, _ = samples.batch(places, device)
-            found.append(model(images, noise.of("audit", places.to(device), device)).cpu())
+            parts.append(model(images, noise.of("audit", places.to(device), device)).cpu())
             on_done(len(places))
-    return torch.cat(found)
+    return torch.cat(parts)
 
 
 def fit_head(
@@ -87,7 +87,7 @@ def fit_head(
         inputs: [N, D] features.
         labels: [N] int64 classes, from 0.
         training: the factor, and how long to go on.
-        on_progress: told of every iteration.
+        on_progress: called after every iteration with its number.
     """
     classes, width = int(labels.max()) + 1, inputs.shape[1]
     mean, spread = inputs.double().mean(0), inputs.double().std(0)
@@ -110,7 +110,7 @@ def fit_head(
 
     options = {"maxiter": training.iterations, "gtol": _FLAT, "ftol": 1e-9}
     start = np.zeros(classes * (width + 1))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", callback=note, options=options)
-    best = torch.from_numpy(found.x).view(classes, width + 1)
+    solution = minimize(loss, start, jac=True, method="L-BFGS-B", callback=note, options=options)
+    best = torch.from_numpy(solution.x).view(classes, width + 1)
     scaled = best[:, :width] / spread
     return Head(scaled.float(), (best[:, width] - scaled @ mean).float(), curve)

@@ -14,7 +14,7 @@ from rbench.suite.binding import BoundPart, bound_part
 from rbench.suite.cell import Part
 from rbench.suite.document import Node, parse, read_text
 from rbench.suite.mistakes import first_mistake, require_map
-from rbench.suite.model import locate
+from rbench.suite.model import place_of
 from rbench.suite.override import override
 from rbench.suite.resolve import part_of
 from rbench.suite.spec import PartSpec
@@ -68,7 +68,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> BoundRecipe:
     try:
         spec = model.model_validate(document.plain(), context={"file": True})
     except ValidationError as error:
-        raise InputError(first_mistake(document, error, model)) from None
+        raise first_mistake(document, error, model) from None
     spec.remember(document)
     return BoundRecipe(spec, {field: bound_part(spec, kind, part, (field,)) for field, kind, part in _parts(spec)})
 
@@ -78,12 +78,14 @@ def _trained(document: Node) -> str:
     entries = document.entries or {}
     known = ", ".join(RECIPES)
     if "train" not in entries:
-        raise InputError(locate(document, ("train",), f"missing. Say what is trained: {known}."))
+        remedy = f"Say what is trained: {known}."
+        raise InputError("missing.", place=place_of(document, ("train",)), remedy=remedy)
     value: Any = entries["train"].plain()
     if not isinstance(value, str) or value not in RECIPES:
         close = nearest(value, RECIPES) if isinstance(value, str) else []
-        advice = f"Did you mean {close[0]!r}?" if close else f"Write one of {known}."
-        raise InputError(locate(document, ("train",), f"found {show(value)}. {advice}"))
+        remedy = f"Did you mean {close[0]!r}?" if close else f"Write one of {known}."
+        place, found = place_of(document, ("train",)), show(value)
+        raise InputError(f"found {found}.", place=place, found=found, remedy=remedy)
     return value
 
 

@@ -1,4 +1,4 @@
-"""The training loop. Every step draws from a generator of its own, so a training goes on where it stopped as if it never had."""
+"""The training loop. Every step draws from a generator of its own, so a training that was stopped and goes on gives the same weights."""
 
 import hashlib
 import math
@@ -100,7 +100,7 @@ def train(
         held_out: to measure on after every epoch; may be empty.
         training: epochs, rate, seed, ...
         place: device and checkpoint.
-        on_progress: told of every step.
+        on_progress: called after every step.
 
     Raises:
         InputError: the loss is no longer finite, or the checkpoint is of another training.
@@ -114,7 +114,7 @@ def train(
     average = Average(network, training.ema)
     course = _resumed(place, network, optimiser, average)
     saved = time.monotonic()
-    with signals() as came, _repeatable():
+    with signals() as received, _repeatable():
         while course.step < total:
             began = time.monotonic()
             epoch, batch = divmod(course.step, per_epoch)
@@ -130,7 +130,7 @@ def train(
                 course.sums = {}
             course.seconds += time.monotonic() - began
             on_progress(Progress(course.step, total, epoch + 1, training.epochs, entry))
-            number = came()
+            number = received()
             if number or course.step == total or time.monotonic() - saved >= place.every:
                 _save(place, network, optimiser, course, average)
                 saved = time.monotonic()
@@ -158,8 +158,9 @@ def _step(
         loss, terms = task.loss(augmented(images, training.augment, generator), labels, generator)
     if not bool(torch.isfinite(loss)):
         raise InputError(
-            f"training.learning_rate: the loss is {float(loss.detach())} at step {course.step + 1}; lower the rate "
-            f"(now {training.learning_rate:g})"
+            f"the loss is {float(loss.detach())} at step {course.step + 1}",
+            place="training.learning_rate",
+            remedy=f"lower the rate (now {training.learning_rate:g})",
         )
     optimiser.zero_grad()
     torch.autograd.backward(loss)
@@ -195,7 +196,7 @@ def measure(task: Task, samples: Samples, training: Training, device: torch.devi
 
 
 def pace(step: int, total: int, warmup: float) -> float:
-    """The share of the highest rate at a step: linear up to it, then half a cosine down to nothing (Smith and Topin 2018)."""
+    """The learning rate of a step as a share of the highest: linear from 0 to 1, then half a cosine to 0 (Smith and Topin 2018)."""
     rising = warmup * total
     if step < rising:
         return (step + 1) / (rising + 1)
@@ -218,19 +219,19 @@ def _precision(device: torch.device, training: Training) -> AbstractContextManag
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """On a GPU, the kernels that add up in the same order every time."""
+    """Selects, on a GPU, kernels that sum in the same order every time."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         yield
 
 
 def _resumed(place: Place, network: nn.Module, optimiser: torch.optim.Optimizer, average: Average) -> Course:
-    found = read_checkpoint(place.checkpoint, place.fingerprint)
-    if found is None:
+    checkpoint = read_checkpoint(place.checkpoint, place.fingerprint)
+    if checkpoint is None:
         return Course()
-    network.load_state_dict(found.network)
-    optimiser.load_state_dict(found.optimiser)
-    average.load(found.average)
-    return Course(found.step, found.seconds, dict(found.sums), list(found.curve))
+    network.load_state_dict(checkpoint.network)
+    optimiser.load_state_dict(checkpoint.optimiser)
+    average.load(checkpoint.average)
+    return Course(checkpoint.step, checkpoint.seconds, dict(checkpoint.sums), list(checkpoint.curve))
 
 
 def _save(place: Place, network: nn.Module, optimiser: torch.optim.Optimizer, course: Course, average: Average) -> None:

@@ -1,4 +1,4 @@
-"""A recipe's training, by what it trains."""
+"""From a recipe to trained weights: of a purifier, a head or a backbone."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,11 +24,11 @@ from rbench.suite.cell import Part
 
 @dataclass(frozen=True)
 class Watch:
-    """What a caller is told while it waits.
+    """Functions of the caller that are called with the progress of a training.
 
     Attributes:
-        reading: samples read or turned into features, and how many there are.
-        training: every step.
+        reading: called with how many samples are read or turned into features, and how many there are.
+        training: called after every step.
     """
 
     reading: Callable[[int, int], None] = lambda done, total: None
@@ -56,7 +56,7 @@ def make_weights(
         kept: samples to train on.
         held_out: samples to measure on; may be empty.
         place: device and checkpoint.
-        watch: told how far it is.
+        watch: called with the progress.
     """
     if isinstance(spec, HeadRecipe):
         return _head(spec, parts, kept, held_out, place, watch)

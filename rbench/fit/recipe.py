@@ -19,7 +19,7 @@ RecipeName = Annotated[
 HeldOut = Annotated[
     int, Field(0, ge=0, description="Samples kept out of training, to choose settings by; the last of a fixed shuffle.")
 ]
-NO_BACKBONE = "a purifier is trained without access to any backbone or label (zero access). Remove it."
+NO_BACKBONE = "a purifier is trained without access to any backbone or label (zero access)."
 
 
 class NetworkSpec(PartSpec):
@@ -39,7 +39,7 @@ class Augment(Model):
 
     flip: bool = Field(False, description="Mirror half of the images left to right.")
     shift: Annotated[int, Interval(ge=0, le=256)] = Field(
-        0, description="Move by up to so many pixels; black comes in."
+        0, description="Move by up to so many pixels; what comes in at the border is black."
     )
 
 
@@ -64,7 +64,7 @@ class Training(Model):
 
     @model_serializer(mode="wrap")
     def _without_null_average(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `ema` where there is none: such a recipe is the one that it was before there were averages."""
+        """Leaves out a null `ema`, so that recipes from before there were averages keep their fingerprint."""
         whole: dict[str, Any] = dump(self)
         return whole if self.ema is not None else {key: value for key, value in whole.items() if key != "ema"}
 
@@ -107,7 +107,7 @@ class PurifierRecipe(Recipe):
     refused: ClassVar[dict[str, str]] = {
         "backbone": NO_BACKBONE,
         "head": NO_BACKBONE,
-        "purifier": "a purifier is what is trained; describe it by `network` and `objective`.",
+        "purifier": "a purifier is what is trained; it is described by `network` and `objective`.",
     }
 
     train: Literal["purifier"]
@@ -120,7 +120,7 @@ class PurifierRecipe(Recipe):
 
     @model_serializer(mode="wrap")
     def _without_usual_precision(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `stored` where it is fp32: such a recipe is the one that it was before there was a choice."""
+        """Leaves out `stored` where it is fp32, so that recipes from before there was a choice keep their fingerprint."""
         whole: dict[str, Any] = dump(self)
         return whole if self.stored != "fp32" else {key: value for key, value in whole.items() if key != "stored"}
 
@@ -138,7 +138,7 @@ class HeadRecipe(Recipe):
 
 
 class BackboneRecipe(Recipe):
-    """A backbone trained further on PGD examples (Madry et al. 2018, arXiv 1706.06083): what touching the model would have bought."""
+    """A backbone trained further on PGD examples (Madry et al. 2018, arXiv 1706.06083), for purifiers to be compared with."""
 
     train: Literal["backbone"]
     backbone: FrozenSpec

@@ -1,4 +1,4 @@
-"""A training that is asked to stop finishes its step and keeps it."""
+"""SIGINT and SIGTERM: a training finishes its step and stores it before it stops."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def signals() -> Iterator[Callable[[], int]]:
-    """Collects SIGINT and SIGTERM: gives a function that tells the number of the one that came, 0 if none; a second is as ever.
+    """Takes SIGINT and SIGTERM: gives a function that returns the number of the first, 0 if none came; a second has its usual effect.
 
     Python delivers signals to the main thread alone; elsewhere nothing is changed.
     """

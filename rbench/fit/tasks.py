@@ -1,4 +1,4 @@
-"""What the loop trains: a purifier on images alone, or a backbone on images under attack."""
+"""The tasks of the training loop: a purifier on images alone, or a backbone on images under attack."""
 
 import torch
 from torch import Generator, Tensor, nn

@@ -14,9 +14,9 @@ Width = Annotated[int, Interval(ge=1, le=4096)]
 class Autoencoder(nn.Module):
     """Images to a code of a few numbers and back: strided convolutions, one linear layer on each side of the code.
 
-    The seed paper does not tell its architecture; this one is ours. One 4x4 convolution of stride 2 per width halves the side, so every
-    size from 28 to 224 pixels is a matter of the number of widths (three for 28 or 32, four for 64, five for 224). No normalisation layer
-    and no dropout: an image is encoded the same way whatever else is in the batch. Weights start from the global generator of torch.
+    The paper on CRoPD does not give its architecture; this one is rbench's. One 4x4 convolution of stride 2 per width halves the side, so
+    every size from 28 to 224 pixels is a matter of the number of widths (three for 28 or 32, four for 64, five for 224). No normalisation
+    layer and no dropout: an image is encoded the same way whatever else is in the batch. Weights start from the global generator of torch.
 
     Args:
         side: height and width of the images, in pixels.

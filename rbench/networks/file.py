@@ -58,17 +58,17 @@ def read_network(weights: str | Path, objective: str) -> "nn.Module":
     state = read(path)
     header = _header(path)
     if header["objective"] != objective:
-        raise InputError(
-            f"{path}: weights trained with the objective '{header['objective']}', not '{objective}'; "
-            "use the purifier of that objective"
-        )
+        found = f"weights trained with the objective '{header['objective']}'"
+        remedy = "use the purifier of that objective"
+        raise InputError(f"{found}, not '{objective}'", place=path, found=found, remedy=remedy)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         network: nn.Module = load("network", header["network"], header["params"])
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         cause = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: the weights do not fit the network of their own header ({cause})") from error
+        problem = f"the weights do not fit the network of their own header ({cause})"
+        raise InputError(problem, place=path) from error
     return network.eval().requires_grad_(requires_grad=False)
 
 
@@ -90,15 +90,15 @@ def _header(path: Path) -> dict[str, Any]:
 
     text = header(path).get(_KEY)
     if text is None:
-        raise InputError(f"{path}: no weights of a purifier: its header has no {_KEY!r}. rbench fit writes them")
+        problem = f"no weights of a purifier: its header has no {_KEY!r}."
+        raise InputError(problem, place=path, remedy="rbench fit writes them")
     try:
-        found = json.loads(text)
+        content: Any = json.loads(text)
     except ValueError:
-        found = None
-    fits = isinstance(found, dict) and {key: type(value) for key, value in found.items()} == _TYPES
+        content = None
+    fits = isinstance(content, dict) and {key: type(value) for key, value in content.items()} == _TYPES
     if not fits:
-        raise InputError(
-            f"{path}: {_KEY!r} of its header: found {text[:60]!r}, expected a JSON map of {', '.join(_TYPES)}"
-        )
-    content: dict[str, Any] = found
-    return content
+        problem = f"expected a JSON map of {', '.join(_TYPES)}"
+        raise InputError(problem, place=f"{path}: {_KEY!r} of its header", found=repr(text[:60]))
+    named: dict[str, Any] = content
+    return named

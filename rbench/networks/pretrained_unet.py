@@ -1,4 +1,4 @@
-"""Any `UNet2DModel` of diffusers with the config of its scheduler, as a network that tells the noise."""
+"""Any `UNet2DModel` of diffusers with the config of its scheduler, as a network that predicts the noise."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rbench.errors import InputError, MissingError
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
-"""What a network may tell: the noise, the velocity (Salimans and Ho 2022, arXiv 2202.00512), or the image."""
+"""What a network may predict: the noise, the velocity (Salimans and Ho 2022, arXiv 2202.00512), or the image."""
 
 
 class PretrainedUNet(nn.Module):
@@ -19,7 +19,7 @@ class PretrainedUNet(nn.Module):
     Args:
         core: a `UNet2DModel`; the second half of its channels, a learned variance, is left out if there is one.
         signal: [T + 1] float64, alpha-bar of every level from 0.
-        prediction: what the network tells, one of `PREDICTIONS`.
+        prediction: what the network predicts, one of `PREDICTIONS`.
     """
 
     signal: Tensor
@@ -34,13 +34,13 @@ class PretrainedUNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """The noise [B, C, H, W] in images whose levels, counted from 0, are t [B]."""
-        told: Tensor = self.core(x, t, return_dict=False)[0][:, : self.channels]
+        output: Tensor = self.core(x, t, return_dict=False)[0][:, : self.channels]
         if self.prediction == "epsilon":
-            return told
+            return output
         left = self.signal[t + 1].to(x.dtype).view(-1, 1, 1, 1)
         if self.prediction == "sample":
-            return (x - left.sqrt() * told) / (1 - left).sqrt()
-        return left.sqrt() * told + (1 - left).sqrt() * x
+            return (x - left.sqrt() * output) / (1 - left).sqrt()
+        return left.sqrt() * output + (1 - left).sqrt() * x
 
 
 def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> PretrainedUNet:
@@ -59,18 +59,17 @@ def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> Pretra
         from diffusers.models.unets.unet_2d import UNet2DModel
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     except ImportError as error:
-        raise MissingError(f"{config.parent} needs diffusers: pip install 'rbench[diffusion]'") from error
+        raise MissingError("needs diffusers", place=config.parent, remedy="pip install 'rbench[diffusion]'") from error
     network, steps = _read(config), _read(scheduler)
     if network.get("_class_name") != "UNet2DModel":
-        raise InputError(f"{config}: of {network.get('_class_name')!r}; only a UNet2DModel will do")
+        raise InputError("only a UNet2DModel will do", place=config, found=repr(network.get("_class_name")))
     if network.get("class_embed_type") is not None or network.get("num_class_embeds") is not None:
-        raise InputError(f"{config}: asks for a class; a purifier knows none")
+        raise InputError("asks for a class; a purifier knows none", place=config)
     prediction = steps.get("prediction_type", "epsilon")
     if "beta_schedule" not in steps or prediction not in PREDICTIONS:
-        raise InputError(
-            f"{scheduler}: of {steps.get('_class_name')!r} with prediction_type {prediction!r}; "
-            f"needs a beta_schedule and one of {', '.join(PREDICTIONS)}"
-        )
+        found = f"{steps.get('_class_name')!r} with prediction_type {prediction!r}"
+        problem = f"needs a beta_schedule and one of {', '.join(PREDICTIONS)}"
+        raise InputError(problem, place=scheduler, found=found)
     betas = DDPMScheduler.from_config({**steps, "_class_name": "DDPMScheduler"}).betas
     signal = torch.cat([torch.ones(1, dtype=torch.float64), 1 - betas.double()]).cumprod(0)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
@@ -86,9 +85,9 @@ def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> Pretra
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise InputError(f"{path}: no JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: no JSON map")
-    return found
+        raise InputError(f"no JSON ({error})", place=path) from None
+    if not isinstance(content, dict):
+        raise InputError("expected a JSON map", place=path, found=type(content).__name__)
+    return content

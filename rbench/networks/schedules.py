@@ -10,6 +10,7 @@ Schedule = Literal["linear", "cosine"]
 LEVELS = 1000
 """T of both papers."""
 _OFFSET, _LARGEST = 0.008, 0.999
+"""Of the cosine schedule: s of eq. 17, which keeps the first betas from vanishing, and the largest beta."""
 
 
 def signal(schedule: Schedule) -> Tensor:

@@ -1,4 +1,4 @@
-"""The U-Net that tells the noise in an image: a small one of the diffusers library."""
+"""The U-Net that predicts the noise in an image: a small one of the diffusers library."""
 
 from typing import Annotated
 
@@ -45,7 +45,8 @@ class UNet(nn.Module):
         try:
             from diffusers.models.unets.unet_2d import UNet2DModel
         except ImportError as error:
-            raise MissingError("network unet needs diffusers: pip install 'rbench[diffusion]'") from error
+            component, remedy = "network 'unet'", "pip install 'rbench[diffusion]'"
+            raise MissingError(f"{component} needs diffusers", component=component, remedy=remedy) from error
         self.channels, self.patch, self.stride = channels, patch, patch * 2 ** (len(widths) - 1)
         if side % self.stride:
             raise ValueError(f"{side} pixels are no multiple of {self.stride}; give fewer widths or a smaller patch")

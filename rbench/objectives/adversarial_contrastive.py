@@ -1,4 +1,4 @@
-"""The seed's objective: reconstruction, and codes that an attacker in the ball cannot turn."""
+"""The objective of CRoPD: reconstruction, and codes whose direction an attacker in the ball cannot change."""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -51,7 +51,7 @@ def adversarial_contrastive(
 
 
 def contrastive_loss(attacked: Tensor, clean: Tensor, *, tau: float, form: Contrastive) -> Tensor:
-    """L_con per image, [B]: how little an attacked code is told from those of other images.
+    """L_con per image, [B]: how poorly an attacked code is distinguished from those of other images.
 
     -log( exp(cos(z_adv, z) / tau) / sum over negatives of exp(cos(z, z_neg) / tau) ). The negatives are the clean codes of the other images
     of the batch, compared with the clean anchor as printed in the paper.

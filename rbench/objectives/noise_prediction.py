@@ -20,7 +20,7 @@ def noise_prediction() -> Objective:
         levels = torch.randint(1, len(signal), (len(images),), generator=generator, device=device)
         noise = torch.randn(images.shape, generator=generator, device=device, dtype=images.dtype)
         left = signal[levels].to(images.dtype).view(-1, 1, 1, 1)
-        found = network(noised(2 * images - 1, left, noise), levels - 1)
-        return (found - noise).square().mean(), {}
+        predicted = network(noised(2 * images - 1, left, noise), levels - 1)
+        return (predicted - noise).square().mean(), {}
 
     return loss

@@ -11,7 +11,7 @@ def squared_error(output: Tensor, images: Tensor) -> Tensor:
 
 
 def reconstruction() -> Objective:
-    """Reconstruction alone: E ||decode(encode(x)) - x||^2, the seed's objective at lambda = 0."""
+    """Reconstruction alone: E ||decode(encode(x)) - x||^2, the objective of CRoPD at lambda = 0."""
 
     def loss(network: nn.Module, images: Tensor, generator: Generator) -> tuple[Tensor, Terms]:  # noqa: ARG001 - draws nothing
         error = squared_error(network(images), images)

@@ -1,11 +1,11 @@
-"""The end of the pixel range, as part of a defence."""
+"""Clipping to the pixel range as part of a defence."""
 
 from torch import Tensor
 
 from rbench.purifiers.rounding import trim
 
 ROUNDING = 1e-5
-"""What float arithmetic alone may put outside [0, 1]."""
+"""How far outside [0, 1] float arithmetic alone may put a pixel."""
 
 
 def clip(y: Tensor) -> Tensor:

@@ -40,10 +40,10 @@ def diffpure(
     Args:
         weights: a safetensors file of `rbench fit`, trained with the objective `noise-prediction`, `bundled:NAME`, or
             `diffusers:FOLDER` or `diffusers:OWNER/NAME` for a UNet2DModel of diffusers with the config of its scheduler, downloaded before.
-        t: how far up, as a share of all noise levels: 0.1 is level 100 of 1,000.
+        t: the highest noise level, as a share of all: 0.1 is level 100 of 1,000.
         steps: reverse steps, evenly spaced, at most one a level; null for every level.
-        sampler: `ddpm` draws at every step; `ddim` (eta 0) and `ode` (probability flow, Heun's rule, two network passes a step) only
-            on the way up.
+        sampler: `ddpm` draws at every step; `ddim` (eta 0) and `ode` (probability flow, Heun's rule, two network passes a step) draw
+            only the noise that is added first.
         surrogate_steps: reverse steps of the stand-in for BPDA; as many as `steps` if that is less.
     """
     from rbench.purifiers.diffusion import Diffusion

@@ -19,7 +19,7 @@ Draw = Callable[[], Tensor]
 
 
 class Diffusion(nn.Module):
-    """Forward to a noise level and back, once or in several rounds, led by nothing or by the image itself.
+    """Forward to a noise level and back, once or in several rounds, unguided or guided by the image itself.
 
     Images whose sides are no multiple of the network's stride get a copy of their last row and column as padding, which is diffused
     with them and cut off at the end. The output is clipped to [0, 1] at the very end and nowhere before. That clip is part of the defence,
@@ -33,7 +33,7 @@ class Diffusion(nn.Module):
         surrogate_steps: reverse steps of the surrogate, at most `steps`.
         sampler: the rule of a step; a guided one is always `ddpm`.
         guidance: scale of the pull towards the image that is purified; None for no pull.
-        rounds: how many times it goes up and down.
+        rounds: how many times noise is added and removed.
     """
 
     stochastic = True
@@ -94,8 +94,8 @@ class Diffusion(nn.Module):
         def draw() -> Tensor:
             return noise.normal(channels, height + bottom, width + right).to(x.dtype)
 
-        def leave(found: Tensor) -> Tensor:
-            return clip((found[..., :height, :width] + 1) / 2)
+        def leave(images: Tensor) -> Tensor:
+            return clip((images[..., :height, :width] + 1) / 2)
 
         path = moves(self.levels, self.top, steps)
         if self.guidance is None:

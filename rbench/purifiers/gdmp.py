@@ -42,7 +42,7 @@ def gdmp(
 
     Args:
         weights: as of `diffpure`.
-        t: how far up, as a share of all noise levels: 0.036 is level 36 of 1,000.
+        t: the highest noise level, as a share of all: 0.036 is level 36 of 1,000.
         steps: reverse steps of a round, evenly spaced, at most one a level; null for every level.
         scale: of the guidance; 0 for none.
         rounds: how many times noise is added and taken out.

@@ -12,7 +12,7 @@ from rbench.purifiers.jpeg_surrogate import jpeg_surrogate
 class JpegDifferentiable(nn.Module):
     """JPEG with round(u) + (u - round(u))^3 for round(u) (Shin and Song 2017, "JPEG-resistant adversarial images").
 
-    What attackers of `jpeg` differentiate in its place, here as the defence itself: between the two rows lies what rounding alone hides
+    What attackers of `jpeg` differentiate in its place, here as the defence itself: the rows of the two differ by what rounding alone hides
     from an attacker. Deterministic and differentiable, nothing optimised at test time. Grey images are coded as luminance alone, colour as
     YCbCr with 4:2:0 chroma; nothing is rounded to 8 bits. The output is clipped to [0, 1].
 

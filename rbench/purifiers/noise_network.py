@@ -43,15 +43,19 @@ def noise_network(weights: Path) -> "nn.Module":
 
     Raises:
         InputError: there are no such weights, or they are of something else.
-        MissingError: diffusers or a checkpoint is missing.
+        MissingError: diffusers or a checkpoint is missing, or this torch cannot read a `.bin` safely.
     """
     if not str(weights).startswith(PREFIX):
         from rbench.networks.file import read_network
 
         return read_network(weights, "noise-prediction")
+    from rbench.backbones.weights import require_safe_torch
     from rbench.networks.pretrained_unet import load_pretrained_unet
 
-    return load_pretrained_unet(*noise_network_files(weights)).eval().requires_grad_(requires_grad=False)
+    config, scheduler, tensors = noise_network_files(weights)
+    if tensors.suffix != ".safetensors":
+        require_safe_torch(tensors)
+    return load_pretrained_unet(config, scheduler, tensors).eval().requires_grad_(requires_grad=False)
 
 
 def _folder(name: str) -> Path:
@@ -61,17 +65,21 @@ def _folder(name: str) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
-        raise MissingError(f"{PREFIX}{name} needs diffusers: pip install 'rbench[diffusion]'") from error
+        remedy = "pip install 'rbench[diffusion]'"
+        raise MissingError("needs diffusers", place=f"{PREFIX}{name}", remedy=remedy) from error
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except HFValidationError:
-        raise InputError(f"{PREFIX}{name}: neither a folder nor OWNER/NAME of the Hugging Face hub") from None
+        problem = "neither a folder nor OWNER/NAME of the Hugging Face hub"
+        raise InputError(problem, place=f"{PREFIX}{name}") from None
     except LocalEntryNotFoundError:
-        raise MissingError(f"{PREFIX}{name}: not on this machine. Download it once: hf download {name}") from None
+        remedy = f"Download it once: hf download {name}"
+        raise MissingError("not on this machine.", place=f"{PREFIX}{name}", remedy=remedy) from None
 
 
 def _one_of(folder: Path, names: tuple[str, ...]) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise InputError(f"{folder}: no checkpoint of a UNet2DModel with its scheduler: has no {' or '.join(names)}")
+    problem = f"no checkpoint of a UNet2DModel with its scheduler: has no {' or '.join(names)}"
+    raise InputError(problem, place=folder)

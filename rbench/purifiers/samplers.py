@@ -1,4 +1,4 @@
-"""Steps from a noise level to a lower one, as pure functions; alpha-bar is what is left of the image at a level.
+"""Steps from a noise level to a lower one, as pure functions; alpha-bar is the squared weight of the image at a level.
 
 Images are [B, C, H, W], pixels in [-1, 1] at level 0. Nothing is clipped on the way, neither the images nor the predicted ones: the papers'
 formulas have no clip, nor has DiffPure's reverse SDE, and a clip would take the gradient of every pixel that it touches.

@@ -124,12 +124,12 @@ def _differences(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _momenta(steps: int) -> list[float]:
-    found, t = [], 1.0
+    momenta, t = [], 1.0
     for _ in range(steps):
         following = (1 + math.sqrt(1 + 4 * t * t)) / 2
-        found.append((t - 1) / following)
+        momenta.append((t - 1) / following)
         t = following
-    return found
+    return momenta
 
 
 def _composed(stages: list[Stage], x: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rbench.errors import InputError
 from rbench.registry.component import REFUSALS, Component
 from rbench.registry.registry import registry, split_name
 from rbench.signature import ParameterError, show
@@ -73,12 +72,12 @@ def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str
     if not rest:
         if first is not None and (rest is not None or (first.required and first.name not in params)):
             written = " or ".join(component.written_names()[:9])
-            raise ParameterError("name", f"{base!r} needs more. Write {written}.")
+            raise ParameterError("name", f"{base!r} needs more.", remedy=f"Write {written}.")
         return Bound(component, component.signature().validate(params, name, reserved), None)
     if first is None:
-        raise ParameterError("name", f"{base!r} takes nothing after a colon. Write {base}.")
+        raise ParameterError("name", f"{base!r} takes nothing after a colon.", remedy=f"Write {base}.")
     if first.name in params:
-        raise ParameterError(first.name, f"given twice; {name!r} has {show(rest)}. Leave one out.")
+        raise ParameterError(first.name, f"given twice; {name!r} has {show(rest)}.", remedy="Leave one out.")
     try:
         first.check(rest)
     except ParameterError as error:
@@ -96,7 +95,8 @@ def resolved(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
     try:
         return bind(kind, name, params)
     except ParameterError as error:
-        raise InputError(f"{registry(kind).kind} {name!r}: {error}") from None
+        component = f"{registry(kind).kind} {name!r}"
+        raise error.at(component, component=component) from None
 
 
 def load(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:

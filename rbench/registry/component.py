@@ -63,7 +63,7 @@ class Component:
             for part in self.attribute.split("."):
                 found = getattr(found, part)
         if not callable(found):
-            raise InputError(f"{self._who} is no class or function: {self.value}")
+            raise self._wrong(InputError, f"is no class or function: {self.value}")
         return found
 
     def signature(self, rest: str | None = None) -> Signature:
@@ -171,9 +171,10 @@ class Component:
         with self.blamed(f"answer `{name}`"):
             return hook(**params)
 
-    @property
-    def _who(self) -> str:
-        return f"{self.kind} {self.name!r} ({self.distribution} {self.version})"
+    def _wrong(self, kind: type[RbenchError], problem: str, remedy: str | None = None) -> RbenchError:
+        """An error about this component; its text names the package that brings it as well."""
+        component = f"{self.kind} {self.name!r}"
+        return kind(f"{component} ({self.distribution} {self.version}) {problem}", component=component, remedy=remedy)
 
     @contextlib.contextmanager
     def blamed(self, action: str, failures: tuple[type[BaseException], ...] = ANY_FAILURE) -> Iterator[None]:
@@ -195,13 +196,14 @@ class Component:
             raise
         except (ModuleMissingError, ModuleNotFoundError) as error:
             missing = error.name or ""
-            failed = f"{self._who} failed to {action}: No module named {missing!r}."
+            failed = f"failed to {action}: No module named {missing!r}."
             if missing.split(".")[0] == self.module.split(".")[0]:
-                raise InputError(f"{failed} Its entry point is {self.value}.") from error
-            raise MissingError(f"{failed}        pip install {self._requirement(missing)}") from error
+                raise self._wrong(InputError, f"{failed} Its entry point is {self.value}.") from error
+            remedy = f"       pip install {self._requirement(missing)}"
+            raise self._wrong(MissingError, failed, remedy) from error
         except failures as error:
             cause = " ".join(str(error).split()) or "no reason given"
-            raise InputError(f"{self._who} failed to {action}: {type(error).__name__}: {cause}") from error
+            raise self._wrong(InputError, f"failed to {action}: {type(error).__name__}: {cause}") from error
 
     def _requirement(self, module: str) -> str:
         top = module.split(".")[0]

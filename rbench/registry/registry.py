@@ -36,16 +36,21 @@ class Registry:
         base = split_name(name)[0]
         rivals = self._components.get(base)
         if not rivals:
-            raise InputError(self._unknown(base))
+            raise self._unknown(base)
         if len(rivals) > 1:
             both = " and ".join(f"{c.distribution} {c.version} ({c.value})" for c in rivals)
-            raise InputError(f"{self.kind} {base!r} is claimed by {both}. Uninstall one of them.")
+            component = f"{self.kind} {base!r}"
+            problem = f"{component} is claimed by {both}."
+            raise InputError(problem, component=component, remedy="Uninstall one of them.")
         return rivals[0]
 
-    def _unknown(self, name: str) -> str:
+    def _unknown(self, name: str) -> InputError:
         close = nearest(name, self._components, count=3)
         names = f"Close: {', '.join(close)}." if close else f"Known: {', '.join(self.names()) or 'none'}."
-        return f"unknown {self.kind} {name!r}. {names}        rbench list {self.kind}s"
+        component = f"{self.kind} {name!r}"
+        return InputError(
+            f"unknown {component}.", component=component, remedy=f"{names}        rbench list {self.kind}s"
+        )
 
 
 @cache
@@ -77,7 +82,7 @@ def registry(kind: str) -> Registry:
     if singular not in KINDS:
         close = nearest(singular, KINDS)
         names = ", ".join(f"{known}s" for known in close or KINDS)
-        raise InputError(f"unknown kind {kind!r}. {'Close' if close else 'Known'}: {names}.")
+        raise InputError(f"unknown kind {kind!r}.", remedy=f"{'Close' if close else 'Known'}: {names}.")
     return Registry(singular) if kind == singular else registry(singular)
 
 

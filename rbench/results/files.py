@@ -58,6 +58,5 @@ def writing(path: Path, size: int | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         needed = "" if size is None else f" ({size:,} bytes needed)"
-        raise MissingError(
-            f"{path}: cannot be written: {error.strerror or error}{needed}. Finished work is kept; run again."
-        ) from error
+        problem = f"cannot be written: {error.strerror or error}{needed}."
+        raise MissingError(problem, place=path, remedy="Finished work is kept; run again.") from error

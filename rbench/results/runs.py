@@ -99,8 +99,9 @@ def read_runs(folders: Sequence[Path]) -> Runs:
 
 def _read_folder(root: Path, reading: _Reading) -> None:
     if not (root / "records").is_dir():
-        what = "no records in it" if root.is_dir() else "no such folder"
-        raise InputError(f"{root}: {what}. Give the folder that `rbench run` wrote, such as results/quickstart.")
+        problem = "no records in it." if root.is_dir() else "no such folder."
+        remedy = "Give the folder that `rbench run` wrote, such as results/quickstart."
+        raise InputError(problem, place=root, remedy=remedy)
     folder = RunFolder(root)
     try:
         planned = folder.read_cells()

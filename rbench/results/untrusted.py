@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def parse_json(text: str, path: Path) -> Any:
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)[:60]!r} appears twice.")
+        times = Counter(key for key, _ in pairs)
+        raise ValueError(f"key {next(key for key in times if times[key] > 1)[:60]!r} appears twice.")
     return content
 
 

@@ -1,4 +1,4 @@
-"""One cell from its first span to its record; whatever goes wrong becomes a state of the record."""
+"""One cell from its first span to its record; if it fails, the record says so and why."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from rbench.running.span import run_span
 from rbench.suite.cell import Cell
 
 KEPT_SIDE = 64
-"""Up to this many pixels a side all adversarial images are kept, above only those that fooled."""
+"""With `images: auto`, all adversarial images of up to this many pixels a side are stored, and of larger ones only those that fool."""
 
 _STATE = "weights"
 """Key of a chunk's meta: hash of the parameters and buffers that its samples were attacked with."""
@@ -34,7 +34,7 @@ class Work:
         images: which adversarial images are stored.
         batch_size: samples at once for our own attacks.
         on_done: called with the number of samples that are done.
-        on_note: called with a line the user should see, e.g. on a chunk that was torn.
+        on_note: called with a line the user should see, e.g. on a chunk that cannot be read.
     """
 
     components: Components
@@ -65,7 +65,7 @@ def run_cell(cell: Cell, work: Work) -> Record:
         record = done(cell, prepared, finished, work.components.data_hash(cell.dataset, prepared.ids), images)
         work.folder.finish(record, finished.outcome.samples, _kept(finished, images), finished.gallery)
         return record
-    work.components.forget_models()  # whatever broke may have changed them: the next cell gets fresh ones
+    work.components.forget_models()  # the failure may have changed them: the next cell gets fresh ones
     work.folder.finish(record)
     return record
 

@@ -105,7 +105,7 @@ class Components:
         )
 
     def _bare(self, backbone: str) -> DefendedModel:
-        """A backbone behind nothing, by its name."""
+        """A backbone without a purifier, by its name."""
         return self.defended(resolve_part("backbone", backbone, {}), resolve_part("purifier", "identity", {}))
 
     def forget_models(self) -> None:
@@ -131,7 +131,7 @@ def _changed_attack(part: Part, changes: Mapping[str, int | None]) -> Attack | N
         return None
     try:
         made: Attack = make("attack", part.given_name, {**part.given_params, **changes})
-    except InputError:  # twice the most that it takes: nothing to compare, and no reason to stop a run
+    except InputError:  # above the largest value that it takes: nothing to compare, and no reason to stop a run
         return None
     return made
 
@@ -161,7 +161,8 @@ def order(dataset: Dataset, chosen: Slice) -> np.ndarray:
     count = len(dataset)
     wanted = count if chosen.samples is None else chosen.samples
     if wanted > count:
-        raise InputError(f"dataset.samples: {wanted} asked for, but the data set has {count}")
+        problem = f"{wanted} asked for, but the data set has {count}"
+        raise InputError(problem, place="dataset.samples", found=str(wanted))
     places = np.arange(count) if chosen.shuffle is False else np.random.default_rng(chosen.shuffle).permutation(count)
     return np.sort(dataset.ids[places[:wanted]]).astype(np.int64)
 

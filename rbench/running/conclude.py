@@ -1,4 +1,4 @@
-"""From the finished samples of a cell to what it says and leaves behind."""
+"""From the finished samples of a cell to its outcome, its convergence and its gallery."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from rbench.running.prepare import Prepared
 
 @dataclass(frozen=True)
 class Finished:
-    """What a finished cell says.
+    """The results of a finished cell.
 
     Attributes:
         whole: all its samples, in ascending order, and what they cost.

@@ -1,4 +1,4 @@
-"""What a reader is shown of a cell: a few images before and after the attack, and what the purifier makes of each."""
+"""The pictures of a cell: a few images before and after the attack, and what the purifier makes of each."""
 
 import numpy as np
 import torch
@@ -11,17 +11,17 @@ from rbench.threat.noise import Noise
 
 SAMPLES = 6
 LARGE, FEW = 128, 3
-"""Above this many pixels a side a picture is no longer small."""
+"""Of images with more than `LARGE` pixels a side only `FEW` samples are shown, since pictures are stored at full size."""
 
 
 def take_gallery(model: DefendedModel, clean: Batch, adversarial: Tensor, noise: Noise) -> Gallery:
-    """The pictures of the first samples; not in the cost of the cell.
+    """The pictures of the first samples; their passes are not counted in the cost of the cell.
 
     Args:
         model: the defended model.
         clean: N samples; the first few are shown.
         adversarial: [N, C, H, W] the same images attacked.
-        noise: the root of the cell's randomness; shown is the first draw of those that score.
+        noise: the root of the cell's randomness; of a random purifier the first score draw is shown.
     """
     clean = clean.at(slice(FEW if max(clean.x.shape[2:]) > LARGE else SAMPLES))
     before = model.meter.totals()

@@ -1,4 +1,4 @@
-"""A cell made ready to be run in any number of spans: loaded, audited, its samples chosen."""
+"""A cell ready to be run in any number of spans: its components loaded and audited, its samples chosen."""
 
 from dataclasses import dataclass
 

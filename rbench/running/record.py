@@ -1,4 +1,4 @@
-"""The record of a cell: what it was, and what came of it."""
+"""The record of a cell: what was run, and its results."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ COSTS = ("forwards", "backwards", "purifier_passes", "queries")
 
 
 def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Record:
-    """A record without figures."""
+    """A record without results, of a cell that failed or was cancelled."""
     return Record.model_validate(
         {
             **_parts(cell),
@@ -38,7 +38,7 @@ def done(cell: Cell, prepared: Prepared, finished: Finished, data_hash: str, ima
     Args:
         cell: the cell.
         prepared: as it was run.
-        finished: what came of it.
+        finished: its results.
         data_hash: sha256 of the images and labels that were judged.
         images: which adversarial images are stored: `all`, `fooled` or `none`.
     """

@@ -5,31 +5,55 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from rbench.errors import InputError
+from rbench.errors import InputError, RbenchError
+from rbench.results.output import require_own, same_file
 from rbench.results.store import RunFolder
 from rbench.suite.cell import Cell, Part
-from rbench.suite.plan import Plan
+from rbench.suite.load import load_suite
+from rbench.suite.plan import Plan, plan
 
 Redo = Literal["missing", "failed", "all"]
 
 
 @contextmanager
-def open_run(planned: Plan, root: Path) -> Iterator[RunFolder]:
+def open_run(planned: Plan, root: Path, given: Path | None = None) -> Iterator[RunFolder]:
     """The run folder, locked, with the suite and its cells written beside the results.
+
+    A suite that is run from its own run folder stays as its author wrote it.
 
     Args:
         planned: the whole plan, so that a table knows what is missing.
         root: the folder; made if it is not there.
+        given: the file that the plan was read from, which is never written.
 
     Raises:
-        InputError: another process writes to the folder.
+        InputError: the folder is not rbench's, another process writes to it, or the given suite is its own and was overridden.
         MissingError: it cannot be written.
     """
+    require_own(root)
+    own = root / "suite.yaml"
+    keep = given is not None and same_file(given, own)
+    if keep and not _says(own, planned):
+        raise InputError(
+            "--set or --limit change it, but the suite of a run folder that is given itself stays as it was written.",
+            place=own,
+            remedy="Copy it to another place and run the copy, or give another --out.",
+        )
     folder = RunFolder.create(root)
     with folder.lock():
-        folder.write_suite(planned.resolved)
+        # The cells first: by them a folder is known as ours, so a suite without them is somebody else's.
         folder.write_cells([cell_document(cell) for cell in planned.cells])
+        if not keep:
+            folder.write_suite(planned.resolved)
         yield folder
+
+
+def _says(path: Path, planned: Plan) -> bool:
+    """Whether a suite file asks by itself for what is planned."""
+    try:
+        return plan(load_suite(path)).resolved == planned.resolved
+    except RbenchError:
+        return False
 
 
 def pending(cells: Sequence[Cell], folder: RunFolder, redo: Redo) -> list[Cell]:
@@ -56,7 +80,7 @@ def pending(cells: Sequence[Cell], folder: RunFolder, redo: Redo) -> list[Cell]:
 
 
 def doubted(cells: Sequence[Cell], todo: Sequence[Cell]) -> list[Cell]:
-    """The finished cells whose models may have changed although no file and no code did that could be told beforehand.
+    """The finished cells whose models may have changed in ways that files and code do not show: they are loaded and compared.
 
     rbench's own components declare every file that they read. What a plug-in reads by a parameter that is no `Path` and without a `files`
     hook, or downloads, shows only in the parameters and buffers of the model that it makes.

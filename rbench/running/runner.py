@@ -1,4 +1,4 @@
-"""The coordinator: cell by cell into a run folder, stoppable at any moment."""
+"""The coordinator: runs cells one by one into a run folder, and can be stopped at any moment."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -67,7 +67,8 @@ def _checked(cell: Cell, components: Components, batch_size: int) -> int:
     try:
         refuse_mismatch(loaded.attack, protocol_of(cell, batch_size), loaded.model)
     except InputError as error:
-        raise InputError(f"attack '{cell.attack.label}': {error}") from None
+        component = f"attack '{cell.attack.label}'"
+        raise error.at(component, component=component) from None
     return len(order(loaded.dataset, cell.slice))
 
 

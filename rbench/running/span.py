@@ -1,4 +1,4 @@
-"""Some samples of a cell, attacked and judged: the work that could be done anywhere."""
+"""Some samples of a cell, attacked and judged: the unit of work, which needs no run folder."""
 
 import time
 from collections.abc import Callable

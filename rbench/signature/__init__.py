@@ -2,10 +2,11 @@
 
 from rbench.signature.parameters import REQUIRED, Parameter, ParameterError, Signature, fraction, to_json
 from rbench.signature.static import signature as read_signature
-from rbench.signature.words import describe, kind_of, nearest, show
+from rbench.signature.words import Mistake, describe, kind_of, nearest, show
 
 __all__ = [
     "REQUIRED",
+    "Mistake",
     "Parameter",
     "ParameterError",
     "Signature",

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from rbench.errors import InputError
+from rbench.errors import InputError, worded
 from rbench.signature.imported import constructor, names_around, resolved, takes_nothing
 from rbench.signature.words import describe, nearest, show, wrong_value
 
@@ -28,15 +28,30 @@ class ParameterError(InputError):
 
     Args:
         parameter: its name, for whoever knows where in a file it stands.
-        detail: what was found and what to do, without the name.
+        problem: what is wrong, without the name.
         unknown: there is no such parameter.
+        found: the value found.
+        remedy: what to do.
     """
 
-    def __init__(self, parameter: str, detail: str, *, unknown: bool = False) -> None:
-        super().__init__(f"{parameter}: {detail}")
+    def __init__(
+        self,
+        parameter: str,
+        problem: str,
+        *,
+        unknown: bool = False,
+        found: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(problem, place=parameter, found=found, remedy=remedy)
+        self.args = (parameter, problem)  # what it is copied and unpickled from
         self.parameter = parameter
-        self.detail = detail
         self.unknown = unknown
+
+    @property
+    def detail(self) -> str:
+        """The text without the name of the parameter."""
+        return worded(self.problem, self.found, self.remedy)
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,8 @@ class Parameter:
                 return self._adapter.validate_json(json.dumps(candidate), strict=True)
             except ValidationError:
                 continue
-        raise ParameterError(self.name, wrong_value(value, self.annotation, self.expected))
+        mistake = wrong_value(value, self.annotation, self.expected)
+        raise ParameterError(self.name, mistake.problem, found=mistake.found, remedy=mistake.remedy)
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema (draft 7) of the parameter, for editors."""
@@ -137,14 +153,15 @@ class Signature:
         known = {p.name: p for p in self.parameters}
         for name in params:
             if name not in known and not self.open:
-                raise ParameterError(name, _unknown(name, known, owner, reserved), unknown=True)
+                remedy = _close_or_all(name, known, reserved)
+                raise ParameterError(name, f"no such parameter of {owner!r}.", unknown=True, remedy=remedy)
         checked: dict[str, Any] = {}
         for name, parameter in known.items():
             if name in params:
                 checked[name] = parameter.check(params[name])
             elif parameter.required:
                 wanted = describe(parameter.annotation)
-                raise ParameterError(name, f"missing; {owner!r} needs it ({wanted}).")
+                raise ParameterError(name, "missing", remedy=f"{owner!r} needs it ({wanted}).")
             else:
                 checked[name] = parameter.default
         checked.update((name, to_json(value, name)) for name, value in params.items() if name not in known)
@@ -187,12 +204,11 @@ class Signature:
         )
 
 
-def _unknown(name: str, known: Mapping[str, Parameter], owner: str, reserved: Sequence[str]) -> str:
-    found = f"no such parameter of {owner!r}."
+def _close_or_all(name: str, known: Mapping[str, Parameter], reserved: Sequence[str]) -> str:
     if close := nearest(name, [*known, *reserved]):
         allowed = f" ({known[close[0]].expected})" if close[0] in known else ""
-        return f"{found} Did you mean {close[0]!r}?{allowed}"
-    return f"{found} It takes {', '.join([*known, *reserved]) or 'none'}."
+        return f"Did you mean {close[0]!r}?{allowed}"
+    return f"It takes {', '.join([*known, *reserved]) or 'none'}."
 
 
 def type_of_default(default: Any) -> Any:
@@ -238,7 +254,7 @@ def to_json(value: Any, name: str = "value") -> Any:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ParameterError(name, f"found {value}, expected a finite number.")
+            raise ParameterError(name, "expected a finite number.", found=str(value))
         return value
     if isinstance(value, Fraction):
         return float(value)
@@ -248,7 +264,7 @@ def to_json(value: Any, name: str = "value") -> Any:
         return {str(k): to_json(v, name) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(v, name) for v in value]
-    raise ParameterError(name, f"found a {type(value).__name__}, expected text, a number, a list or a map.")
+    raise ParameterError(name, "expected text, a number, a list or a map.", found=f"a {type(value).__name__}")
 
 
 def fraction(text: str) -> Fraction | None:

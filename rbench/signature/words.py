@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types as at
 
+from rbench.errors import worded
+
 _SHOWN = 60
 _PLAIN: dict[Any, str] = {
     int: "int",
@@ -19,6 +21,25 @@ _PLAIN: dict[Any, str] = {
     type(None): "null",
 }
 _PLAIN |= {list: "list", tuple: "list", dict: "map", Any: "any value"}
+
+
+class Mistake(ValueError):
+    """What is wrong with a value, from someone who does not know what it is a value of.
+
+    Args:
+        problem: what is wrong.
+        found: the value.
+        remedy: what to do.
+    """
+
+    def __init__(self, problem: str, *, found: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.found = found
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return worded(self.problem, self.found, self.remedy)
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
@@ -108,25 +129,25 @@ def _bounds(metadata: Iterable[Any]) -> list[str]:
     return [*([limits] if limits else []), *words]
 
 
-def wrong_value(value: Any, annotation: Any, expected: str) -> str:
+def wrong_value(value: Any, annotation: Any, expected: str) -> Mistake:
     """What was found, what was allowed and, for the common slips, what to type."""
-    text = f"found {kind_of(value)}, expected {expected}."
+    return Mistake(f"expected {expected}.", found=kind_of(value), remedy=_slip(value, annotation))
+
+
+def _slip(value: Any, annotation: Any) -> str | None:
+    """What to type instead of a value that looks like a common slip."""
     if isinstance(value, str):
         choices = [c for c in _literals(annotation) if isinstance(c, str)]
         if close := nearest(value, choices):
-            return f"{text} Did you mean {close[0]!r}?"
+            return f"Did you mean {close[0]!r}?"
         lower = value.lower()
         if bool in _leaves(annotation) and lower in ("yes", "on", "y", "no", "off", "n"):
-            return f"{text} Write {'true' if lower in ('yes', 'on', 'y') else 'false'}."
+            return f"Write {'true' if lower in ('yes', 'on', 'y') else 'false'}."
         if re.fullmatch(r"[-+]?[\d.]+", value) and {int, float} & set(_leaves(annotation)):
-            return (
-                f"{text} Remove the quotes."
-                if not re.match(r"[-+]?0\d", value)
-                else f"{text} Write it without leading zeros."
-            )
+            return "Write it without leading zeros." if re.match(r"[-+]?0\d", value) else "Remove the quotes."
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and int in _leaves(annotation):
-        return f"{text} Write {int(value)}."
-    return text
+        return f"Write {int(value)}."
+    return None
 
 
 def _leaves(annotation: Any) -> list[Any]:

@@ -113,13 +113,16 @@ def bound_part(spec: FileModel, kind: str, part: PartSpec, path: FieldPath) -> B
     """
     label = part.label or part.default_label
     own = {"as", *type(part).model_fields} - {"label", "params", "name"}
+    component = f"{kind} {part.name!r}"
     try:
         bound = bind(kind, part.name, part.params, sorted(own))
     except ParameterError as error:
-        detail = spec.wrong((*path, error.parameter), error.detail, key=error.unknown)
-        raise InputError(detail) from None
+        place = spec.place((*path, error.parameter), key=error.unknown)
+        raise InputError(
+            error.problem, component=component, place=place, found=error.found, remedy=error.remedy
+        ) from None
     except RbenchError as error:
-        raise type(error)(spec.wrong((*path, "name"), str(error))) from error
+        raise error.at(spec.place((*path, "name")), component=component) from error
     return BoundPart(part.name, label, path, bound, part, _head(spec, part, path))
 
 
@@ -128,7 +131,7 @@ def _head(spec: FileModel, part: PartSpec, path: FieldPath) -> Path | None:
     try:
         return None if text is None else weights_file(text)
     except InputError as error:
-        raise InputError(spec.wrong((*path, "head"), str(error))) from None
+        raise error.at(spec.place((*path, "head"))) from None
 
 
 def _backbone(spec: SuiteSpec, found: BoundPart, part: BackboneSpec, purifiers: Sequence[str]) -> BoundBackbone:
@@ -137,26 +140,31 @@ def _backbone(spec: SuiteSpec, found: BoundPart, part: BackboneSpec, purifiers: 
 
 
 def _attack(spec: SuiteSpec, found: BoundPart, part: AttackSpec, purifiers: Sequence[str]) -> BoundAttack:
-    facts, path = found.bound.component.facts(), found.path
+    facts, path, component = found.bound.component.facts(), found.path, f"attack {part.name!r}"
     norms = facts.get("norms")
     if isinstance(norms, tuple | list) and spec.threat.norm not in norms:
         able = " and ".join(map(str, norms))
-        raise InputError(
-            spec.wrong((*path, "name"), f"{part.name!r} cannot attack {spec.threat.norm}; it does {able}.")
-        )
+        problem = f"{part.name!r} cannot attack {spec.threat.norm}; it does {able}."
+        raise spec.wrong((*path, "name"), problem, component=component)
     if part.eot > 1 and facts.get("batched"):
         own = [p.name for p in found.bound.component.signature().parameters if p.name.startswith("eot")]
-        advice = f"Use its own {own[0]}." if own else "Leave it out."
-        detail = f"{part.name!r} draws for a whole batch and takes no eot. {advice}"
-        raise InputError(spec.wrong((*path, "eot"), detail))
+        problem = f"{part.name!r} draws for a whole batch and takes no eot."
+        remedy = f"Use its own {own[0]}." if own else "Leave it out."
+        raise spec.wrong((*path, "eot"), problem, component=component, remedy=remedy)
     paths = facts.get("gradients")
     if isinstance(paths, tuple | list) and part.gradient not in paths:
         able = " or ".join(map(str, paths))
-        raise InputError(spec.wrong((*path, "gradient"), f"{part.name!r} takes {able} (got {part.gradient!r})."))
+        problem, given = f"{part.name!r} takes {able}.", repr(part.gradient)
+        raise spec.wrong((*path, "gradient"), problem, component=component, found=given)
     _require_labels(spec, path, part.purifiers, purifiers)
     if part.stand_in is not None and part.gradient != "bpda":
-        detail = f"BPDA alone has a stand-in (found gradient: {part.gradient}). Write gradient: bpda, or leave it out."
-        raise InputError(spec.wrong((*path, "stand_in"), detail))
+        raise spec.wrong(
+            (*path, "stand_in"),
+            "BPDA alone has a stand-in.",
+            component=component,
+            found=f"gradient: {part.gradient}",
+            remedy="Write gradient: bpda, or leave it out.",
+        )
     stand_in = None if part.stand_in is None else bound_part(spec, "purifier", part.stand_in, (*path, "stand_in"))
     return BoundAttack(found.name, found.label, found.path, found.bound, part, stand_in=stand_in)
 
@@ -166,10 +174,12 @@ def _require_labels(spec: SuiteSpec, path: FieldPath, wanted: Sequence[str] | No
     for i, label in enumerate(wanted or ()):
         if label not in purifiers:
             close = nearest(label, purifiers)
-            advice = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(purifiers)}."
-            raise InputError(spec.wrong((*path, "purifiers", i), f"no purifier has the label {label!r}. {advice}"))
+            remedy = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(purifiers)}."
+            raise spec.wrong((*path, "purifiers", i), f"no purifier has the label {label!r}.", remedy=remedy)
     if wanted is not None and not wanted:
-        raise InputError(spec.wrong((*path, "purifiers"), "found an empty list. Leave it out to attack all."))
+        raise spec.wrong(
+            (*path, "purifiers"), "found an empty list.", found="an empty list", remedy="Leave it out to attack all."
+        )
 
 
 def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
@@ -185,9 +195,8 @@ def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
     ):
         for part in parts:
             if not any(meet(part, other) for other in others):
-                raise InputError(
-                    spec.wrong((*part.path, "purifiers"), f"no {kind} of the suite has one of them. Add one.")
-                )
+                problem = f"no {kind} of the suite has one of them."
+                raise spec.wrong((*part.path, "purifiers"), problem, remedy="Add one.")
 
 
 def _labels(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
@@ -206,12 +215,8 @@ def _labels(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str
         if label.lower() in seen:
             first = spec.line(seen[label.lower()])
             field = "as" if part.label else "name"
-            raise InputError(
-                spec.wrong(
-                    (*path, field),
-                    f"the label {label!r} is taken ({first}). Give this one another with `as:`.",
-                )
-            )
+            remedy = "Give this one another with `as:`."
+            raise spec.wrong((*path, field), f"the label {label!r} is taken ({first}).", remedy=remedy)
         seen[label.lower()] = path
         chosen.append(label)
     return chosen

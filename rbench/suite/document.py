@@ -116,32 +116,35 @@ def read_text(path: Path) -> str:
     """
     try:
         if path.is_dir():
-            raise InputError(f"{path}: is a directory. Name a suite file.")
+            raise InputError("is a directory.", place=path, remedy="Name a suite file.")
         if not path.exists():
-            raise InputError(f"{path}: no such file.")
+            raise InputError("no such file.", place=path)
         if not path.is_file():
-            raise InputError(f"{path}: is no regular file. Name a suite file.")
+            raise InputError("is no regular file.", place=path, remedy="Name a suite file.")
         size = path.stat().st_size
         data = b"" if size > MAX_BYTES else path.read_bytes()
     except (OSError, ValueError) as error:  # no permission; a NUL in the name
-        raise InputError(f"{path!s}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}.", place=path) from None
     if max(size, len(data)) > MAX_BYTES:
-        raise InputError(f"{path}: {size:,} bytes is above the limit of {MAX_BYTES:,}. Is this a suite file?")
+        found = f"{size:,} bytes"
+        problem, remedy = f"{found} is above the limit of {MAX_BYTES:,}.", "Is this a suite file?"
+        raise InputError(problem, place=path, found=found, remedy=remedy)
     return _decode(data, str(path))
 
 
 def _decode(data: bytes, source: str) -> str:
-    def fail(offset: int, found: str) -> InputError:
+    def fail(offset: int, found: str, problem: str = "") -> InputError:
         before = data[:offset].decode("utf-8-sig", errors="replace")
         place = _at(source, before, len(before))
-        return InputError(f"{place}: {found} at byte offset {offset}. Save the file as UTF-8 text.")
+        problem, remedy = f"{found}{problem} at byte offset {offset}.", "Save the file as UTF-8 text."
+        return InputError(problem, place=place, found=found, remedy=remedy)
 
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         offset = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
         offset = min(offset, len(data) - 1)
-        raise fail(offset, f"byte 0x{data[offset]:02x} is not UTF-8") from None
+        raise fail(offset, f"byte 0x{data[offset]:02x}", " is not UTF-8") from None
     if bad := _UNPRINTABLE.search(text):
         offset = len(text[: bad.start()].encode()) + (len(data) - len(text.encode()))
         name = "NUL byte" if bad[0] == "\0" else f"control character U+{ord(bad[0]):04X}"
@@ -173,19 +176,19 @@ def parse(text: str, source: str) -> Node:
             mark = opened or mark  # the text ended inside something: say where that began
         place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
         context = f" {error.context}" if error.context else ""
-        found = f"not YAML: {error.problem or 'unreadable'}{context}."
-        raise InputError(f"{place}: {found}{_advice(error, text, place)}") from None
+        problem = f"not YAML: {error.problem or 'unreadable'}{context}."
+        raise InputError(problem, place=place, remedy=_advice(error, text, place)) from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{Place(source, 1, 1)}: not YAML: {' '.join(str(error).split())}.") from None
+        raise InputError(f"not YAML: {' '.join(str(error).split())}.", place=Place(source, 1, 1)) from None
 
 
-def _advice(error: yaml.MarkedYAMLError, text: str, place: Place) -> str:
+def _advice(error: yaml.MarkedYAMLError, text: str, place: Place) -> str | None:
     line = "".join(text.split("\n")[place.line - 1 : place.line])
     if line[place.column - 1 : place.column] == "\t":
-        return " Indent with spaces, not tabs."
+        return "Indent with spaces, not tabs."
     if "mapping values are not allowed" in (error.problem or ""):
-        return " Quote text that holds a colon and a space."
-    return ""
+        return "Quote text that holds a colon and a space."
+    return None
 
 
 def dotted(path: FieldPath) -> str:
@@ -211,7 +214,7 @@ class _Composer:
         root: Node | None = None
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                raise InputError(f"{self.place(event)}: a second document. Keep one suite in a file.")
+                raise self.refuse(event, (), "a second document.", remedy="Keep one suite in a file.")
             if isinstance(event, yaml.NodeEvent):
                 root = self.node(event, ())
         return root or Node(Place(self.source, 1, 1))
@@ -219,22 +222,27 @@ class _Composer:
     def place(self, event: Any) -> Place:
         return Place(self.source, event.start_mark.line + 1, event.start_mark.column + 1)
 
-    def refuse(self, event: Any, path: FieldPath, found: str) -> InputError:
-        where = f"{dotted(path)[:200]}: " if path else ""
-        return InputError(f"{self.place(event)}: {where}{found}")
+    def refuse(
+        self, event: Any, path: FieldPath, problem: str, *, found: str | None = None, remedy: str | None = None
+    ) -> InputError:
+        place = f"{self.place(event)}: {dotted(path)[:200]}" if path else self.place(event)
+        return InputError(problem, place=place, found=found, remedy=remedy)
 
     def node(self, event: Any, path: FieldPath) -> Node:
         place = self.place(event)
         self.nodes += 1
         if len(path) >= MAX_DEPTH:
-            raise self.refuse(event, path[:3], f"nested more than {MAX_DEPTH} deep, the limit. Write it flatter.")
+            problem = f"nested more than {MAX_DEPTH} deep, the limit."
+            raise self.refuse(event, path[:3], problem, remedy="Write it flatter.")
         if self.nodes > MAX_NODES:
-            raise self.refuse(event, path, f"more than {MAX_NODES:,} values, the limit. Split the suite.")
+            raise self.refuse(event, path, f"more than {MAX_NODES:,} values, the limit.", remedy="Split the suite.")
         if isinstance(event, yaml.AliasEvent):
-            name = str(event.anchor)[:60]
-            raise self.refuse(event, path, f"found the alias *{name}; a suite has none. Write the value again.")
+            alias = f"the alias *{str(event.anchor)[:60]}"
+            problem, remedy = f"found {alias}; a suite has none.", "Write the value again."
+            raise self.refuse(event, path, problem, found=alias, remedy=remedy)
         if event.tag is not None:
-            raise self.refuse(event, path, f"found the tag {event.tag[:60]!r}; a suite has none. Remove it.")
+            tag = f"the tag {event.tag[:60]!r}"
+            raise self.refuse(event, path, f"found {tag}; a suite has none.", found=tag, remedy="Remove it.")
         if isinstance(event, yaml.ScalarEvent):
             return Node(place, self.scalar(event, path))
         if isinstance(event, yaml.SequenceStartEvent):
@@ -249,7 +257,8 @@ class _Composer:
 
     def entry(self, found: Node, event: Any, path: FieldPath) -> None:
         if not isinstance(event, yaml.ScalarEvent):
-            raise self.refuse(event, path, "found a list, map or alias as a key. Keys are words.")
+            what = "a list, map or alias as a key"
+            raise self.refuse(event, path, f"found {what}.", found=what, remedy="Keys are words.")
         key = event.value
         if event.tag is not None:
             self.node(event, path)
@@ -257,7 +266,8 @@ class _Composer:
         path = (*path, key)
         if key in found.entries:
             first = found.keys[key].line
-            raise self.refuse(event, path, f"duplicate key; the first is on line {first}. Remove one of them.")
+            problem = f"duplicate key; the first is on line {first}."
+            raise self.refuse(event, path, problem, remedy="Remove one of them.")
         found.keys[key] = self.place(event)
         found.entries[key] = self.node(next(self.events), path)
 
@@ -267,8 +277,8 @@ class _Composer:
         try:
             return resolve_scalar(event.value)
         except ValueError:
-            found = f"found a number of {len(event.value)} digits. Write a shorter one."
-            raise self.refuse(event, path, found) from None
+            found = f"a number of {len(event.value)} digits"
+            raise self.refuse(event, path, f"found {found}.", found=found, remedy="Write a shorter one.") from None
 
 
 def resolve_scalar(text: str) -> Any:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from rbench.errors import InputError
 from rbench.suite.binding import bind_suite
 from rbench.suite.document import Node, parse, read_text
 from rbench.suite.mistakes import first_mistake, require_map
@@ -37,6 +36,6 @@ def read_spec(document: Node) -> SuiteSpec:
     try:
         spec = SuiteSpec.model_validate(document.plain(), context={"file": True})
     except ValidationError as error:
-        raise InputError(first_mistake(document, error, SuiteSpec)) from None
+        raise first_mistake(document, error, SuiteSpec) from None
     spec.remember(document)
     return spec

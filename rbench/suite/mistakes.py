@@ -6,10 +6,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from rbench.errors import InputError
-from rbench.signature import describe, kind_of, nearest, show
+from rbench.signature import Mistake, describe, kind_of, nearest, show
 from rbench.signature.words import wrong_value
 from rbench.suite.document import FieldPath, Node, Place
-from rbench.suite.model import FileModel, locate
+from rbench.suite.model import FileModel, place_of
 
 
 def require_map(document: Node, root: type[FileModel]) -> None:
@@ -18,11 +18,11 @@ def require_map(document: Node, root: type[FileModel]) -> None:
         found = "an empty file" if document.items is None and document.value is None else kind_of(document.plain())
         needed = ", ".join(name for name, info in root.model_fields.items() if info.is_required())
         where = Place(document.place.source, 1, 1)
-        raise InputError(f"{where}: found {found}, expected a map with {needed}.")
+        raise InputError(f"expected a map with {needed}.", place=where, found=found)
 
 
-def first_mistake(document: Node, error: ValidationError, root: type[FileModel]) -> str:
-    """The error to show: a mistyped key explains a missing one, so it comes first; then the file's order.
+def first_mistake(document: Node, error: ValidationError, root: type[FileModel]) -> InputError:
+    """The error to raise: a mistyped key explains a missing one, so it comes first; then the file's order.
 
     Args:
         document: what was read.
@@ -37,7 +37,9 @@ def first_mistake(document: Node, error: ValidationError, root: type[FileModel])
         found.append((not unknown, place.line, place.column, len(found), path, annotation, info, item))
     *_, path, annotation, info, item = min(found, key=lambda entry: entry[:4])
     unknown = item["type"] == "extra_forbidden"
-    return locate(document, path, _detail(root, path, annotation, info, item), key=unknown)
+    mistake = _mistake(root, path, annotation, info, item)
+    where = place_of(document, path, key=unknown)
+    return InputError(mistake.problem, place=where, found=mistake.found, remedy=mistake.remedy)
 
 
 def _walk(loc: FieldPath, root: type[BaseModel]) -> tuple[FieldPath, Any, FieldInfo | None]:
@@ -68,31 +70,38 @@ def _item(annotation: Any) -> Any:
     return next((item for a in get_args(annotation) if (item := _item(a)) is not None), None)
 
 
-def _detail(root: type[FileModel], path: FieldPath, annotation: Any, info: FieldInfo | None, item: Any) -> str:
+def _mistake(root: type[FileModel], path: FieldPath, annotation: Any, info: FieldInfo | None, item: Any) -> Mistake:
     kind, value = item["type"], item["input"]
     if kind == "extra_forbidden":
-        if reason := getattr(annotation, "refused", {}).get(str(path[-1])):
-            return str(reason)
-        known = [field.alias or name for name, field in annotation.model_fields.items()]
-        close = nearest(str(path[-1]), known)
-        return "no such key. " + (f"Did you mean {close[0]!r}?" if close else f"It takes {', '.join(known)}.")
+        return _unknown_key(str(path[-1]), annotation)
     description = info.description if info and info.description else ""
     if kind == "missing":
-        return f"missing. {description or f'Every {root.noun} has it.'}"
+        return Mistake("missing.", remedy=description or f"Every {root.noun} has it.")
     if kind == "value_error":
-        return str(item["msg"]).removeprefix("Value error, ")
+        cause = item["ctx"]["error"]
+        return cause if isinstance(cause, Mistake) else Mistake(str(cause), found=kind_of(value))
+    found = kind_of(value)
     if kind == "string_pattern_mismatch":
-        return f"found {kind_of(value)}. {description}"
+        return Mistake(f"found {found}.", found=found, remedy=description)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         needed = ", ".join(field.alias or name for name, field in annotation.model_fields.items())
-        return f"found {kind_of(value)}, expected a map of {needed.removesuffix(', params')}."
+        return Mistake(f"expected a map of {needed.removesuffix(', params')}.", found=found)
     if _item(annotation) is not None and not isinstance(value, list):
-        return f"found {kind_of(value)}, expected a list. Write [{show(value) if value is not None else '...'}]."
+        remedy = f"Write [{show(value) if value is not None else '...'}]."
+        return Mistake("expected a list.", found=found, remedy=remedy)
     if kind == "too_short":
-        return f"found the list {show(value)}, expected at least {item['ctx']['min_length']} item."
+        return Mistake(f"expected at least {item['ctx']['min_length']} item.", found=found)
     if kind == "too_long":
-        return f"found {len(value)} items, expected at most {item['ctx']['max_length']}."
+        return Mistake(f"expected at most {item['ctx']['max_length']}.", found=f"{len(value)} items")
     expected = describe(annotation)
     if info and not info.is_required() and info.default is not None and info.default_factory is None:
         expected += f", default {show(info.default)}"
     return wrong_value(value, annotation, expected)
+
+
+def _unknown_key(key: str, model: Any) -> Mistake:
+    if reason := getattr(model, "refused", {}).get(key):
+        return Mistake(str(reason), remedy="Remove it.")
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    close = nearest(key, known)
+    return Mistake("no such key.", remedy=f"Did you mean {close[0]!r}?" if close else f"It takes {', '.join(known)}.")

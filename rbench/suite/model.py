@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from rbench.errors import InputError
 from rbench.suite.document import FieldPath, Node, dotted
 
 
@@ -37,17 +38,34 @@ class FileModel(Model):
         """Keeps where each value stands, for messages about it later on."""
         self._document = document
 
-    def wrong(self, path: FieldPath, detail: str, *, key: bool = False) -> str:
-        """The one line of an error: place (if read from a file), field path, what was found, what to do.
+    def wrong(
+        self,
+        path: FieldPath,
+        problem: str,
+        *,
+        component: str | None = None,
+        found: str | None = None,
+        remedy: str | None = None,
+    ) -> InputError:
+        """An error about a field, with its place.
 
         Args:
             path: of the field.
-            detail: what was found and what to do.
-            key: whether its key is wrong, not its value.
+            problem: what is wrong.
+            component: what the field is of.
+            found: the value found.
+            remedy: what to do.
         """
-        if self._document is None:
-            return f"{dotted(path)}: {detail}"
-        return locate(self._document, path, detail, key=key)
+        return InputError(problem, component=component, place=self.place(path), found=found, remedy=remedy)
+
+    def place(self, path: FieldPath, *, key: bool = False) -> str:
+        """Where a field is: `suite.yaml:3:7: threat.eps`, or its path alone if the model was not read from a file.
+
+        Args:
+            path: of the field.
+            key: whether its key is meant, not its value.
+        """
+        return dotted(path) if self._document is None else place_of(self._document, path, key=key)
 
     def line(self, path: FieldPath) -> str:
         """`line 12` of a field, or its path if the suite was not read from a file."""
@@ -57,10 +75,10 @@ class FileModel(Model):
         return f"line {place.line}" if place.line else str(place)
 
 
-def locate(document: Node, path: FieldPath, detail: str, *, key: bool = False) -> str:
-    """The one line of an error about a field of a document."""
+def place_of(document: Node, path: FieldPath, *, key: bool = False) -> str:
+    """Where a field of a document is, with its path."""
     place, existing = document.find(path, key=key)
     rest = path[len(existing) :]
     bare = rest == (0,) or (rest == ("name",) and document.at(existing).is_scalar)
     named = existing if bare else path  # `jpeg` stands for {name: jpeg}, and one radius for a list of it
-    return f"{place}: {dotted(named)}: {detail}" if named else f"{place}: {detail}"
+    return f"{place}: {dotted(named)}" if named else str(place)

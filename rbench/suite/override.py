@@ -38,7 +38,8 @@ def _split(text: str, shown: str) -> tuple[list[str], str]:
         steps.append(match[1].strip() if match[1] else f"[{match[2]}")
         end = match.end()
     if not steps or text[end : end + 1] != "=" or not all(steps):
-        raise InputError(f"{shown}: not a field path, `=` and a value. Write e.g. --set attacks[0].steps=5.")
+        remedy = "Write e.g. --set attacks[0].steps=5."
+        raise InputError("not a field path, `=` and a value.", place=shown, remedy=remedy)
     return steps, text[end + 1 :]
 
 
@@ -46,8 +47,9 @@ def _value(text: str, place: Place) -> Node:
     try:
         found = parse(text, "")
     except InputError as error:
-        cause = re.sub(r"^:\d+:\d+: ", "", str(error))
-        raise InputError(f"{place}: {cause}") from None
+        inside = re.sub(r"^:\d+:\d+(: )?", "", error.place or "")  # a line of the command line is of no help
+        where = f"{place}: {inside}" if inside else place
+        raise InputError(error.problem, place=where, found=error.found, remedy=error.remedy) from None
     _move(found, place)
     return found
 
@@ -86,13 +88,13 @@ def _entries(node: Node, step: str, place: Place) -> dict[str, Node]:
         node.entries = {}
     if node.entries is None:
         found = "a list; name an item as in attacks[0].steps" if node.items is not None else "no map"
-        raise InputError(f"{place}: {step}: what holds it is {found}.")
+        raise InputError(f"what holds it is {found}.", place=f"{place}: {step}")
     return node.entries
 
 
 def _items(node: Node, place: Place) -> list[Node]:
     if node.items is None:
-        raise InputError(f"{place}: found [...] after something that is no list.")
+        raise InputError("found [...] after something that is no list.", place=place)
     return node.items
 
 
@@ -104,8 +106,8 @@ def _index(node: Node, step: str, place: Place) -> int:
     if re.fullmatch(r"\d{1,6}", step) and int(step) < len(items):
         return int(step)
     close = nearest(step, [label for label in labels if label])
-    advice = f"Did you mean {close[0]!r}?" if close else f"The list has {len(items)} items, 0 to {len(items) - 1}."
-    raise InputError(f"{place}: no item {step!r}. {advice}")
+    remedy = f"Did you mean {close[0]!r}?" if close else f"The list has {len(items)} items, 0 to {len(items) - 1}."
+    raise InputError(f"no item {step!r}.", place=place, remedy=remedy)
 
 
 def _label(item: Node) -> str:

@@ -70,7 +70,7 @@ def gradient_passes(cell: Cell) -> int | None:
 
 def _limited(spec: SuiteSpec, limit: int) -> SuiteSpec:
     if limit < 1:
-        raise InputError(f"--limit: found {limit}, expected at least 1.")
+        raise InputError("expected at least 1.", place="--limit", found=str(limit))
     samples = spec.dataset.samples
     lowered = limit if samples is None else min(samples, limit)
     return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"samples": lowered})})
@@ -80,16 +80,15 @@ def _unique(spec: SuiteSpec, suite: BoundSuite) -> Iterator[Cell]:
     """All cells; two that are the same work are refused, since one of them says something else than its author meant."""
     count = len(suite.backbones) * len(suite.purifiers) * len(suite.attacks) * len(spec.threat.eps)
     if count > MAX_CELLS:
-        raise InputError(
-            spec.wrong(("suite",), f"{count:,} cells is above the limit of {MAX_CELLS:,}. Split the suite.")
-        )
+        found = f"{count:,} cells"
+        problem = f"{found} is above the limit of {MAX_CELLS:,}."
+        raise spec.wrong(("suite",), problem, found=found, remedy="Split the suite.")
     seen: dict[str, tuple[FieldPath, ...]] = {}
     for cell, paths in _cells(spec, suite):
         if cell.id in seen:
             path, first = next((b, a) for a, b in zip(seen[cell.id], paths, strict=True) if a != b)
-            raise InputError(
-                spec.wrong(path, f"the same work as {spec.line(first)} ({cell.title}). Remove one of them.")
-            )
+            problem = f"the same work as {spec.line(first)} ({cell.title})."
+            raise spec.wrong(path, problem, remedy="Remove one of them.")
         seen[cell.id] = paths
         yield cell
 
@@ -132,8 +131,8 @@ def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:
     if not found:
         labels = Counter(label for c in cells for label in (c.backbone.label, c.purifier.label, c.attack.label))
         close = nearest(only.split("/")[-1], labels)
-        advice = f"Did you mean {close[0]!r}?" if close else f"Labels: {', '.join(list(labels)[:12])}."
-        raise InputError(f"--only {only}: matches none of {len(cells)} cells. {advice}")
+        remedy = f"Did you mean {close[0]!r}?" if close else f"Labels: {', '.join(list(labels)[:12])}."
+        raise InputError(f"matches none of {len(cells)} cells.", place=f"--only {only}", remedy=remedy)
     return found
 
 

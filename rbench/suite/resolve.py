@@ -64,7 +64,8 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     try:
         hashes = digests([*part.bound.files(), *heads])
     except InputError as error:
-        raise InputError(spec.wrong(_path_of_missing(part, heads), str(error))) from error
+        component = f"{part.bound.component.kind} {part.name!r}"
+        raise error.at(spec.place(_path_of_missing(part, heads)), component=component) from error
     bare = _part(part.name, part.label, part.bound, hashes)
     public = {**added, "head": heads[0].name} if heads else added
     return replace(

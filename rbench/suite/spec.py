@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from rbench.bundled_files import weights_name
-from rbench.signature import fraction, kind_of
+from rbench.signature import Mistake, fraction, kind_of
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm
 from rbench.suite.model import FileModel, Model
 
@@ -23,9 +23,11 @@ _SHOWN = 6
 
 def _label(text: str) -> str:
     if text != text.strip() or not text.isprintable():
-        raise ValueError(f"found {text!r}; a label has no spaces at its ends and no control characters.")
+        problem = f"found {text!r}; a label has no spaces at its ends and no control characters."
+        raise Mistake(problem, found=repr(text))
     if set(text) & set(",/"):
-        raise ValueError(f"found {text!r}; commas and slashes are used by --only. Write it without.")
+        problem = f"found {text!r}; commas and slashes are used by --only."
+        raise Mistake(problem, found=repr(text), remedy="Write it without.")
     return text
 
 
@@ -38,8 +40,8 @@ def _fraction(value: Any) -> Fraction:
         try:
             return Fraction(repr(value))
         except ValueError:
-            raise ValueError(f"found {value}, expected a finite number. Write 8/255.") from None
-    raise ValueError(f"found {kind_of(value)}, expected a number or a fraction. Write 8/255.")
+            raise Mistake("expected a finite number.", found=str(value), remedy="Write 8/255.") from None
+    raise Mistake("expected a number or a fraction.", found=kind_of(value), remedy="Write 8/255.")
 
 
 def number(value: Any) -> Any:
@@ -52,10 +54,11 @@ def _eps(value: Any, info: ValidationInfo) -> Eps:
     exact = value.exact if isinstance(value, Eps) else _fraction(value)
     text = value.text if isinstance(value, Eps) else str(value)
     if exact <= 0:
-        raise ValueError(f"{text} is no radius; an attack needs one above 0. Write 8/255.")
+        raise Mistake(f"{text} is no radius; an attack needs one above 0.", found=text, remedy="Write 8/255.")
     if info.data.get("norm") == "Linf" and exact > 1:
         advice = f"{text}/255" if exact.denominator == 1 and exact <= 255 else "8/255"
-        raise ValueError(f"{text} is outside (0, 1]; pixels are in [0, 1]. Write {advice}.")
+        problem = f"{text} is outside (0, 1]; pixels are in [0, 1]."
+        raise Mistake(problem, found=text, remedy=f"Write {advice}.")
     return Eps(text, exact)
 
 
@@ -67,12 +70,14 @@ def distinct_classes(classes: list[int]) -> list[int]:
     """The classes chosen of a data set.
 
     Raises:
-        ValueError: fewer than two, or one of them twice.
+        Mistake: fewer than two, or one of them twice.
     """
     if len(classes) < 2:
-        raise ValueError(f"found {kind_of(classes)}; a classifier needs at least 2 classes. Leave it out for all.")
+        found = kind_of(classes)
+        problem = f"found {found}; a classifier needs at least 2 classes."
+        raise Mistake(problem, found=found, remedy="Leave it out for all.")
     if twice := [one for one, count in Counter(classes).items() if count > 1]:
-        raise ValueError(f"class {twice[0]} is there twice. Name each once.")
+        raise Mistake(f"class {twice[0]} is there twice.", found=f"class {twice[0]}", remedy="Name each once.")
     return classes
 
 

@@ -104,13 +104,13 @@ class NullBackbone(nn.Module):
         return answer + x[:, :, CELL:].mean((1, 2, 3))[:, None] * torch.cos(labels.to(x.dtype))
 
 
-# --- gradients that lie -------------------------------------------------------------------------------------------
+# --- gradients that mislead ---------------------------------------------------------------------------------------
 
 
 class Shatterer(nn.Module):
     """A quantiser: no gradient through it, no protection behind it.
 
-    Near-blind robust with `exact` gradients (with the zero-gradients flag), broken by BPDA.
+    Under `exact` gradients almost as robust as under a blind attack, with the flag zero-gradients; broken by BPDA.
 
     Args:
         levels: values that a pixel can have.

@@ -1,4 +1,4 @@
-"""Rank correlations over points, with what chance leaves of them; no torch."""
+"""Rank correlations over points, with bootstrap intervals; no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from rbench.theory.points import Point, pooled
 
 LEAST = 4
-"""Points below which a rank correlation is said to be none: three points are in order by chance once in three times."""
+"""Fewest points of a rank correlation: three are in perfect order, up or down, by chance once in three times."""
 RESAMPLES = 10_000
 
 Against = Literal["robust_accuracy", "adversarial_ce"]
@@ -51,29 +51,27 @@ def spearman(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     """
     a, b = (rankdata(side, axis=-1) - (np.shape(side)[-1] + 1) / 2 for side in (x, y))
     lengths = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-    found: NDArray[np.float64] = np.divide(
-        (a * b).sum(-1), lengths, out=np.full_like(lengths, np.nan), where=lengths > 0
-    )
-    return found
+    rho: NDArray[np.float64] = np.divide((a * b).sum(-1), lengths, out=np.full_like(lengths, np.nan), where=lengths > 0)
+    return rho
 
 
 def interval(x: ArrayLike, y: ArrayLike, seed: int = 0) -> tuple[float, float] | None:
     """The 95 % percentile bootstrap interval of rho (Efron and Tibshirani 1993, section 13.3): pairs drawn again with replacement.
 
-    Draws in which one side does not vary say nothing and are left out; None if that leaves none.
+    Draws in which one side does not vary have no rho and are left out; None if that leaves none.
     """
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     drawn = np.random.default_rng(seed).integers(0, len(a), (RESAMPLES, len(a)))
-    found = spearman(a[drawn], b[drawn])
-    found = found[~np.isnan(found)]
-    if not len(found):
+    rhos = spearman(a[drawn], b[drawn])
+    rhos = rhos[~np.isnan(rhos)]
+    if not len(rhos):
         return None
-    low, high = np.quantile(found, [0.025, 0.975])
+    low, high = np.quantile(rhos, [0.025, 0.975])
     return float(low), float(high)
 
 
 def correlation(group: str, points: Sequence[Point], against: Against) -> Correlation:
-    """Of the attacked L_con of some points with another figure of theirs."""
+    """The correlation of the attacked L_con of some points with another of their figures."""
     x, y = [point.attacked_contrastive for point in points], [getattr(point, against) for point in points]
     rho = float(spearman(x, y)) if len(points) >= LEAST else np.nan
     if np.isnan(rho):
@@ -83,7 +81,7 @@ def correlation(group: str, points: Sequence[Point], against: Against) -> Correl
 
 
 def correlations(points: Sequence[Point]) -> list[Correlation]:
-    """For every radius, and within it for every frozen backbone that stands behind four purifiers or more.
+    """For every radius, and within it for every frozen backbone with four purifiers or more before it.
 
     Radii are not pooled: a larger ball raises L_con and lowers the accuracy of every purifier, so any two figures would agree.
     """

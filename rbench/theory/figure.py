@@ -21,12 +21,12 @@ _SIDES = ((-6, -10), (6, 4), (6, -11))
 """Where the labels of neighbours go, in points, so that three in a row can be read."""
 
 
-def draw(points: Sequence["Point"], found: Sequence["Correlation"], paths: Sequence[Path]) -> None:
+def draw(points: Sequence["Point"], correlations: Sequence["Correlation"], paths: Sequence[Path]) -> None:
     """The scatter, a panel for each radius, a colour and marker for each frozen backbone, lambda beside each point.
 
     Args:
         points: at least one.
-        found: correlations, of which the pooled ones of each radius are in the titles.
+        correlations: of which the pooled ones of each radius are in the titles.
         paths: written in the format of their ending.
     """
     radii = list(dict.fromkeys(point.eps for point in points))
@@ -41,7 +41,7 @@ def draw(points: Sequence["Point"], found: Sequence["Correlation"], paths: Seque
         for axis, eps in zip(axes, radii, strict=False):
             here = [point for point in points if point.eps == eps]
             _panel(axis, here, kinds)
-            whole = next(one for one in found if one.against == "robust_accuracy" and one.group == pooled(eps))
+            whole = next(one for one in correlations if one.against == "robust_accuracy" and one.group == pooled(eps))
             axis.set_title(f"Linf {eps}\nSpearman: {spelled(whole)}", fontsize=9)
         sources = "/".join(_SOURCES[kind] for kind in sorted({point.robust_from for point in points}))
         for axis in axes[: len(radii) : columns]:

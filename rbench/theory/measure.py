@@ -23,7 +23,7 @@ from rbench.threat.query import Answer
 Ask = Callable[[Tensor], Answer]
 
 _SAME = 1e-4
-"""Codes that differ by more, relative to their largest entry, are random; kernels alone stay far below."""
+"""Two codes of an image that differ by more than this share of their largest entry are random; rounding stays far below."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def measure(
         model: a deterministic purifier with `encode`, and a backbone.
         samples: at least two; their ids key the starts.
         radius: Linf, on the [0, 1] pixel scale.
-        settings: how hard to look.
-        on_done: told how many more images are done.
+        settings: steps, restarts, form of L_con and batches.
+        on_done: called with the number of images that have just been done.
 
     Raises:
         CellFailed: the purifier is random, or something is not finite.
@@ -64,15 +64,15 @@ def measure(
     rows = torch.arange(len(samples), device=samples.device)
     sums: dict[str, float] = {}
     for batch in map(samples.at, torch.tensor_split(rows, settings.batches(len(samples)))):
-        found = _ends(model, batch, radius, settings) | _codes(model, batch, radius, settings)
-        for name, values in found.items():
+        per_image = _ends(model, batch, radius, settings) | _codes(model, batch, radius, settings)
+        for name, values in per_image.items():
             sums[name] = sums.get(name, 0.0) + float(values.double().sum())
         on_done(len(batch))
     return Measured(**{name: value / len(samples) for name, value in sums.items()})
 
 
 def answers(attack: IterativeAttack, ask: Ask, batch: Batch, radius: float, noise: Noise) -> Iterator[Answer]:
-    """What an attack is told at every point it comes to, from every start; `steps` + 1 answers for each.
+    """The answers that an attack gets at all its points, `steps` + 1 from every start.
 
     Args:
         attack: ours, under Linf.

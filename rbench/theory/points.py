@@ -48,7 +48,7 @@ class Point:
         purifier: label of the purifier.
         eps: Linf radius as written.
         radius: the same as a number, on the [0, 1] pixel scale.
-        lam: lambda that the purifier was trained with; 0 for a plain auto-encoder, None where there is none or no card tells.
+        lam: lambda that the purifier was trained with; 0 for a plain auto-encoder, None where there is none or no card has it.
         n: images.
         clean_ce: cross-entropy of the defended model, in nats.
         adversarial_ce: the same at the worst image that PGD sees through purifier and backbone; never below `clean_ce`.

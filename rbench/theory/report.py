@@ -1,4 +1,4 @@
-"""What the theory's points look like: a table for programs, and one for readers."""
+"""The points of the theory as a table for programs and as a page for readers."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ _HEADER: tuple[str, ...] = ("purifier", "lambda", "CE", "adv. CE", "L_con", "kap
 _AGAINST = {"robust_accuracy": "robust accuracy", "adversarial_ce": "adversarial CE"}
 _SOURCES = {
     "run": "the worst case over all attacks of the suite's run",
-    "pgd": "what the PGD of *adv. CE* leaves standing, not a worst case over attacks",
+    "pgd": "what survives the PGD of *adv. CE*, not a worst case over attacks",
 }
 _ABOUT = (
     "Means over all images. *CE* and *adv. CE*: cross-entropy in nats, clean and at the worst image that PGD sees through purifier and "
@@ -42,7 +42,7 @@ def _plain(value: Any) -> Any:
     return csv_text(value) if isinstance(value, str) else value
 
 
-def theory_markdown(points: Sequence["Point"], found: Sequence["Correlation"], settings: "Settings") -> str:
+def theory_markdown(points: Sequence["Point"], correlations: Sequence["Correlation"], settings: "Settings") -> str:
     """The page: points by radius and backbone, correlations, and how it was measured; prose and short names fit 80 columns."""
     groups: dict[str, list[Point]] = {}
     for point in points:
@@ -52,7 +52,7 @@ def theory_markdown(points: Sequence["Point"], found: Sequence["Correlation"], s
     for heading, some in groups.items():
         lines += [f"## {markdown_text(heading)}", "", *_grid(some), ""]
     lines += ["## Spearman's rank correlation of L_con", ""]
-    lines += [_item(one) for one in found]
+    lines += [_item(one) for one in correlations]
     return "\n".join([*lines, "", _wrapped(_ABOUT), "", _wrapped(_how(points, settings))]) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""From a suite to its points: what is measured already is kept."""
+"""From a suite to its points; those that were measured before are taken from a file."""
 
 import hashlib
 import json
@@ -40,29 +40,29 @@ def with_codes(cells: Sequence[Cell], components: Components, on_note: Note = la
     Args:
         cells: those of the suite's plan.
         components: loads them.
-        on_note: told which purifiers are left out; `identity`, which every suite has, is not worth a word.
+        on_note: called with a line for each purifier that is left out, except `identity`, which every suite has.
 
     Raises:
         InputError: the threat is not Linf, which the inner maximisation is made for, or no purifier has a code.
     """
-    found: dict[str, Cell] = {}
+    with_code: dict[str, Cell] = {}
     left_out: set[str] = set()
     for cell in cells:
         if cell.threat.norm != "Linf":
             raise InputError(f"threat.norm: {cell.threat.norm} found; the theory is measured under Linf alone")
         content = json.dumps([cell.purifier.document(), cell.backbone.document(), str(cell.threat.eps.exact)])
-        if cell.purifier.name == "identity" or cell.purifier.label in left_out or content in found:
+        if cell.purifier.name == "identity" or cell.purifier.label in left_out or content in with_code:
             continue
         if components.defended(cell.backbone, cell.purifier).encodes:
-            found[content] = cell
+            with_code[content] = cell
         else:
             left_out.add(cell.purifier.label)
             on_note(f"purifier '{cell.purifier.label}' has no code (`encode`) and is left out")
-    if not found:
+    if not with_code:
         raise InputError(
             "purifiers: none of the suite has a code (`encode`); the theory is about auto-encoders such as cropd"
         )
-    return list(found.values())
+    return list(with_code.values())
 
 
 def measure_cells(
@@ -80,8 +80,8 @@ def measure_cells(
         components: loads them.
         settings: how to measure.
         cache: a file of points, one JSON document a line; written after every point, so that a killed command goes on.
-        on_progress: told how far it is.
-        on_note: told which card of weights was not believed.
+        on_progress: called with the progress.
+        on_note: called with a line for each card that is of other weights.
 
     Raises:
         InputError: the slice has a single image.
@@ -119,7 +119,7 @@ def _measured(
         on_progress(Progress(title, *place, done[0], len(samples)))
 
     model = components.defended(cell.backbone, cell.purifier)
-    found = measure(model, samples, cell.threat.eps.value, settings, more)
+    measured = measure(model, samples, cell.threat.eps.value, settings, more)
     return Point(
         key=key,
         dataset=cell.dataset.label,
@@ -130,7 +130,7 @@ def _measured(
         radius=cell.threat.eps.value,
         lam=None,
         n=len(samples),
-        **asdict(found),
+        **asdict(measured),
     )
 
 
@@ -167,8 +167,8 @@ def trained_lambda(cell: Cell, on_note: Note = lambda line: None) -> float | Non
     objective = card.recipe.get("objective")
     if not isinstance(objective, dict):
         return None
-    found = objective.get("lam", _LAMBDAS.get(str(objective.get("name"))))
-    return float(found) if isinstance(found, int | float) else None
+    lam = objective.get("lam", _LAMBDAS.get(str(objective.get("name"))))
+    return float(lam) if isinstance(lam, int | float) else None
 
 
 def _key(cell: Cell, settings: Settings) -> str:
@@ -182,8 +182,8 @@ def _known(cache: Path) -> dict[str, Point]:
     if not cache.exists():
         return {}
     try:
-        found = [Point(**json.loads(line)) for line in cache.read_text(encoding="utf-8").splitlines()]
+        points = [Point(**json.loads(line)) for line in cache.read_text(encoding="utf-8").splitlines()]
     except (ValueError, TypeError) as error:
         cause = " ".join(str(error).split())[:100]
         raise InputError(f"{cache}: holds no points of rbench theory ({cause}). Remove it to measure again") from None
-    return {point.key: point for point in found}
+    return {point.key: point for point in points}

@@ -1,1 +1,1 @@
-"""What every attack stands on, and no model: the ball, noise, losses, what an attack is told, and what an attack is."""
+"""What all attacks share, free of any model: the ball, noise, losses, the answer to a query, and what an attack is."""

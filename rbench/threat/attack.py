@@ -20,7 +20,7 @@ from rbench.threat.terms import ANY_PATH, DISPLACED, GradientChoice, Knows, Norm
 Asks = Literal["gradient", "logits"]
 
 CHUNK_BATCHES = 2
-"""Batches of an own attack that are kept together: what a kill can cost."""
+"""Batches of one of rbench's own attacks that are stored as one chunk: a killed run loses at most this many."""
 
 
 class Attack(Protocol):
@@ -52,7 +52,7 @@ class Attack(Protocol):
 
     @property
     def steps_up(self) -> int | None:
-        """Gradient steps of a restart up a loss of the label; None where there are none, or nobody can tell."""
+        """Gradient steps per restart that raise a loss of the true label; None where there are none, or their number is not known."""
 
     @property
     def asks_gradient(self) -> bool:
@@ -67,16 +67,16 @@ class Attack(Protocol):
         """By how much rounding may take its points out of the ball."""
 
     def averages(self, eot: int) -> bool:
-        """Whether one draw of a random defence cannot mislead it, where the oracle averages `eot` draws."""
+        """Whether a single draw of a random defence cannot mislead it, if the oracle averages `eot` draws."""
 
     def fit(self, classes: int) -> "Attack":
         """The same attack with a loss and with targets that this number of classes allows (docs/judging.md, rule 1.10)."""
 
     def notes(self, classes: int) -> Mapping[str, str]:
-        """What the record must say of how it was changed to fit the number of classes."""
+        """Notes for the record on how it was changed to fit the number of classes, by the name of what was changed."""
 
     def chunk(self, batch_size: int) -> int:
-        """Samples that are run together and kept together, where batches of `batch_size` are asked for."""
+        """Samples that are attacked and stored as one chunk, where batches of `batch_size` are asked for."""
 
 
 def everywhere(state: Any) -> Tensor:
@@ -85,7 +85,7 @@ def everywhere(state: Any) -> Tensor:
 
 
 class Pair(NamedTuple):
-    """The two functions of an attack that needs others under another norm; see `IterativeAttack`."""
+    """The functions of an attack under one norm, where they differ between norms; see `IterativeAttack`."""
 
     init: Callable[[Tensor, Tensor, Ball, SampleNoise], Any]
     update: Callable[[Any, Answer], Any]
@@ -149,7 +149,7 @@ class IterativeAttack:
         return self.steps if self.asks_gradient and self.loss not in DISPLACED else None
 
     def averages(self, eot: int) -> bool:
-        """By the oracle's draws; logits are compared with each other, and a lucky one is found out by the judge."""
+        """If the oracle averages, or if it uses no gradient: a point that is wrong in a lucky draw alone is not confirmed by the judge."""
         return eot > 1 or not self.asks_gradient
 
     def fit(self, classes: int) -> "IterativeAttack":
@@ -181,8 +181,8 @@ class ExternalAttack:
         norms: the norms it can work under.
         averages_draws: whether it has its own EOT.
         knows: what the attacker uses.
-        steps_up: gradient steps of a restart up a loss of the label; None where there are none, or nobody can tell.
-        said: number of classes -> what the record must say.
+        steps_up: gradient steps per restart that raise a loss of the true label; None where there are none, or their number is not known.
+        said: number of classes -> notes for the record, as `notes`.
     """
 
     perturb: Callable[[nn.Module, Batch, Ball, int, int], Tensor]
@@ -206,21 +206,21 @@ class ExternalAttack:
 
     @property
     def asks_gradient(self) -> bool:
-        """Whether it knows more than outputs."""
+        """Whether it uses gradients at all."""
         return self.knows not in ("black-box", "noise")
 
     def averages(self, eot: int) -> bool:  # noqa: ARG002
-        """By its own EOT alone."""
+        """If it has its own EOT."""
         return self.averages_draws
 
     def fit(self, classes: int) -> "ExternalAttack":  # noqa: ARG002
-        """Itself: it is told the number of classes when it runs."""
+        """Itself: `perturb` is given the number of classes."""
         return self
 
     def notes(self, classes: int) -> Mapping[str, str]:
-        """What the adapter says."""
+        """The notes of the adapter."""
         return self.said(classes)
 
     def chunk(self, batch_size: int) -> int:  # noqa: ARG002
-        """What it is handed at once."""
+        """The samples that are handed over at once."""
         return self.batch_size

@@ -14,10 +14,13 @@ from rbench.threat.l1_ball import onto_l1_ball
 from rbench.threat.terms import Norm
 
 EXTERNAL_TOLERANCE = 1.2e-7
-"""What third-party attacks may overshoot by: one float32 ulp at 1."""
+"""How far outside the ball and [0, 1] a point of a third-party attack may lie: one float32 ulp at 1, on the [0, 1] pixel scale."""
 
 LEVEL_ROUNDING = 2e-5
-"""What float32 makes of a whole number of 255 levels, in levels, with a reserve; with the result's own rounding below that tolerance."""
+"""How far the float32 rounding of pixels k / 255 may move a level, in levels of 1/255, with a reserve.
+
+Divided by 255 and added to the rounding of the result it is still below `EXTERNAL_TOLERANCE`.
+"""
 
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
@@ -65,7 +68,7 @@ class Ball:
         return Ball(self.norm, self.eps[rows]) if isinstance(self.eps, Tensor) else self
 
     def joined(self, other: "Ball") -> "Ball":
-        """The balls of two batches, one below the other."""
+        """The balls of two batches as those of one, the rows of the other after its own."""
         return Ball(self.norm, torch.cat([self.radii, other.radii]))
 
     def distance(self, points: Tensor, origin: Tensor) -> Tensor:
@@ -187,7 +190,7 @@ def _project(points: Tensor, origin: Tensor, radius: Tensor, norm: Norm) -> Tens
 def _uniform_l1(normals: Tensor, uniforms: Tensor) -> Tensor:
     """Uniform points of the unit ball: exponentials over their sum plus one more exponential (Barthe et al. 2005)."""
     magnitudes = -torch.log1p(-uniforms)
-    # It comes from the size of a normal draw, which tells nothing of the sign that the first pixel takes from it.
+    # It is made of the size of a normal draw, which is independent of the sign that the first pixel takes from the same draw.
     size = torch.special.erf(normals.flatten(1)[:, 0].abs() / 2**0.5)
     one_more = -torch.log1p(-size.clamp(max=1 - 1e-16))
     total = magnitudes.flatten(1).sum(1) + one_more

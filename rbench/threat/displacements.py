@@ -13,7 +13,7 @@ from torch.nn import functional
 from rbench.threat.terms import Displacement
 
 TINY = 1e-12
-"""Below any code that means something; keeps a code of zeros finite."""
+"""Added to squared lengths, or the least that is divided by, so that a code of zeros has finite losses; far below that of any real code."""
 
 
 def squared(z: Tensor, origin: Tensor) -> Tensor:

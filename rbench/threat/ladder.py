@@ -1,4 +1,4 @@
-"""A ladder: attacks one after the other, chosen by what was measured of a defended model."""
+"""A ladder: attacks run one after the other, chosen by what was measured of a defended model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from rbench.threat.terms import ANY_PATH, GradientChoice, GradientPath, Knows, N
 
 @dataclass(frozen=True)
 class Found:
-    """What was detected of a defended model, and what its purifier brings; a ladder is chosen by it.
+    """What was measured of a defended model, and what its purifier brings; the rungs of a ladder are chosen by it.
 
     Attributes:
         random: repeated evaluations differ.
-        differentiable: the exact path tells an attacker something.
+        differentiable: the exact gradient is of use to an attacker.
         changes: the purifier changes images at all.
         encodes: the purifier brings `encode`.
         surrogate: the purifier brings `surrogate`.
-        hard_label: the outputs tell the winning class and nothing else.
+        hard_label: the outputs give the winning class and nothing else.
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
     """
@@ -57,7 +57,7 @@ class Ladder:
     """Attacks one after the other, each on the samples that survived those before it.
 
     Attributes:
-        rungs: what was found -> the attacks, cheap ones first.
+        rungs: what was measured -> the attacks, cheap ones first.
         batch_size: samples that are attacked together; changes only the speed, unless a third-party rung draws per batch.
         norms: the norms that it has rungs for.
         gradients: every rung has its own path, so none can be asked for.
@@ -76,10 +76,10 @@ class Ladder:
     steps_up = None
     asks_gradient = True
     paths = ANY_PATH
-    """Its rungs follow whichever tells most."""
+    """Each rung takes the one whose gradient is of most use."""
 
     def averages(self, eot: int) -> bool:
-        """By the oracle's draws, of which `eot` is the most that a rung has."""
+        """If the oracle averages; `eot` is the largest number of draws that a rung has."""
         return eot > 1
 
     def fit(self, classes: int) -> "Ladder":  # noqa: ARG002

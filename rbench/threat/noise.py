@@ -24,7 +24,10 @@ ROLES: dict[Role, int] = {
     "fixed": 7,
 }
 _SEEDS = 2**32
-"""Roots above this many are those of one suite's seed again, made apart for the rungs of a ladder."""
+"""Number of seeds that a suite can have, 0 to 2**32 - 1.
+
+A rung of a ladder adds its position times this, so that rungs draw different noise; `seed % _SEEDS` is the seed of the suite again.
+"""
 
 
 @dataclass
@@ -78,7 +81,7 @@ class SampleNoise:
         )
 
     def fixed(self) -> "SampleNoise":
-        """The one draw of every sample that is the same whoever asks, in whatever role, draw, call and rung."""
+        """Noise of one fixed draw per sample, the same for every role, draw, call and rung of a ladder."""
         return SampleNoise(self.seed % _SEEDS, "fixed", self.ids, 0, [0] * len(self.ids), self.device)
 
 
@@ -105,7 +108,7 @@ class Noise:
 
 
 _GAMMA, _FIRST, _SECOND = (number - 2**64 for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-"""Unsigned constants of the reference as int64, whose products wrap around."""
+"""The unsigned 64-bit constants of SplitMix64 written as int64, whose products wrap around to the same bits."""
 
 
 def step_uniforms(key: Tensor, step: Tensor, count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What an attacker is told: the oracle's answer to a query."""
+"""The oracle's answer to a query of an attack."""
 
 from typing import NamedTuple
 

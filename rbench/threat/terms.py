@@ -1,4 +1,4 @@
-"""Words shared by attacks and engine that must not need torch."""
+"""Terms that attacks and engine share; imports no torch."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ GradientPath = Literal["exact", "checkpointed", "bpda", "blind"]
 
 Knows = Literal["white-box", "black-box", "transfer", "blind", "noise"]
 """What an attacker uses: gradients of the defended model, along whatever path; its outputs alone; gradients of another model; those of the
-bare backbone, the purifier left out; or nothing, but the ball."""
+bare backbone, the purifier left out; or nothing beside the ball."""
 
 DISPLACED: frozenset[Objective] = frozenset({"latent", "latent-angle", "latent-norm", "decoder", "feature"})
 """The losses that look at no label."""

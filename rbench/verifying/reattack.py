@@ -21,7 +21,8 @@ CONFIDENCE = 0.95
 POINT = 0.01
 """Robust accuracy may be a point lower with another seed before a cell is doubted."""
 _FAR = 2**52
-"""A seed this far off keeps what a purifier with fixed noise draws, which hangs on its low bits: it is part of the defence."""
+"""Added to the seed where a purifier with fixed noise is attacked again: a multiple of 2**32, so that its draws, which depend on the seed
+modulo 2**32 and are part of the defence, stay the same and those of the attack do not; larger than what the rungs of a ladder add."""
 
 
 @dataclass(frozen=True)

@@ -44,14 +44,15 @@ def test_a_shipped_purifier_loads_by_name_and_gives_images_back(weights, purifie
     assert float((purified - x).square().flatten(1).sum(1).mean()) < float(x.square().flatten(1).sum(1).mean()) / 4
 
 
-def test_the_shipped_cropd_has_its_committed_robust_accuracy_on_200_samples(tmp_path):
-    """The same attack on a part of the samples, judged again, sample by sample; kernels of another machine may turn one or two."""
+@pytest.mark.parametrize("samples", [100, pytest.param(500, marks=pytest.mark.soak)])
+def test_the_shipped_cropd_has_its_committed_robust_accuracy_on_a_part_of_the_samples(tmp_path, samples):
+    """The same attack, judged again, sample by sample; kernels of another machine may turn one in a hundred."""
     from rbench.results.store import RunFolder
     from rbench.running.runner import run
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
-    planned = plan(load_suite(SUITE), only="*/cropd/pgd", limit=200)
+    planned = plan(load_suite(SUITE), only="*/cropd/pgd", limit=samples)
     folder = RunFolder.create(tmp_path)
     with folder.lock():
         (record,) = run(planned.cells, folder)
@@ -60,8 +61,6 @@ def test_the_shipped_cropd_has_its_committed_robust_accuracy_on_200_samples(tmp_
     committed = rbench.read(RUN)
     cells = committed.records
     (cell,) = cells[(cells["purifier"] == "cropd") & (cells["attack"] == "pgd")]["cell"]
-    samples = committed.samples
-    then = samples[samples["cell"] == cell].set_index("sample")["robust"].loc[again.index]
-    assert len(again) == 200
-    assert (again != then).sum() <= 2
-    assert abs(again.mean() - then.mean()) <= 0.01
+    then = committed.samples[committed.samples["cell"] == cell].set_index("sample")["robust"].loc[again.index]
+    assert len(again) == samples
+    assert (again != then).sum() <= samples // 100

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from parts import ANY, refused, some
 from safetensors.torch import save_file
 from torch import nn
 
@@ -8,7 +9,6 @@ from rbench.backbones.architectures import build
 from rbench.backbones.autoattack import autoattack
 from rbench.backbones.bundled import bundled
 from rbench.backbones.head import features_of, load_backbone, with_head
-from rbench.errors import InputError
 
 
 def images(n=3, channels=1, side=28):
@@ -121,51 +121,46 @@ def test_a_backbone_is_loaded_with_a_head_wherever_backbones_are_loaded(head):
 
 
 @pytest.mark.parametrize(
-    ("state", "message"),
+    ("state", "found", "problem"),
     [
-        (
-            {"weight": torch.zeros(3, 63), "bias": torch.zeros(3)},
-            r"a head for 63 features, but head\.3 of the backbone takes 64",
-        ),
-        ({"weight": torch.zeros(3, 64)}, r"no head; found weight \(3, 64\), expected weight \(classes, features\)"),
-        ({"weight": torch.zeros(3, 64), "bias": torch.zeros(2)}, r"no head; found bias \(2,\), weight \(3, 64\)"),
-        ({"weight": torch.zeros(64), "bias": torch.zeros(64)}, "no head"),
-        ({"weight": torch.zeros(1, 64), "bias": torch.zeros(1)}, "no head"),
-        ({"weight": torch.zeros(3, 64, dtype=torch.int64), "bias": torch.zeros(3)}, "no head"),
-        ({"weight": torch.zeros(3, 64), "bias": torch.zeros(3), "mean": torch.zeros(3)}, "no head"),
-        ({f"layer{i}": torch.zeros(1) for i in range(5)}, r"found layer0 \(1,\), .* and 2 more, expected"),
-        ({"weight": torch.full((3, 64), torch.nan), "bias": torch.zeros(3)}, "weight has NaN or infinite values"),
+        ({"weight": torch.zeros(3, 63), "bias": torch.zeros(3)}, "a head for 63 features", "head.3 of the backbone takes 64"),
+        ({"weight": torch.zeros(3, 64)}, "weight (3, 64)", "weight (classes, features)"),
+        ({"weight": torch.zeros(3, 64), "bias": torch.zeros(2)}, "bias (2,), weight (3, 64)", "expected a head"),
+        ({"weight": torch.zeros(64), "bias": torch.zeros(64)}, "bias (64,), weight (64,)", "expected a head"),
+        ({"weight": torch.zeros(1, 64), "bias": torch.zeros(1)}, "bias (1,), weight (1, 64)", "expected a head"),
+        ({"weight": torch.zeros(3, 64, dtype=torch.int64), "bias": torch.zeros(3)}, ANY, "expected a head"),
+        ({"weight": torch.zeros(3, 64), "bias": torch.zeros(3), "mean": torch.zeros(3)}, ANY, "expected a head"),
+        ({f"layer{i}": torch.zeros(1) for i in range(5)}, some("and 2 more"), "expected a head"),
+        ({"weight": torch.full((3, 64), torch.nan), "bias": torch.zeros(3)}, None, "weight has NaN or infinite values"),
     ],
-)
-def test_a_file_that_is_no_head_for_this_backbone_is_refused_in_one_line(tmp_path, state, message):
+)  # fmt: skip
+def test_a_file_that_is_no_head_for_this_backbone_is_refused(tmp_path, state, found, problem):
     path = tmp_path / "mine.safetensors"
     save_file(state, path)
-    with pytest.raises(InputError, match=message) as error:
+    with refused(place=str(path), found=found, problem=some(problem)):
         with_head(bundled("fashion-cnn"), path)
-    assert str(error.value).startswith(str(path))
-    assert "\n" not in str(error.value)
 
 
 def test_bundled_heads_are_found_by_name_and_others_are_listed():
-    with pytest.raises(InputError, match=r"assets/fashion-cnn\.safetensors: no head; found features"):
+    with refused(place=some("assets/fashion-cnn.safetensors"), found=some("features")):
         with_head(bundled("fashion-cnn"), "bundled:fashion-cnn")
-    with pytest.raises(InputError, match=r"^bundled:nothing: no such weights\. rbench brings .*bundled:fashion-cnn"):
+    with refused(place="bundled:nothing", remedy=some("bundled:fashion-cnn")):
         with_head(bundled("fashion-cnn"), "bundled:nothing")
 
 
 def test_a_backbone_without_a_linear_layer_takes_no_head(head):
-    with pytest.raises(InputError, match="Conv2d has no linear layer, so it takes no head"):
+    with refused(place="backbone", found="Conv2d", problem=some("no linear layer")):
         with_head(nn.Conv2d(1, 3, 3), head)
 
 
 def test_a_plug_in_that_gives_no_module_takes_no_head(plugins, head):
     plugins.add_parts()
-    with pytest.raises(InputError, match=r"backbone 'net:small' is no torch\.nn\.Module \(got tuple\)"):
+    with refused(component="backbone 'net:small'", found="tuple", problem=some("no torch.nn.Module")):
         load_backbone("net:small", {"head": str(head)})
 
 
 def test_a_last_layer_that_does_not_answer_is_noticed():
-    with pytest.raises(InputError, match=r"hidden is not what answers or not reached \(found \(3, 5\)"):
+    with refused(place="backbone", found="(3, 5)", problem=some("hidden is not what answers")):
         features_of(Late(28 * 28))(images())
 
 
@@ -189,5 +184,5 @@ def test_features_of_a_named_layer_pass_gradients_and_leave_the_backbone_as_it_i
 
 
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are():
-    with pytest.raises(InputError, match=r"no linear layer 'features'; the last ones are head\.1, head\.3"):
+    with refused(place="layer", problem=some("'features'"), remedy="the last ones are head.1, head.3"):
         features_of(bundled("fashion-cnn"), "features")

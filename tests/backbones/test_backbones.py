@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from parts import refused, some
 from safetensors.torch import save_file
 
 import rbench
@@ -121,9 +122,10 @@ def test_torchvision_models_take_a_file_and_normalise_as_imagenet_does(tmp_path,
 
 
 def test_torchvision_names_are_checked_with_the_nearest(tmp_path):
-    with pytest.raises(InputError, match=r"unknown torchvision model 'resnet81'\. Close: .*resnet18"):
+    with refused(problem=some("'resnet81'"), remedy=re.compile("^Close: .*resnet18")):
         torchvision("resnet81", weights="IMAGENET1K_V1")
-    with pytest.raises(InputError, match=r"weights: unknown name 'IMAGENET'; known: IMAGENET1K_V1, or a file"):
+    place, remedy = "torchvision:resnet18: weights", some("known: IMAGENET1K_V1, or a file")
+    with refused(component="backbone 'torchvision:resnet18'", place=place, problem=some("'IMAGENET'"), remedy=remedy):
         torchvision("resnet18", weights="IMAGENET")
 
 
@@ -133,17 +135,19 @@ def test_named_weights_without_network_say_where_to_put_the_file(tmp_path, monke
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    with pytest.raises(MissingError, match=r"could not be downloaded .*copy it to .*resnet18-f37072fd\.pth"):
+    path = tmp_path / "checkpoints" / "resnet18-f37072fd.pth"
+    with refused(MissingError, problem=some("could not be downloaded"), remedy=some(f"copy it to {path}")):
         torchvision("resnet18", weights="IMAGENET1K_V1")
-    (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").write_bytes(b"something else")
-    with pytest.raises(InputError, match=r"sha256 starts with [0-9a-f]{8}, not f37072fd; delete it"):
+    path.write_bytes(b"something else")
+    found = re.compile("^sha256 starts with [0-9a-f]{8}$")
+    with refused(place=str(path), found=found, problem=some("f37072fd"), remedy=some("delete it")):
         torchvision("resnet18", weights="IMAGENET1K_V1")
 
 
 def test_an_architecture_is_a_name_of_a_fixed_set_and_never_code(tmp_path):
     path = saved(tmp_path / "mine.safetensors")
     for name in ("os.path:join", "rbench.backbones.file:file", "resnet18", ""):
-        with pytest.raises(InputError, match="architecture: unknown name"):
+        with refused(place="architecture", problem=f"unknown name '{name}'", remedy=some("fashion-cnn")):
             file(path, architecture=name)
 
 

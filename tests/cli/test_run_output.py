@@ -112,26 +112,30 @@ def test_the_leaderboard_is_written_as_it_is_shown(suite, finished, capfd):
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments", "words"),
+    ("text", "arguments", "place", "found"),
     [
-        (SUITE.replace("eps: 0.05", "eps: 8"), [], "threat.eps: 8 is outside (0, 1]"),
-        (SUITE.replace("noise", "nosie"), [], "noise"),
-        ("suite: [", [], "shown.yaml:2:1: not YAML"),
-        (SUITE, ["--only", "zzz"], "--only zzz: matches none of 4 cells"),
-        (SUITE, ["--device", "tpu"], "tpu"),
-        (SUITE, ["--out", "shown.yaml"], "found a file, expected a folder"),
-        (SUITE, ["--set", "attacks[0].steps=no"], "steps"),
+        (SUITE.replace("eps: 0.05", "eps: 8"), [], "shown.yaml:3:27: threat.eps", "8"),
+        (SUITE.replace("noise", "nosie"), [], "shown.yaml:8:5: attacks[1]", None),
+        ("suite: [", [], "shown.yaml:2:1", None),
+        (SUITE, ["--only", "zzz"], "--only zzz", None),
+        (SUITE, ["--device", "tpu"], "--device", "'tpu'"),
+        (SUITE, ["--out", "shown.yaml"], "--out: shown.yaml", "a file"),
+        (SUITE, ["--set", "attacks[0].steps=no"], "--set attacks[0].steps=no: attacks[0].steps", "the text 'no'"),
     ],
 )
-def test_a_wrong_run_is_one_line_and_2(tmp_path, monkeypatch, capfd, text, arguments, words):
+def test_a_wrong_run_is_one_line_and_2(tmp_path, monkeypatch, capfd, text, arguments, place, found):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shown.yaml").write_text(text)
     assert rbench("run", "shown.yaml", *arguments) == 2
-    out, err = capfd.readouterr()
+    out, line = capfd.readouterr()
     assert out == ""
-    assert err.startswith("error: ")
-    assert words in err
-    assert len(err.splitlines()) == 1
+    assert line.startswith(f"error: {place}: ")
+    assert len(line.splitlines()) == 1
+    assert rbench("run", "shown.yaml", *arguments, "--json") == 2
+    out, err = capfd.readouterr()
+    error = json.loads(out)["error"]
+    assert (error["place"], error["found"]) == (place, found)
+    assert err == line == f"error: {error['message']}\n"
 
 
 def test_an_option_that_is_none_exits_with_2(suite, capfd):
@@ -142,11 +146,20 @@ def test_an_option_that_is_none_exits_with_2(suite, capfd):
 
 def test_a_folder_that_cannot_be_written_exits_with_3(suite, tmp_path, capfd):
     (tmp_path / "file").touch()
-    assert rbench("run", suite, "--out", tmp_path / "file" / "run") == 3
+    assert rbench("run", suite, "--out", tmp_path / "file" / "run", "--json") == 3
     out, err = capfd.readouterr()
-    assert out == ""
-    assert "cannot be written" in err
+    error = json.loads(out)["error"]
+    assert error["place"].startswith(str(tmp_path / "file" / "run"))
+    assert "cannot be written" in error["problem"]
     assert len(err.splitlines()) == 1
+
+
+def test_a_report_that_cannot_be_written_is_one_document_for_programs(finished, tmp_path, capfd):
+    (tmp_path / "file").touch()
+    assert rbench("report", finished, "--out", tmp_path / "file" / "page", "--json") == 3
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert error["place"] == str(tmp_path / "file" / "page")
+    assert error["problem"].startswith("cannot be written")
 
 
 def test_help_names_every_option_and_fits_the_screen(capsys):

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parts import refused, some
 
 from rbench.datasets.idx import files, idx
-from rbench.errors import InputError
 from rbench.suite.resolve import resolve_part
 
 X = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5) * 4
 Y = np.array([7, 0, 2], np.uint8)
+IMAGES, LABELS = "/t10k-images-idx3-ubyte.gz", "/t10k-labels-idx1-ubyte.gz"
 
 
 def encoded(array, magic=None):
@@ -55,20 +56,20 @@ def test_the_zipped_file_is_taken_where_both_are_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("images", "labels", "message"),
+    ("images", "labels", "file", "found", "problem"),
     [
-        (encoded(X), encoded(Y[:2]), "3 images but 2 labels in t10k-labels-idx1-ubyte.gz; take both from one source"),
-        (encoded(Y), encoded(Y), "images-idx3-ubyte.gz: starts with 0x00000801, an idx file of 3 axes .* 0x00000803"),
-        (encoded(X), encoded(X), "labels-idx1-ubyte.gz: starts with 0x00000803, an idx file of 1 axes .* 0x00000801"),
-        (encoded(X, 0x0D03), encoded(Y), "starts with 0x00000d03"),
-        (b"", encoded(Y), "starts with 0x-, an idx file"),
-        (encoded(X)[:3], encoded(Y), "starts with 0x000008, an idx file"),
-        (encoded(X)[:9], encoded(Y), "0 bytes for the shape"),
-        (encoded(X)[:-1], encoded(Y), r"59 bytes for the shape \(3, 4, 5\) of 60; download it again"),
-        (encoded(X) + b"\0", encoded(Y), r"61 bytes for the shape \(3, 4, 5\) of 60"),
-        (encoded(X[:0]), encoded(Y[:0]), "labels: no samples"),
-        (struct.pack(">4I", 0x803, *[2**32 - 1] * 3), encoded(Y), "0 bytes for the shape"),
-        (struct.pack(">4I", 0x803, 0, *[2**32 - 1] * 2), encoded(Y[:0]), "not readable as an idx file"),
+        (encoded(X), encoded(Y[:2]), IMAGES, "3 images but 2 labels in t10k-labels-idx1-ubyte.gz", "2 labels"),
+        (encoded(Y), encoded(Y), IMAGES, "0x00000801", "3 axes of bytes starts with 0x00000803"),
+        (encoded(X), encoded(X), LABELS, "0x00000803", "1 axes of bytes starts with 0x00000801"),
+        (encoded(X, 0x0D03), encoded(Y), IMAGES, "0x00000d03", "0x00000803"),
+        (b"", encoded(Y), IMAGES, "0x-", "0x00000803"),
+        (encoded(X)[:3], encoded(Y), IMAGES, "0x000008", "0x00000803"),
+        (encoded(X)[:9], encoded(Y), IMAGES, "0 bytes", "for the shape"),
+        (encoded(X)[:-1], encoded(Y), IMAGES, "59 bytes", "for the shape (3, 4, 5) of 60"),
+        (encoded(X) + b"\0", encoded(Y), IMAGES, "61 bytes", "for the shape (3, 4, 5) of 60"),
+        (encoded(X[:0]), encoded(Y[:0]), ": labels", None, "no samples"),
+        (struct.pack(">4I", 0x803, *[2**32 - 1] * 3), encoded(Y), IMAGES, "0 bytes", "for the shape"),
+        (struct.pack(">4I", 0x803, 0, *[2**32 - 1] * 2), encoded(Y[:0]), IMAGES, None, "not readable as an idx file"),
     ],
     ids=[
         "counts",
@@ -85,12 +86,10 @@ def test_the_zipped_file_is_taken_where_both_are_there(tmp_path):
         "huge 0",
     ],
 )
-def test_broken_files_are_refused_in_one_line(tmp_path, images, labels, message):
+def test_broken_files_are_refused_by_name(tmp_path, images, labels, file, found, problem):
     put(tmp_path, images, labels)
-    with pytest.raises(InputError, match=message) as error:
+    with refused(place=f"{tmp_path}{file}", found=found, problem=some(problem), remedy=some("")):
         idx(tmp_path)
-    assert str(error.value).startswith(str(tmp_path))
-    assert "\n" not in str(error.value)
 
 
 def test_a_gzip_stream_cut_anywhere_or_none_at_all_is_refused(tmp_path):
@@ -99,13 +98,12 @@ def test_a_gzip_stream_cut_anywhere_or_none_at_all_is_refused(tmp_path):
     content = path.read_bytes()
     for broken in (b"plain text", *(content[:end] for end in range(1, len(content), 7))):
         path.write_bytes(broken)
-        with pytest.raises(InputError, match="not readable as a gzipped idx file") as error:
+        with refused(place=str(path), problem=some("not readable as a gzipped idx file")):
             idx(tmp_path)
-        assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_or_folder_says_where_the_data_comes_from(tmp_path):
-    for folder, found in ((tmp_path, "no such file"), (tmp_path / "gone", "no such folder")):
-        with pytest.raises(InputError, match=f"{found}; .*apt-get install dataset-fashion-mnist") as error:
+    for folder, problem in ((tmp_path, "no such file"), (tmp_path / "gone", "no such folder")):
+        place, remedy = str(folder / "train-images-idx3-ubyte.gz"), some("apt-get install dataset-fashion-mnist")
+        with refused(place=place, problem=problem, remedy=remedy):
             files(folder, split="train")
-        assert str(error.value).startswith(str(folder / "train-images-idx3-ubyte.gz"))

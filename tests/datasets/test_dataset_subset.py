@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from parts import refused, some
 
 import rbench
 from rbench.datasets.subset import of_classes
 from rbench.datasets.types import Dataset
-from rbench.errors import InputError
 from rbench.running.components import order
 from rbench.suite.cell import Slice
 
@@ -38,22 +38,22 @@ def test_a_subset_of_a_subset_counts_from_the_renumbered_classes():
 
 
 def test_samples_of_other_classes_cannot_be_read():
-    with pytest.raises(InputError, match=r"mine\.npz: sample 1 is of none of the chosen classes \[2, 1\]"):
+    with refused(place="mine.npz", problem=some("sample 1 is of none of the chosen classes [2, 1]")):
         of_classes(whole(), [2, 1]).read(np.array([0, 1]))
 
 
 @pytest.mark.parametrize(
-    ("classes", "message"),
+    ("classes", "found", "problem", "remedy"),
     [
-        ([], r"found the list \[\]; a classifier needs at least 2 classes"),
-        ([1], r"found the list \[1\]; a classifier needs at least 2 classes\. Leave it out for all\."),
-        ([0, 2, 0], "class 0 is there twice. Name each once."),
-        ([1, 4], r"no sample of mine\.npz has label 4; its labels go from 0 to 3"),
-        ([-1, 0], r"no sample of mine\.npz has label -1"),
+        ([], "the list []", "at least 2 classes", "Leave it out for all."),
+        ([1], "the list [1]", "at least 2 classes", "Leave it out for all."),
+        ([0, 2, 0], "class 0", "twice", "Name each once."),
+        ([1, 4], None, "mine.npz has label 4", "its labels go from 0 to 3"),
+        ([-1, 0], None, "mine.npz has label -1", "its labels go from 0 to 3"),
     ],
 )
-def test_wrong_classes_are_refused_in_one_line(classes, message):
-    with pytest.raises(InputError, match=r"^dataset\.classes: " + message):
+def test_wrong_classes_are_refused(classes, found, problem, remedy):
+    with refused(place="dataset.classes", found=found, problem=some(problem), remedy=remedy):
         of_classes(whole(), classes)
 
 
@@ -65,7 +65,7 @@ def test_a_slice_holds_samples_of_the_chosen_classes_alone(shuffle):
     assert set(found) <= {0, 2, 3, 5}
     assert order(part, Slice(None, shuffle)).tolist() == [0, 2, 3, 5]
     assert order(part, Slice(2, False)).tolist() == [0, 2]
-    with pytest.raises(InputError, match=r"dataset\.samples: 5 asked for, but the data set has 4"):
+    with refused(place="dataset.samples", found="5", problem=some("the data set has 4")):
         order(part, Slice(5, shuffle))
 
 
@@ -76,7 +76,7 @@ def test_the_whole_is_sliced_as_ever():
 def test_a_backbone_must_have_one_logit_per_chosen_class():
     part = of_classes(whole(), [2, 1])
     part.require_classes(2)
-    with pytest.raises(InputError, match="2 classes were chosen and renumbered from 0, but the backbone has 10 logits"):
+    with refused(place="mine.npz", problem=some("the backbone has 10 logits"), remedy=some("a head")):
         part.require_classes(10)
     whole().require_classes(10)
 

@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
+from parts import refused, some
 from torch import nn
 from torch.nn import functional
 
 import rbench
 from rbench.engine.audit import audit
 from rbench.engine.defended import DefendedModel
-from rbench.errors import CellFailed, InputError
+from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.threat.batch import Batch
@@ -174,7 +175,7 @@ def test_a_clean_image_without_finite_logits_is_refused_by_its_sample(value):
 def test_a_label_beyond_the_logits_is_refused():
     x, y = images()
     y[3] = CLASSES
-    with pytest.raises(InputError, match="sample 3 has label 5, but the backbone has 5 classes"):
+    with refused(place="labels: sample 3", found="label 5", problem=some("the backbone has 5 classes")):
         rbench.evaluate(net(), x, y, attack="fgsm")
 
 

@@ -2,9 +2,7 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
-from statistics import median
 
 import pytest
 import torch
@@ -155,7 +153,7 @@ def highest():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 torch.set_num_threads(1)
 path, steps = sys.argv[1], int(sys.argv[2])
-x = images(4, 64)
+x = images(2, 64)
 ask(Walk(steps=1, width=128), path, x)
 before = highest()
 ask(Walk(steps=steps, width=128), path, x)
@@ -171,26 +169,33 @@ def peak(path, steps):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_the_memory_of_the_checkpointed_path_does_not_grow_with_the_steps():
-    """Between stages an image of 64 KiB is kept; inside one, two layers of 8 MiB and more."""
+    """Between stages an image of 32 KiB is kept; inside one, two layers of 4 MiB and more."""
     short, long, plain = peak("checkpointed", 10), peak("checkpointed", 40), peak("exact", 40)
-    assert plain > 300_000
+    assert plain > 150_000
     assert short < plain / 6
     assert long < plain / 6
     assert long - short < plain / 10
 
 
-def test_the_checkpointed_path_costs_at_most_1_7_times_the_exact_one():
-    """One more forward pass: (2 f + b) / (f + b) with b about 2 f. In processor time, of one thread, median of seven pairs."""
-    x, walk, threads = images(4, 32), Walk(steps=20, width=32), torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        ratios = [seconds(walk, "checkpointed", x) / seconds(walk, "exact", x) for _ in range(7)]
-    finally:
-        torch.set_num_threads(threads)
-    assert median(ratios) <= 1.7
+def test_the_checkpointed_path_costs_one_more_forward_pass_and_no_backward_pass():
+    """(2 f + b) / (f + b) of the time, with b about 2 f; `make bench` holds the seconds to it."""
+    passes = {path: layer_passes(Walk(steps=20), path) for path in ("exact", "checkpointed")}
+    assert passes["exact"]["backward"] == passes["checkpointed"]["backward"] == 20
+    assert passes["exact"]["forward"] == 20
+    assert passes["checkpointed"]["forward"] == 2 * 20
 
 
-def seconds(purifier, path, x):
-    began = time.process_time()
-    ask(purifier, path, x)
-    return time.process_time() - began
+def layer_passes(walk, path):
+    """How often the layer inside the stages is passed to get one gradient."""
+    passes = {"forward": 0, "backward": 0}
+
+    def forward(*_):
+        passes["forward"] += 1
+
+    def backward(*_):
+        passes["backward"] += 1
+
+    walk.wide.register_forward_hook(forward)
+    walk.wide.register_full_backward_hook(backward)
+    ask(walk, path, images(2))
+    return passes

@@ -44,14 +44,15 @@ def place_files(text):
         name = dataset["name"].removeprefix("torchvision:")
         with pytest.raises(InputError) as error:
             files(name, root=Path(dataset["root"]))
-        while missing := re.match(r"(\S+): not there", str(error.value) if error else ""):
-            put(Path(missing[1]))
+        missing: str | None = error.value.place
+        while missing is not None:
+            put(Path(missing))
             try:
                 files(name, root=Path(dataset["root"]))
             except InputError as another:
-                error.value.args = another.args
+                missing = another.place
             else:
-                break
+                missing = None
 
 
 @pytest.mark.parametrize("path", named(SUITES))

@@ -3,11 +3,12 @@ import signal
 
 import pytest
 import torch
+from parts import refused, some
 from safetensors.torch import load_file
 
 import rbench
 from rbench.engine.defended import state_hash
-from rbench.errors import InputError, Interrupted
+from rbench.errors import Interrupted
 from rbench.fit import loop
 from rbench.fit.data import Samples
 from rbench.fit.made import Watch
@@ -36,7 +37,8 @@ def test_a_purifier_is_trained_written_and_loaded_by_its_name(recipe, tmp_path):
 
 def test_weights_of_another_objective_are_refused(recipe, tmp_path):
     fitted = fit(recipe("purifier"), tmp_path / "out")
-    with pytest.raises(InputError, match="trained with the objective 'adversarial-contrastive', not 'reconstruction'"):
+    found = "weights trained with the objective 'adversarial-contrastive'"
+    with refused(found=found, problem=some("not 'reconstruction'"), remedy="use the purifier of that objective"):
         rbench.load("purifier", "autoencoder", weights=fitted.weights)
 
 
@@ -109,10 +111,10 @@ def test_what_is_finished_is_not_trained_again_and_another_recipe_is_refused(rec
     first = fit(recipe("purifier"), tmp_path)
     again = fit(recipe("purifier"), tmp_path, watch=Watch(training=lambda p: pytest.fail("trained again")))
     assert (first.fresh, again.fresh) == (True, False)
-    with pytest.raises(InputError, match=r"tiny\.json: is of another recipe"):
+    with refused(place=str(tmp_path / "tiny.json"), problem=some("another recipe"), remedy=some("--out")):
         fit(recipe("purifier", "objective.tau=0.4"), tmp_path)
     first.weights.write_bytes(b"other")
-    with pytest.raises(InputError, match=r"tiny\.safetensors: is not what its card tiny\.json tells of"):
+    with refused(place=str(first.weights), problem=some("tiny.json"), remedy="Remove both to train again"):
         fit(recipe("purifier"), tmp_path)
 
 
@@ -122,10 +124,11 @@ def test_a_checkpoint_of_another_recipe_or_of_no_recipe_is_not_gone_on_from(reci
 
     with pytest.raises(Interrupted):
         fit(recipe("purifier"), tmp_path, watch=Watch(training=stop))
-    with pytest.raises(InputError, match=r"tiny\.checkpoint\.pt: was left by another recipe"):
+    place = str(tmp_path / "tiny.checkpoint.pt")
+    with refused(place=place, problem=some("another recipe"), remedy=some("Remove it to start again")):
         fit(recipe("purifier", "training.learning_rate=0.1"), tmp_path)
     (tmp_path / "tiny.checkpoint.pt").write_bytes(b"no checkpoint")
-    with pytest.raises(InputError, match=r"tiny\.checkpoint\.pt: not a checkpoint of rbench fit"):
+    with refused(place=place, problem=some("not a checkpoint"), remedy="Remove it to start again"):
         fit(recipe("purifier"), tmp_path)
 
 
@@ -136,17 +139,18 @@ def test_a_loss_that_explodes_names_the_rate(tmp_path):
     samples = Samples(torch.zeros(8, 1, 1, 1), None)
     place = loop.Place(torch.device("cpu"), tmp_path / "c.pt", "")
     training = Training(epochs=9, batch_size=2, learning_rate=0.5)
-    with pytest.raises(InputError, match=r"the loss is nan at step 3; lower the rate \(now 0\.5\)"):
+    problem, remedy = "the loss is nan at step 3", "lower the rate (now 0.5)"
+    with refused(place="training.learning_rate", problem=problem, remedy=remedy):
         loop.train(task, samples, samples.part(torch.arange(0)), training, place)
 
 
 def test_bf16_is_refused_without_a_gpu(recipe, tmp_path):
-    with pytest.raises(InputError, match=r"training\.precision: bf16 needs a GPU"):
+    with refused(place=some("training.precision"), found="bf16", remedy="Write fp32."):
         fit(recipe("purifier", "training.precision=bf16"), tmp_path, device="cpu")
 
 
 def test_more_held_out_than_there_is_is_refused(recipe, tmp_path):
-    with pytest.raises(InputError, match=r"training\.held_out: 39 of 40 samples leave fewer than 2"):
+    with refused(place="training.held_out", found="39", problem=some("39 of 40"), remedy="hold out fewer"):
         fit(recipe("purifier", "training.held_out=39"), tmp_path)
 
 

@@ -40,14 +40,21 @@ PATH = (
 )
 
 
-@pytest.fixture
-def root(tmp_path):
-    made = filled(tmp_path)
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("figures") / "run"
+    made = filled(root)
     changes = {"purifier": "blur"}
     cell = made.done("pgd", clean=EVERY, robust=HALF, cell_changes=changes, record_changes={"convergence": PATH})
     made.folder.write_gallery(cell["id"], pictures())
     made.plan()
-    return tmp_path
+    return root
+
+
+@pytest.fixture(scope="module")
+def drawn(root):
+    """All figures with their data."""
+    return report(table(read_runs([root])))
 
 
 def test_the_dumbbell_has_the_rows_with_a_blind_attack(root):
@@ -101,19 +108,18 @@ def test_pictures_are_in_the_data_byte_by_byte(root):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_each_is_drawn_from_its_csv_file_alone(root, name):
-    made = report(table(read_runs([root])))
-    read = pd.read_csv(io.StringIO(made[f"figures/{name}.csv"]))
+def test_each_is_drawn_from_its_csv_file_alone(drawn, name):
+    read = pd.read_csv(io.StringIO(drawn[f"figures/{name}.csv"]))
     again = rendered(module(name).draw, read)
-    assert again["svg"] == made[f"figures/{name}.svg"]
-    assert again["png"] == made[f"figures/{name}.png"]
+    assert again["svg"] == drawn[f"figures/{name}.svg"]
+    assert again["png"] == drawn[f"figures/{name}.png"]
 
 
-def test_the_same_records_give_the_same_bytes_and_matplotlib_is_as_before(root):
+def test_the_same_records_give_the_same_bytes_and_matplotlib_is_as_before(root, drawn):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    assert report(table(read_runs([root]))) == report(table(read_runs([root])))
+    assert report(table(read_runs([root]))) == drawn
     assert dict(mpl.rcParams) == before
 
 

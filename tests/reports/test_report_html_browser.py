@@ -75,6 +75,7 @@ def opened(browser, files):
 
     def tab(name="filled", place="", **options):
         contexts.append(browser.new_context(**options))
+        contexts[-1].set_default_timeout(300_000)  # only for what never comes: a busy machine is slow
         page = contexts[-1].new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))

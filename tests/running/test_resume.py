@@ -33,14 +33,12 @@ from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 
 NO_OP = """\
-import sys, time
+import sys
 from rbench.cli.main import main
-began = time.perf_counter()
 try:
     main(sys.argv[1:])
 except SystemExit as done:
     assert not done.code, done.code
-print("SECONDS", time.perf_counter() - began)
 print("TORCH", "torch" in sys.modules)
 """
 
@@ -122,14 +120,15 @@ def interrupt(suite, root, when, number=signal.SIGTERM, batch_size=2):
 
 @pytest.mark.parametrize(("cells", "parts"), [(0, 2), (1, 1), (2, 3)])
 def test_killed_in_a_cell_it_ends_like_an_undisturbed_run(suite, whole, tmp_path, written, cells, parts):
-    root = tmp_path / "run"
-    with running("run", suite, "--out", root, "--batch-size", "2") as process:
+    root, before = tmp_path / "run", (0, 6, 9)[cells]
+    only, planned = (OURS, 12) if cells == 0 else ((), PARTS)
+    with running("run", suite, "--out", root, "--batch-size", "2", *only, until=before + parts) as process:
         wait_for(lambda: len(list(root.glob("records/*.json"))) >= cells and len(unfinished(root)) >= parts, process)
         process.kill()
         assert process.wait() == -signal.SIGKILL
     kept = chunks(root)
-    goes_on(suite, root, whole, written, kept)
-    assert len(written) <= PARTS - (0, 6, 9)[cells] - parts
+    goes_on(suite, root, whole, written, kept, *only)
+    assert len(written) == planned - before - parts
 
 
 def test_killed_at_random_times_again_and_again_it_ends_like_an_undisturbed_run(suite, whole, tmp_path, written):
@@ -142,32 +141,33 @@ def test_killed_at_random_times_again_and_again_it_ends_like_an_undisturbed_run(
     goes_on(suite, root, whole, written, chunks(root))
 
 
-def test_sigterm_ends_it_within_seconds_with_143_and_a_second_writer_is_refused_meanwhile(
+def test_sigterm_ends_it_at_once_with_143_and_a_second_writer_is_refused_meanwhile(
     suite, whole, tmp_path, written, capfd
 ):
     root = tmp_path / "run"
-    with running("run", suite, "--out", root, "--batch-size", "2") as process:
+    with running("run", suite, "--out", root, "--batch-size", "2", *OURS, until=1) as process:
         wait_for(lambda: bool(chunks(root)), process)
         capfd.readouterr()
         assert rbench("run", suite, "--out", root) == 2
         assert f"process {process.pid} on" in capfd.readouterr().err
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 143
+        assert process.wait() == 143
         out, err = process.communicate()
     assert out == ""
     assert err.splitlines()[-1] == "error: interrupted by SIGTERM; run again to go on"
     assert "Traceback" not in err
-    assert "cancelled" in {record.status for record in records(root).values()}
+    assert [record.status for record in records(root).values()] == ["cancelled"]
+    assert len(chunks(root)) == 1
     assert not (root / "run.lock").exists()
-    goes_on(suite, root, whole, written, chunks(root))
+    goes_on(suite, root, whole, written, chunks(root), *OURS)
 
 
 def test_ctrl_c_ends_it_with_130(suite, tmp_path):
     root = tmp_path / "run"
-    with running("run", suite, "--out", root, "--batch-size", "2") as process:
+    with running("run", suite, "--out", root, "--batch-size", "2", until=1) as process:
         wait_for(lambda: bool(chunks(root)), process)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=5) == 130
+        assert process.wait() == 130
         assert "interrupted by SIGINT" in process.communicate()[1]
 
 
@@ -257,7 +257,7 @@ def test_an_unreadable_result_is_made_again(suite, whole, tmp_path, spoil):
     assert outcome(root) == outcome(whole)
 
 
-def test_a_finished_suite_is_left_as_it_is_at_once_and_without_torch(suite, whole):
+def test_a_finished_suite_is_left_as_it_is_and_without_torch(suite, whole):
     before = content(whole)
     done = subprocess.run(
         [sys.executable, "-c", NO_OP, "run", str(suite), "--out", str(whole)],
@@ -268,7 +268,6 @@ def test_a_finished_suite_is_left_as_it_is_at_once_and_without_torch(suite, whol
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"nothing to do: all 3 cells are in {whole}\n"
     assert "TORCH False" in done.stdout
-    assert float(done.stdout.partition("SECONDS ")[2].split()[0]) < 2
     assert content(whole) == before
     assert litter(whole) == []
 

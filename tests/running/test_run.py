@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from costs import waited
 from fake_plugins import Plugins
+from parts import refused, some
 from small_runs import chunks, command, content, environment, litter, rbench, records
 
 from rbench import evaluate
@@ -153,14 +155,14 @@ def test_a_run_leaves_a_record_for_every_planned_cell_and_no_path_of_this_machin
 
 def test_a_record_counts_and_measures(suite, run, tmp_path):
     suite()
-    run("--only", "*/identity/pgd")
+    longest = waited(lambda: run("--only", "*/identity/pgd"))
     record = records(tmp_path / "run")["identity/pgd"]
     assert record.dataset.samples == record.summary.robust_accuracy.n == 24
     assert record.dataset.classes == 10
     assert record.attack.gradient == "exact"
     assert record.cost.backwards > 0
     assert record.cost.queries >= record.cost.backwards
-    assert 0 < record.cost.seconds < 60
+    assert 0 < record.cost.seconds < longest
     columns = RunFolder(tmp_path / "run").read_samples(record).to_pydict()
     assert record.summary.robust_accuracy.value == pytest.approx(np.mean(columns["robust"]))
     assert max(columns["distance"]) <= 0.05
@@ -332,7 +334,7 @@ def test_labels_that_are_no_class_of_the_backbone_are_refused_by_sample(suite, r
     suite(**{"name: fashion-mnist-mini": "name: npz, path: x.npz"})
     code, err = run()
     assert code == 2
-    assert f"sample {place} has label 12" in err
+    assert f"sample {place}: label 12" in err
     assert "labels go from 0 to 9" in err
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.glob("run/records/*"))
@@ -344,7 +346,7 @@ def test_evaluate_refuses_labels_that_are_no_class(place):
     labels = torch.zeros(24, dtype=torch.int64)
     labels[place] = 3
     backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
-    with pytest.raises(InputError, match=f"sample {place} has label 3, but .*3 classes"):
+    with refused(place=f"labels: sample {place}", found="label 3", problem=some("3 classes")):
         evaluate(backbone, images, labels, attack="noise")
 
 

@@ -88,8 +88,8 @@ def test_the_record_tells_what_each_rung_did_and_reports_take_it(suite, tmp_path
     frames = read(tmp_path / "run")
     assert frames.leaderboard["strongest_attack"].tolist()[:1] == ["adaptive"]
     assert frames.records["rungs"].dropna().tolist()[0][0]["label"] == "feature"
-    fell = ", ".join(f"{rung.label} {rung.fooled}" for rung in one.rungs if rung.fooled)
-    assert f"(fell to {fell})" in capsys.readouterr().err
+    fooling = ", ".join(f"{rung.label} {rung.fooled}" for rung in one.rungs if rung.fooled)
+    assert f"(fooled by {fooling})" in capsys.readouterr().err
 
 
 def test_records_from_before_there_were_rungs_are_read(tmp_path):
@@ -109,8 +109,8 @@ def test_rungs_survive_a_round_trip_and_are_typed(tmp_path):
     path.write_text(record_text(written).replace('"fooled": 3', '"fooled": -3'))
     with pytest.raises(InputError, match=r"rungs\[0\]\.fooled"):
         read_record(path)
-    assert "fell to latent 3" in ended(written, 1, 1)
-    assert "fell" not in ended(record(document()), 1, 1)
+    assert "fooled by latent 3" in ended(written, 1, 1)
+    assert "fooled" not in ended(record(document()), 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,11 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 PLACE = re.compile(r"^(s\.yaml:\d+:\d+|--set [^\n]*): ")
-quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from fake_plugins import SUITE
+from parts import at, refused, some
 
-from rbench.errors import InputError
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 
@@ -28,13 +28,6 @@ def planned(path, *overrides, **options):
 
 def titles(found):
     return [cell.title for cell in found.cells]
-
-
-def refused(path, *overrides):
-    with pytest.raises(InputError) as caught:
-        planned(path, *overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_head_is_part_of_the_cell_by_name_and_content(write, heads):
@@ -108,32 +101,31 @@ def test_a_suite_without_heads_is_resolved_without_a_word_of_them(write):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "parts"),
     [
-        ("heads/mine", "heads/gone", "8:29: backbones[1].head: no such file: heads/gone.safetensors."),
-        ("heads/mine.safetensors", "bundled:gone", "8:29: backbones[1].head: bundled:gone: no such weights. rbench brings"),
-        ("heads/mine.safetensors", "3", "8:29: backbones[1].head: found 3, expected text"),
-        ("head:", "haed:", "8:23: backbones[1].haed: no such parameter of 'net:small'. Did you mean 'head'?"),
+        ("heads/mine", "heads/gone", at("8:29: backbones[1].head", fact="no such file: heads/gone.safetensors")),
+        ("heads/mine.safetensors", "bundled:gone", at("8:29: backbones[1].head: bundled:gone", remedy=some("bundled:fashion"))),
+        ("heads/mine.safetensors", "3", at("8:29: backbones[1].head", "3", fact="text (1 to 1000 long) or null")),
+        ("head:", "haed:", at("8:23: backbones[1].haed", remedy="Did you mean 'head'?")),
         (
             "  - {name: net",
             "  - {name: net:small, head: heads/mine.safetensors}\n  - {name: net",
-            "9:12: backbones[2].name: the label 'net:small+mine' is taken (line 8). Give this one another with `as:`.",
+            at("9:12: backbones[2].name", remedy="Give this one another with `as:`.", fact="the label 'net:small+mine' is taken (line 8)"),
         ),
-        ("rs}", "rs, purifiers: [smoth]}", "8:65: backbones[1].purifiers[0]: no purifier has the label 'smoth'. Did you"),
-        ("rs}", "rs, purifiers: []}", "8:64: backbones[1].purifiers: found an empty list. Leave it out to attack all."),
-        ("rs}", "rs, purifiers: smooth}", "8:64: backbones[1].purifiers: found the text 'smooth', expected a list. Write ["),
+        ("rs}", "rs, purifiers: [smoth]}", at("8:65: backbones[1].purifiers[0]", remedy="Did you mean 'smooth'?", fact="'smoth'")),
+        ("rs}", "rs, purifiers: []}", at("8:64: backbones[1].purifiers", "an empty list", "Leave it out to attack all.")),
+        ("rs}", "rs, purifiers: smooth}", at("8:64: backbones[1].purifiers", "the text 'smooth'", "Write ['smooth'].")),
     ],
 )  # fmt: skip
-def test_wrong_heads_are_refused_at_their_place(write, heads, old, new, words):
+def test_wrong_heads_are_refused_at_their_place(write, heads, old, new, parts):
     assert old in HEADED
-    assert refused(write(HEADED.replace(old, new, 1))).startswith(f"s.yaml:{words}")
+    with refused(**{**parts, "place": f"s.yaml:{parts['place']}"}):
+        planned(write(HEADED.replace(old, new, 1)))
 
 
 def test_a_backbone_and_an_attack_that_never_meet_are_refused(write):
     behind, attacked = "backbones=[{name: net:small, purifiers: [smooth]}]", "attacks[0].purifiers=[identity]"
-    found = refused(write(), behind, attacked)
-    assert found == "s.yaml: attacks[0].purifiers: no backbone of the suite has one of them. Add one.".replace(
-        "s.yaml", f"--set {attacked}"
-    )
-    found = refused(write(), behind, attacked, "attacks[1].purifiers=[identity]")
-    assert found == f"--set {behind}: backbones[0].purifiers: no attack of the suite has one of them. Add one."
+    with refused(place=f"--set {attacked}: attacks[0].purifiers", problem=some("no backbone"), remedy="Add one."):
+        planned(write(), behind, attacked)
+    with refused(place=f"--set {behind}: backbones[0].purifiers", problem=some("no attack"), remedy="Add one."):
+        planned(write(), behind, attacked, "attacks[1].purifiers=[identity]")

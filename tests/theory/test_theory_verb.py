@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from rbench.cli.main import app, main
 from rbench.results.frames import read
+from rbench.results.output import require_own
 from rbench.theory import run
 
 RECIPE = """
@@ -204,12 +205,27 @@ def test_a_suite_without_auto_encoders_is_refused_in_one_line(tmp_path, monkeypa
         (["--set", "threat.norm=L2"], "threat.norm: L2 found"),
         (["--tau", "0"], "--tau: 0 is no temperature"),
         (["--out", "suite.yaml"], "--out: suite.yaml: found a file"),
+        (["--out", "."], "suite.yaml"),
+        (["--out", "w"], "found plain.json, plain.safetensors, robust.json and 1 more, expected a new or empty folder"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_measured_is_one_line(suite, capsys, arguments, message):
     err = refused(capsys, suite, *arguments)
     assert message in err.splitlines()[-1]
+
+
+def test_a_folder_with_a_page_of_the_users_is_left_alone_and_its_own_is_used_again(suite, tmp_path, capsys):
+    mine = tmp_path / "docs" / "theory.md"
+    mine.parent.mkdir()
+    mine.write_text("my notes")
+    refused(capsys, suite, "--out", "docs")
+    assert [path.name for path in mine.parent.iterdir()] == ["theory.md"]
+    assert mine.read_text() == "my notes"
+    page = theory(suite, "--limit", "4", "--batch", "2").stdout
+    (tmp_path / "results" / "small" / "theory" / "notes.md").write_text("mine")
+    assert theory(suite, "--limit", "4", "--batch", "2").stdout == page
+    require_own(tmp_path / "results" / "small")  # `rbench run` may come after
 
 
 def test_a_wrong_suite_does_not_wait_for_torch(tmp_path):

@@ -32,8 +32,8 @@ def build(name: str, classes: int | None = None) -> "nn.Module":
         if registered(name):
             network: nn.Module = load("network", name, options)
             return network
-    known = ", ".join(registry("network").names())
-    raise InputError(f"architecture: unknown name '{name}'; known: {known}, {PREFIX}NAME")
+    remedy = f"known: {', '.join(registry('network').names())}, {PREFIX}NAME"
+    raise InputError(f"unknown name '{name}'", place="architecture", remedy=remedy)
 
 
 def require_torchvision_name(name: str) -> None:
@@ -45,7 +45,7 @@ def require_torchvision_name(name: str) -> None:
     known = models.list_models(module=models)
     if name not in known:
         close = ", ".join(difflib.get_close_matches(name, known)) or "resnet18, vit_b_16, convnext_tiny"
-        raise InputError(f"unknown torchvision model '{name}'. Close: {close}")
+        raise InputError(f"unknown torchvision model '{name}'.", remedy=f"Close: {close}")
 
 
 def _torchvision(name: str, classes: int | None) -> "nn.Module":
