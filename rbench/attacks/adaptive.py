@@ -12,7 +12,7 @@ from rbench.attacks.latent import latent
 from rbench.attacks.pgd import pgd
 from rbench.attacks.rays import rays
 from rbench.attacks.square import square
-from rbench.threat.ladder import Found, Ladder, Rung
+from rbench.threat.ladder import Ladder, Measured, Rung
 from rbench.threat.terms import GradientChoice, GradientPath, Norm
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
@@ -55,7 +55,7 @@ def adaptive(
         batch_size: samples that are attacked together; changes only the speed.
     """
 
-    def rungs(measured: Found) -> tuple[Rung, ...]:
+    def rungs(measured: Measured) -> tuple[Rung, ...]:
         aims = targets or (RANDOM_TARGETS if measured.random else TARGETS)
         every = (
             *_without_logits(measured, steps),
@@ -71,17 +71,17 @@ def adaptive(
     return Ladder(rungs, batch_size, NORMS, GRADIENTS)
 
 
-def _along(measured: Found) -> dict[str, Any]:
+def _along(measured: Measured) -> dict[str, Any]:
     """The exact path, or BPDA where its gradient is of no use, and the draws of a query."""
     path: GradientPath = "exact" if measured.differentiable else "bpda"
     return {"path": path, "eot": _draws(measured)}
 
 
-def _draws(measured: Found) -> int:
+def _draws(measured: Measured) -> int:
     return max(LEAST_EOT, measured.eot) if measured.random else 1
 
 
-def _without_logits(measured: Found, steps: int) -> Iterator[Rung]:
+def _without_logits(measured: Measured, steps: int) -> Iterator[Rung]:
     """Rungs that use no logits of the defended model: the blind one, and those that move a code, the purified image or the features."""
     if measured.changes:
         yield Rung("pgd-ce-blind", pgd(steps=steps), "blind")
@@ -95,7 +95,7 @@ def _without_logits(measured: Found, steps: int) -> Iterator[Rung]:
     yield Rung("feature", feature(steps=steps), **_along(measured))
 
 
-def _by_logits(measured: Found, steps: int, restarts: int, aims: int) -> Iterator[Rung]:
+def _by_logits(measured: Measured, steps: int, restarts: int, aims: int) -> Iterator[Rung]:
     """Rungs on losses of the logits: APGD, and PGD for its fixed steps, since the noise of a mean over draws misleads APGD's schedule."""
     along = _along(measured)
     yield Rung("pgd-ce", pgd(steps=steps), **along)
@@ -110,19 +110,19 @@ def _by_logits(measured: Found, steps: int, restarts: int, aims: int) -> Iterato
     yield Rung("apgd-t", apgd(steps=steps, loss="dlr-targeted", targets=aims), **along)
 
 
-def _black_box(measured: Found, queries: int) -> Iterator[Rung]:
+def _black_box(measured: Measured, queries: int) -> Iterator[Rung]:
     """Square, which shows whether gradients mislead; not for a random defence with gradients, against which a query takes many draws."""
     if measured.random and measured.differentiable:
         return
     yield _square(measured, queries)
 
 
-def _square(measured: Found, queries: int) -> Rung:
+def _square(measured: Measured, queries: int) -> Rung:
     budget = min(queries, RANDOM_QUERIES) if measured.random else queries
     return Rung("square", square(queries=budget), **_along(measured))
 
 
-def _by_winner(measured: Found, steps: int, queries: int) -> Iterator[Rung]:
+def _by_winner(measured: Measured, steps: int, queries: int) -> Iterator[Rung]:
     """Rungs for hard labels: RayS, and one that uses gradients, which are zero unless the outputs had only saturated."""
     along = _along(measured)
     yield Rung(

@@ -16,7 +16,7 @@ from rbench.engine.propose import propose
 from rbench.errors import CellFailed
 from rbench.results.record import RungPart
 from rbench.threat.batch import Batch
-from rbench.threat.ladder import Found, Ladder, Rung
+from rbench.threat.ladder import Ladder, Measured, Rung
 from rbench.threat.noise import Noise
 from rbench.threat.terms import Norm
 
@@ -40,7 +40,7 @@ def choose(
     """
     with torch.no_grad():
         changes = not torch.equal(model.purify(sample.x, noise.of("audit", sample.ids, sample.device)), sample.x)
-    measured = Found(
+    measured = Measured(
         random=seen.random,
         differentiable=seen.differentiable,
         changes=changes,

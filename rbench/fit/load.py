@@ -1,4 +1,4 @@
-"""A recipe file to a checked recipe with its components found, or one line that says what is wrong and where."""
+"""From a recipe file to a checked recipe and its components, or to an error of one line that says what is wrong and where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

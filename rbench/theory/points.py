@@ -43,8 +43,8 @@ class Point:
         key: of the content: components, samples, radius and settings.
         dataset: label of the data set.
         backbone: label of the backbone.
-        frozen: registry name of the backbone, `+ head` with it where it has another head. Heads are trained for one purifier each, so this
-            is what points have in common.
+        frozen: registry name of the backbone, with `+ head` where its head was replaced. Heads are trained for one purifier each, so
+            this is what points have in common.
         purifier: label of the purifier.
         eps: Linf radius as written.
         radius: the same as a number, on the [0, 1] pixel scale.
@@ -91,7 +91,7 @@ class Point:
 
     @property
     def excess_kappa(self) -> float | None:
-        """(adversarial CE - clean CE) / excess L_con. Not the theorem's constant: L_con is not 0 where nobody attacks, this is."""
+        """(adversarial CE - clean CE) / excess L_con. Not the theorem's constant: without an attack L_con is not 0, excess L_con is."""
         return self._rise_per(self.excess_contrastive)
 
     def row(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rbench.threat.terms import ANY_PATH, GradientChoice, GradientPath, Knows, N
 
 
 @dataclass(frozen=True)
-class Found:
+class Measured:
     """What was measured of a defended model, and what its purifier brings; the rungs of a ladder are chosen by it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Ladder:
         gradients: every rung has its own path, so none can be asked for.
     """
 
-    rungs: Callable[[Found], tuple[Rung, ...]]
+    rungs: Callable[[Measured], tuple[Rung, ...]]
     batch_size: int
     norms: tuple[Norm, ...]
     gradients: tuple[GradientChoice, ...] = ("auto",)

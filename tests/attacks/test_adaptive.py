@@ -17,13 +17,13 @@ from rbench.purifiers.identity import Identity
 from rbench.testing.known_answers import ConstantClassifier, NullBackbone, NullDefence, Shatterer, null_problem
 from rbench.threat.attack import IterativeAttack
 from rbench.threat.batch import Batch
-from rbench.threat.ladder import Found
+from rbench.threat.ladder import Measured
 from rbench.threat.noise import Noise
 
 
 def rungs(found=None, **params):
     facts = {"random": False, "differentiable": True, "changes": True, "encodes": False, "surrogate": False}
-    return adaptive(**params).rungs(Found(**{**facts, **(found or {})}))
+    return adaptive(**params).rungs(Measured(**{**facts, **(found or {})}))
 
 
 def labels(**found):
@@ -75,7 +75,7 @@ def test_targets_are_fewer_where_every_gradient_is_a_mean():
 
 
 FACTS = [
-    Found(*facts, hard_label=hard, eot=eot, norm=norm)
+    Measured(*facts, hard_label=hard, eot=eot, norm=norm)
     for facts in product((False, True), repeat=5)
     for hard in (False, True)
     for eot in (1, 32)

@@ -14,7 +14,7 @@ from rbench.purifiers.identity import Identity
 from rbench.purifiers.jpeg import Jpeg
 from rbench.testing.known_answers import Shatterer
 from rbench.threat.attack import ExternalAttack, IterativeAttack
-from rbench.threat.ladder import Found, Ladder, Rung
+from rbench.threat.ladder import Ladder, Measured, Rung
 
 STRIDE = 0.01
 
@@ -179,13 +179,13 @@ class Coded(Identity):
 @pytest.mark.parametrize(
     ("purifier", "expected"),
     [
-        (Identity(), Found(random=False, differentiable=True, changes=False, encodes=False, surrogate=False)),
-        (Coded(), Found(random=False, differentiable=True, changes=False, encodes=True, surrogate=False)),
-        (Jpeg(), Found(random=False, differentiable=False, changes=True, encodes=False, surrogate=True)),
-        (Shatterer(), Found(random=False, differentiable=False, changes=True, encodes=False, surrogate=False)),
+        (Identity(), Measured(random=False, differentiable=True, changes=False, encodes=False, surrogate=False)),
+        (Coded(), Measured(random=False, differentiable=True, changes=False, encodes=True, surrogate=False)),
+        (Jpeg(), Measured(random=False, differentiable=False, changes=True, encodes=False, surrogate=True)),
+        (Shatterer(), Measured(random=False, differentiable=False, changes=True, encodes=False, surrogate=False)),
         (
             GaussianNoise(sigma=0.001),
-            Found(random=True, differentiable=True, changes=True, encodes=False, surrogate=False, eot=4),
+            Measured(random=True, differentiable=True, changes=True, encodes=False, surrogate=False, eot=4),
         ),
     ],
     ids=["identity", "coded", "jpeg", "shatterer", "noise"],
