@@ -54,11 +54,11 @@ def contradictions(folder: RunFolder, record: Record, samples: pa.Table, planned
 
 def arrays_of(samples: pa.Table) -> dict[str, np.ndarray]:
     """The columns that were hashed, as they were hashed; those that an older run did not store are left out."""
-    found = {name: samples[name].to_numpy() for name in (column.SAMPLE, column.LABEL)}
+    arrays = {name: samples[name].to_numpy() for name in (column.SAMPLE, column.LABEL)}
     for name in column.PREDICTIONS:
         if samples[name].null_count == 0:
-            found[name] = predictions(samples, name).astype(np.int64)
-    return found
+            arrays[name] = predictions(samples, name).astype(np.int64)
+    return arrays
 
 
 def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
@@ -105,14 +105,14 @@ def _figures(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]
         if said is None:
             continue
         values, drawn = samples[name].to_numpy(), arrays.get(column.DRAWS_OF[name])
-        told: tuple[float, ...] = (float(values.mean(dtype=np.float64)),)
+        given: tuple[float, ...] = (float(values.mean(dtype=np.float64)),)
         if not averaged or drawn is not None:
-            told = accuracy(values, drawn == arrays[column.LABEL][:, None] if averaged and drawn is not None else None)[
-                :3
-            ]
-        recorded = (said.value, said.low, said.high)[: len(told)]
-        if said.n != len(values) or not np.allclose(told, recorded, rtol=0, atol=_ROUNDING):
-            yield f"summary.{field}: {_spelled(recorded)}, the samples give {_spelled(told)}"
+            given = accuracy(
+                values, drawn == arrays[column.LABEL][:, None] if averaged and drawn is not None else None
+            )[:3]
+        recorded = (said.value, said.low, said.high)[: len(given)]
+        if said.n != len(values) or not np.allclose(given, recorded, rtol=0, atol=_ROUNDING):
+            yield f"summary.{field}: {_spelled(recorded)}, the samples give {_spelled(given)}"
 
 
 def _flags(record: Record, samples: pa.Table) -> Iterator[str]:
@@ -163,10 +163,10 @@ def _convergence(record: Record, raised: set[str]) -> Iterator[str]:
     if record.converged is not None and record.converged == ("not-converged" in raised):
         yield f"converged: {record.converged}, its flags say otherwise"
     free = parts.get("eps")
-    standing = free is not None and free.robust_accuracy > 0 and free.standing > 0
-    if "unbounded-survivors" in raised and not standing:
+    surviving = free is not None and free.robust_accuracy > 0 and free.standing > 0
+    if "unbounded-survivors" in raised and not surviving:
         yield "flags: unbounded-survivors is raised, the convergence recorded says otherwise"
-    if standing and "unbounded-survivors" not in raised and not record.purifier.stochastic:
+    if surviving and "unbounded-survivors" not in raised and not record.purifier.stochastic:
         yield "flags: unbounded-survivors is not raised, the convergence recorded says otherwise"
 
 

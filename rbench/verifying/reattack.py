@@ -27,12 +27,12 @@ modulo 2**32 and are part of the defence, stay the same and those of the attack 
 
 @dataclass(frozen=True)
 class Claim:
-    """The samples that a row claims to stand.
+    """The samples that a row claims to have survived.
 
     Attributes:
         value: its robust accuracy.
         low: lower end of the 95 % interval.
-        survivors: int64 ids of the samples that stand in the worst case.
+        survivors: int64 ids of the samples that survive all attacks.
     """
 
     value: float
@@ -54,7 +54,7 @@ def attack_survivors(prepared: Prepared, claim: Claim, wanted: int) -> tuple[Rea
         wanted: how many to attack, all if there are fewer.
 
     Returns:
-        What was found, and a fault where so many fell that the interval of the claim cannot hold.
+        What the new attack did, and a fault where it fooled so many that the interval of the claim cannot hold.
     """
     k = min(wanted, len(claim.survivors))
     if k == 0:
@@ -63,26 +63,28 @@ def attack_survivors(prepared: Prepared, claim: Claim, wanted: int) -> tuple[Rea
     chosen = np.sort(np.random.default_rng(seed).choice(claim.survivors, k, replace=False))
     arrays = run_span(_reseeded(prepared, seed, prepared.setup.judge.batch_size), chosen).arrays
     right = arrays[column.ROBUST_PREDICTIONS] == arrays[column.LABEL][:, None]
-    fell = int((~right.any(axis=1)).sum())
-    least, most = false_share(fell, k)
-    found = Reattack(seed=seed, attacked=k, fell=fell, false_at_most=most, seconds=round(time.monotonic() - clock, 3))
+    fooled = int((~right.any(axis=1)).sum())
+    least, most = false_share(fooled, k)
+    reattack = Reattack(
+        seed=seed, attacked=k, fell=fooled, false_at_most=most, seconds=round(time.monotonic() - clock, 3)
+    )
     if claim.value * (1 - least) >= claim.low:
-        return found, []
-    return found, [
-        f"robust accuracy: {fell} of {k} survivors fell to the same attack with another seed, so at least {100 * least:.0f} % of them are "
-        f"false, and {100 * claim.value:.1f} % cannot hold"
+        return reattack, []
+    return reattack, [
+        f"robust accuracy: {fooled} of {k} survivors are fooled by the same attack with another seed, so at least {100 * least:.0f} % of "
+        f"them are false, and {100 * claim.value:.1f} % cannot hold"
     ]
 
 
-def false_share(fell: int, attacked: int) -> tuple[float, float]:
+def false_share(fooled: int, attacked: int) -> tuple[float, float]:
     """The least and the most, each with 95 % confidence, that the share of false survivors can be (Clopper and Pearson 1934).
 
-    Where none fell, at most 1 - 0.05^(1/k), which is about 3/k.
+    Where none is fooled, at most 1 - 0.05^(1/k), which is about 3/k.
     """
     from scipy.special import betaincinv
 
-    low = 0.0 if fell == 0 else float(betaincinv(fell, attacked - fell + 1, 1 - CONFIDENCE))
-    high = 1.0 if fell == attacked else float(betaincinv(fell + 1, attacked - fell, CONFIDENCE))
+    low = 0.0 if fooled == 0 else float(betaincinv(fooled, attacked - fooled + 1, 1 - CONFIDENCE))
+    high = 1.0 if fooled == attacked else float(betaincinv(fooled + 1, attacked - fooled, CONFIDENCE))
     return low, high
 
 
@@ -104,7 +106,7 @@ def run_again(prepared: Prepared, said: np.ndarray) -> tuple[Rerun, list[str]]:
     arrays = join([run_span(again, turned[start : start + span]) for start in range(0, len(turned), span)]).arrays
     values = decided(arrays[column.ROBUST_PREDICTIONS], arrays[column.LABEL], setup.protocol.decide).astype(np.float64)
     difference = paired_bootstrap(said.astype(np.float64), values)
-    found = Rerun(
+    rerun = Rerun(
         seed=seed,
         batch_size=size,
         robust_accuracy=float(values.mean()),
@@ -115,8 +117,8 @@ def run_again(prepared: Prepared, said: np.ndarray) -> tuple[Rerun, list[str]]:
     )
     lucky = paired_bootstrap(said.astype(np.float64), values, confidence=LUCK_CONFIDENCE).low <= 0
     if difference.value <= POINT or lucky:
-        return found, []
-    return found, [
+        return rerun, []
+    return rerun, [
         f"robust accuracy: {100 * said.mean():.1f} % recorded, {100 * values.mean():.1f} % with another seed, order and batch size"
     ]
 

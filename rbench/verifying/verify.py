@@ -182,7 +182,7 @@ def _again(one: _Judged) -> _Judged:
 
 
 def _left(one: _Judged) -> tuple[float, bool]:
-    """What an attack left standing; of equals, one that does not ignore the purifier."""
+    """The share of samples that survive an attack; of equals, one that does not ignore the purifier comes first."""
     record = one.cell.record
     assert record is not None
     assert record.summary is not None

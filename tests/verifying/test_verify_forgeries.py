@@ -336,7 +336,7 @@ def test_an_attack_that_was_lazy_is_found_by_attacking_survivors_again(root, cap
     lazy(root)
     verify(root, capsys, "--survivors", "0", code=0)
     found = faults(verify(root, capsys, "--survivors", "8"))
-    assert said_so(r"robust accuracy: \d of 8 survivors fell to the same attack with another seed", found)
+    assert said_so(r"robust accuracy: \d of 8 survivors are fooled by the same attack with another seed", found)
 
 
 def test_an_audit_runs_every_cell_again_with_another_seed_order_and_batch_size(root, capsys):

@@ -169,7 +169,7 @@ def noise_wins(noise: np.ndarray, robust: np.ndarray) -> list[Flag]:
 
 
 def black_box_wins(rungs: Sequence[RungPart], n: int) -> list[Flag]:
-    """A black-box rung meets only what the white-box rungs left standing, so what it fools is its win.
+    """A black-box rung is run on what survives the white-box rungs, so what it fools is its win.
 
     Args:
         rungs: of a ladder, in order.
@@ -220,7 +220,7 @@ def unbounded_survivors(values: np.ndarray, eps: float) -> list[Flag]:
     surviving = float((values >= 0.5).mean())
     if surviving == 0:
         return []
-    detail = f"share of {len(values)} samples that stand with eps {eps:g}"
+    detail = f"share of {len(values)} samples that survive with eps {eps:g}"
     return [Flag(name="unbounded-survivors", value=surviving, detail=detail)]
 
 
