@@ -187,7 +187,7 @@ def _sentences(outcome: Verification) -> list[str]:
     sentences = [f"{count(outcome.examples)} stored examples judged again{ties}."]
     if again := outcome.reattack:
         sentences.append(
-            f"{count(again.fell)} of {count(again.attacked)} survivors of the row were fooled with another seed: with 95 % confidence at "
+            f"{count(again.fell)} of {count(again.attacked)} survivors of the row fell to another seed: with 95 % confidence at "
             f"most {percent(again.false_at_most)} % of the claimed ones are false."
         )
     if rerun := outcome.rerun:
