@@ -1,4 +1,4 @@
-"""Files that come with rbench: where they lie, and what a suite means by `bundled:NAME`."""
+"""Files that come with rbench, and the files that `bundled:NAME` in a suite names."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def weights_file(text: str | Path) -> Path:
     """The file of weights that a suite names.
 
     Args:
-        text: `bundled:NAME`, or the path of a file, which is not looked for here.
+        text: `bundled:NAME`, or the path of a file, which need not exist.
 
     Raises:
         InputError: rbench brings no weights of this name.
@@ -35,7 +35,7 @@ def bundled_weights(name: str) -> Path:
 
 
 def weights_name(text: str | Path) -> str:
-    """What to call weights: the name of bundled ones, else the file's without its suffix."""
+    """A short name for weights: NAME of `bundled:NAME`, else the file's without its suffix."""
     name = _bundled_name(text)
     return Path(text).stem if name is None else name
 

@@ -28,7 +28,7 @@ def bundled(name: Name) -> "nn.Module":
 
     Args:
         name: `fashion-cnn`, 117,530 parameters, takes [B, 1, 28, 28]; trained on clean Fashion-MNIST. `fashion-cnn-adversarial` is the
-            same network trained further on PGD-7 examples, Linf 0.1: the reference for what touching the model buys.
+            same network trained further on PGD-7 examples, Linf 0.1: the reference for what adversarial training of the classifier gains.
     """
     from rbench.backbones import weights
 

@@ -32,8 +32,8 @@ def file(
         architecture: `fashion-cnn`, `cifar-resnet18`, `efficientnet-lite0` or another registered network, or `torchvision:` and a model's
             name; never code.
         classes: number of logits; read from the weights if not given.
-        mean: per channel, on the [0, 1] pixel scale, if the weights want normalised images; with std.
-        std: per channel, on the [0, 1] pixel scale, if the weights want normalised images; with mean.
+        mean: per channel, on the [0, 1] pixel scale, if the weights need normalised images; together with std.
+        std: per channel, on the [0, 1] pixel scale, if the weights need normalised images; together with mean.
     """
     from rbench.backbones import weights
     from rbench.backbones.architectures.normalised import Normalised

@@ -15,11 +15,11 @@ from rbench.errors import InputError
 from rbench.registry import load
 
 LAYER = "layer"
-"""Key of a head's header that names the linear layer whose input it takes; the last one if it is not there."""
+"""Key in the header of a head's file; its value names the linear layer whose input the head takes; the last one if there is no such key."""
 
 
 class _ReachedError(Exception):
-    """The features are there; the rest of the backbone is not needed."""
+    """Raised when the features are computed, to skip the rest of the backbone."""
 
     def __init__(self, features: Tensor) -> None:
         super().__init__()
@@ -30,9 +30,9 @@ class Features(nn.Module):
     """A backbone up to the input of one of its linear layers.
 
     Args:
-        network: a backbone that answers with that input, or raises it as `_ReachedError`.
-        width: of that input.
-        layer: name of the layer, for the message if it is something else.
+        network: a backbone that returns that input, or raises it as `_ReachedError`.
+        width: number of features in that input.
+        layer: name of the layer, for messages.
     """
 
     def __init__(self, network: nn.Module, width: int, layer: str) -> None:
@@ -66,7 +66,7 @@ def load_backbone(name: str, params: Mapping[str, Any] | None = None) -> nn.Modu
 
     Args:
         name: with the item after a colon for a source.
-        params: its parameters, and `head` if it gets another one: a file or `bundled:NAME`.
+        params: its parameters, and `head` if it gets another linear classifier: a file or `bundled:NAME`.
 
     Raises:
         InputError: it is unknown or broken, refuses its parameters, or the head does not fit.
@@ -78,9 +78,9 @@ def load_backbone(name: str, params: Mapping[str, Any] | None = None) -> nn.Modu
     if head is None:
         return backbone
     if not isinstance(backbone, nn.Module):
-        component, found = f"backbone '{name}'", type(backbone).__name__
+        component, kind = f"backbone '{name}'", type(backbone).__name__
         problem = f"{component} is no torch.nn.Module, so it takes no head"
-        raise InputError(problem, component=component, found=found)
+        raise InputError(problem, component=component, found=kind)
     return with_head(backbone, head)
 
 
@@ -99,9 +99,9 @@ def with_head(backbone: nn.Module, path: str | Path) -> nn.Module:
     weight, bias = _read(file)
     features = features_of(backbone, header(file).get(LAYER))
     if weight.shape[1] != features.width:
-        found = f"a head for {weight.shape[1]} features"
-        problem = f"{found}, but {features.layer} of the backbone takes {features.width}"
-        raise InputError(problem, place=file, found=found, remedy="train it on this backbone")
+        width = f"a head for {weight.shape[1]} features"
+        problem = f"{width}, but {features.layer} of the backbone takes {features.width}"
+        raise InputError(problem, place=file, found=width, remedy="train it on this backbone")
     like = next(features.parameters(), bias)
     head = nn.Linear(features.width, len(bias), device="meta")  # elsewhere it would draw from the global generator
     head.weight, head.bias = nn.Parameter(weight.to(like)), nn.Parameter(bias.to(like))
@@ -115,15 +115,15 @@ def features_of(backbone: nn.Module, layer: str | None = None) -> Features:
     Args:
         backbone: [0, 1] pixels to logits; left as it is.
         layer: name of the linear layer; if None, the last in the order in which the backbone registers its layers, which must be the one
-            that answers.
+            that computes the logits.
 
     Raises:
         InputError: it has no linear layer, or none of this name.
     """
     linear = [name for name, part in backbone.named_modules() if name and isinstance(part, nn.Linear)]
     if not linear:
-        found = type(backbone).__name__
-        raise InputError(f"{found} has no linear layer, so it takes no head", place="backbone", found=found)
+        kind = type(backbone).__name__
+        raise InputError(f"{kind} has no linear layer, so it takes no head", place="backbone", found=kind)
     if layer is not None and layer not in linear:
         known = ", ".join(linear[-5:])
         problem = f"the backbone has no linear layer {layer!r}"
@@ -145,8 +145,8 @@ def _read(file: Path) -> tuple[Tensor, Tensor]:
     weight, bias = state.get("weight", torch.empty(0)), state.get("bias", torch.empty(0))
     fits = len(state) == 2 and weight.dim() == 2 and len(weight) >= 2 and bias.shape == weight.shape[:1]
     if not fits or not (weight.is_floating_point() and bias.is_floating_point()):
-        found = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:3])
+        listed = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:3])
         more = f" and {len(shapes) - 3} more" if len(shapes) > 3 else ""
         problem = "expected a head: weight (classes, features) and bias (classes,)"
-        raise InputError(problem, place=file, found=f"{found or 'nothing'}{more}")
+        raise InputError(problem, place=file, found=f"{listed or 'nothing'}{more}")
     return weight, bias

@@ -37,7 +37,7 @@ def torchvision(
     Named weights are downloaded once into torch's cache and checked against their hash.
 
     Args:
-        name: as torchvision.models.list_models() gives it, e.g. `resnet18`.
+        name: one of torchvision.models.list_models(), e.g. `resnet18`.
         weights: a name such as `IMAGENET1K_V1`, or a .safetensors, .pt or .pth file.
         classes: number of logits; read from the weights if not given.
         mean: per channel, on the [0, 1] pixel scale; what the named weights declare, else ImageNet's.
@@ -90,8 +90,8 @@ def _fetched(url: str, what: str) -> Path:
             problem, remedy = f"{url} could not be downloaded ({cause})", f"without network, copy it to {path}"
             raise MissingError(problem, place=what, remedy=remedy) from error
     with path.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if not found.startswith(start):
-        begins = f"sha256 starts with {found[: len(start)]}"
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if not digest.startswith(start):
+        begins = f"sha256 starts with {digest[: len(start)]}"
         raise InputError(f"{begins}, not {start}", place=path, found=begins, remedy="delete it and run again")
     return path

@@ -1,7 +1,7 @@
 """Weights files: read without executing anything, checked, and loaded strictly.
 
-A `.pt` file is a pickle, that is a program. It is only ever read with `weights_only=True`; nothing here falls
-back to less. safetensors is the format to prefer.
+A `.pt` file is a pickle, that is a program. It is only ever read with `weights_only=True`, without exception.
+safetensors is the format to prefer.
 """
 
 import re
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADER_CAP = 4 * 2**20
-"""Bytes; the header of a model with a thousand tensors is a fortieth of it."""
+"""Most bytes of a safetensors header; that of a model with a thousand tensors has a fortieth of it."""
 SAFE_TORCH = (2, 10)
 """Before it, a `.pt` file could be made to execute code or corrupt memory although it is read with `weights_only=True`
 (CVE-2026-24747; before 2.6 also CVE-2025-32434)."""
@@ -58,7 +58,7 @@ def read(path: Path) -> "dict[str, Tensor]":
 
 
 def header(path: Path) -> dict[str, str]:
-    """The texts of the header of a safetensors file that `read` could read; of another file there are none."""
+    """The metadata in the header of a safetensors file that `read` has accepted; empty for other files."""
     if path.suffix != ".safetensors":
         return {}
     from safetensors import safe_open
@@ -68,7 +68,7 @@ def header(path: Path) -> dict[str, str]:
 
 
 def _start(path: Path) -> bytes:
-    """The first bytes, if they can be those of a checkpoint."""
+    """The first 512 bytes; refuses a file that cannot be a checkpoint."""
     if not path.is_file():
         problem = "a folder" if path.is_dir() else "no such file"
         raise InputError(problem, place=path, remedy="give a .safetensors or .pt file")
@@ -88,11 +88,11 @@ def _read_safetensors(path: Path, start: bytes) -> "dict[str, Tensor]":
 
     header, size = int.from_bytes(start[:8], "little"), path.stat().st_size
     if header > size - 8 or size < 8:
-        problem, found = "not a checkpoint: truncated, or not safetensors", f"{size} bytes"
-        raise InputError(problem, place=path, found=found, remedy="download it again")
+        problem = "not a checkpoint: truncated, or not safetensors"
+        raise InputError(problem, place=path, found=f"{size} bytes", remedy="download it again")
     if header > HEADER_CAP:
-        found = f"a safetensors header of {header} bytes"
-        raise InputError(f"{found}; the limit is {HEADER_CAP}", place=path, found=found, remedy="download it again")
+        long = f"a safetensors header of {header} bytes"
+        raise InputError(f"{long}; the limit is {HEADER_CAP}", place=path, found=long, remedy="download it again")
     try:
         return dict(load_file(path, device="cpu"))
     except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
@@ -146,7 +146,7 @@ def _read_pt(path: Path, start: bytes) -> "dict[str, Tensor]":
 
 
 def _require_sane_zip(path: Path, start: bytes) -> None:
-    """Torch stores its entries uncompressed, so a zip that grows when read is not from torch."""
+    """Refuses a zip with compressed entries, which torch does not write and which may be a bomb."""
     if start[:2] != b"PK":
         return
     try:
@@ -155,8 +155,8 @@ def _require_sane_zip(path: Path, start: bytes) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InputError("not a checkpoint", place=path, found="truncated zip", remedy="download it again") from error
     if total > path.stat().st_size:
-        found = f"a compressed zip that grows to {total} bytes"
-        raise InputError(f"{found}; no checkpoint of torch is one", place=path, found=found)
+        bomb = f"a compressed zip that grows to {total} bytes"
+        raise InputError(f"{bomb}; no checkpoint of torch is one", place=path, found=bomb)
 
 
 def _tensors(content: object, path: Path) -> "dict[str, Tensor]":
@@ -166,32 +166,32 @@ def _tensors(content: object, path: Path) -> "dict[str, Tensor]":
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not content:
-        found = type(content).__name__
-        raise InputError("expected tensors by name (a state_dict)", place=path, found=found)
+        kind = type(content).__name__
+        raise InputError("expected tensors by name (a state_dict)", place=path, found=kind)
     state: dict[str, Tensor] = {}
     for name, value in content.items():
         if not isinstance(value, Tensor):
-            found, remedy = type(value).__name__, "save the state_dict() alone"
-            raise InputError("expected a tensor", place=f"{path}: entry {name!r}", found=found, remedy=remedy)
+            kind, remedy = type(value).__name__, "save the state_dict() alone"
+            raise InputError("expected a tensor", place=f"{path}: entry {name!r}", found=kind, remedy=remedy)
         state[str(name).removeprefix("module.")] = value.detach()
     return state
 
 
 def _classes(network: "nn.Module", state: Mapping[str, "Tensor"]) -> int | None:
-    """The length of the last tensor of the architecture, which is its last bias (or weight), in the file."""
+    """The number of classes: the length, in the file, of the architecture's last tensor, which is its last bias (or weight)."""
     last = next(reversed(network.state_dict()))
     return int(state[last].shape[0]) if last in state and state[last].dim() else None
 
 
 def _require_match(
-    expected: Mapping[str, "Tensor"], found: Mapping[str, "Tensor"], path: Path, architecture: str
+    expected: Mapping[str, "Tensor"], state: Mapping[str, "Tensor"], path: Path, architecture: str
 ) -> None:
-    missing = [name for name in expected if name not in found]
-    unexpected = [name for name in found if name not in expected]
+    missing = [name for name in expected if name not in state]
+    unexpected = [name for name in state if name not in expected]
     reshaped = [
-        f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
+        f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
         for name, tensor in expected.items()
-        if name in found and found[name].shape != tensor.shape
+        if name in state and state[name].shape != tensor.shape
     ]
     kinds = {"missing": missing, "unexpected": unexpected, "wrong shape": reshaped}
     faults = [f"{kind}: {_first_five(names)}" for kind, names in kinds.items() if names]

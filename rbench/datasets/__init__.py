@@ -1,1 +1,1 @@
-"""Labelled images, one file a source: pixels in [0, 1]. Torch only inside torchvision's own."""
+"""Labelled images with pixels in [0, 1], one module for each source. Only that of torchvision imports torch."""

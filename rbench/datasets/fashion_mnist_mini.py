@@ -1,4 +1,4 @@
-"""The bundled dataset: a thousand test images of Fashion-MNIST. Imports NumPy only to load it: plans ask for the files alone."""
+"""The bundled dataset: a thousand test images of Fashion-MNIST. NumPy is imported only to load it, since plans need the files alone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

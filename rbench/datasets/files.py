@@ -1,4 +1,4 @@
-"""Reading files that may be broken: one line with the file's name instead of a decoder's traceback."""
+"""Errors for files that are missing or broken: one line with the file's name instead of a decoder's traceback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ def reading(path: Path | str, what: str, cure: str = "is it truncated or of anot
     """Turns whatever a decoder raises on broken bytes into an InputError.
 
     Decoders (zip, NumPy headers, Parquet, PNG, JPEG) raise two dozen types between them, from OSError to
-    SyntaxError, so this catches all of them; the cause stays attached for --debug. Keep the block to the
-    decoding.
+    SyntaxError, so this catches all of them; the cause stays attached for --debug. Put nothing but the
+    decoding into the block.
 
     Args:
         path: the file, and the sample in it if known.

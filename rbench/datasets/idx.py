@@ -1,4 +1,4 @@
-"""The idx files of the MNIST family. Imports NumPy only to load them: plans ask for the files alone."""
+"""The idx files of MNIST and data sets in its format. NumPy is imported only to load them, since plans need the files alone."""
 
 import gzip
 import math
@@ -20,7 +20,7 @@ NAMES: dict[Split, tuple[str, str]] = {
 }
 _ORIGIN = "Fashion-MNIST is apt-get install dataset-fashion-mnist (then /usr/share/datasets/fashion-mnist)"
 _BYTES = 8
-"""The type code of unsigned bytes in the third byte of a magic; the family has no other."""
+"""The third byte of the magic number of a file of unsigned bytes; data sets of this format have no other type."""
 
 
 def files(path: Path, *, split: Split = "test") -> list[Path]:
@@ -29,9 +29,9 @@ def files(path: Path, *, split: Split = "test") -> list[Path]:
 
 
 def idx(path: Path, *, split: Split = "test") -> "Dataset":
-    """MNIST, Fashion-MNIST and their kin: a folder of idx files, gzipped or not; grey images, 28x28 in the family.
+    """MNIST, Fashion-MNIST or others of their format: a folder of idx files, gzipped or not; grey images, usually 28x28.
 
-    The format is that of LeCun, Cortes and Burges (1998). Files do not name their classes, so neither does this.
+    The format is that of LeCun, Cortes and Burges (1998). The files do not name the classes, so the data set has no names.
 
     Args:
         path: the folder of `train-images-idx3-ubyte.gz`, `t10k-labels-idx1-ubyte.gz` and so on.
@@ -58,13 +58,13 @@ def read_split(path: Path, split: Split) -> "tuple[NDArray[np.uint8], NDArray[np
     images, labels = files(path, split=split)
     x, y = read_idx(images, 3), read_idx(labels, 1)
     if len(x) != len(y):
-        found = f"{len(x)} images but {len(y)} labels in {labels.name}"
-        raise InputError(found, place=images, found=found, remedy="take both from one source")
+        counts = f"{len(x)} images but {len(y)} labels in {labels.name}"
+        raise InputError(counts, place=images, found=counts, remedy="take both from one source")
     return x, y
 
 
 def read_idx(path: Path, rank: int) -> "NDArray[np.uint8]":
-    """The array of one idx file of bytes: a magic whose last byte is the rank, big-endian lengths, then the data.
+    """The array of one idx file of bytes: a magic number whose last byte is the rank, big-endian lengths, then the data.
 
     Args:
         path: the file; gzipped if it is called `.gz`.
@@ -89,10 +89,10 @@ def read_idx(path: Path, rank: int) -> "NDArray[np.uint8]":
         )
     start = 4 + 4 * rank
     shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
-    found, wanted = len(content) - start, math.prod(shape)
-    if found != wanted:
-        problem = f"{max(found, 0)} bytes for the shape {tuple(shape)} of {wanted}"
-        raise InputError(problem, place=path, found=f"{max(found, 0)} bytes", remedy="download it again")
+    size, wanted = len(content) - start, math.prod(shape)
+    if size != wanted:
+        problem = f"{max(size, 0)} bytes for the shape {tuple(shape)} of {wanted}"
+        raise InputError(problem, place=path, found=f"{max(size, 0)} bytes", remedy="download it again")
     with reading(path, "an idx file"):  # NumPy has limits of its own for axes without data
         return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
 

@@ -36,8 +36,8 @@ def npz(path: Path, *, images: str | None = None, labels: str | None = None, lay
     numbers = check_labels(y, str(path))
     x = channels_first(x, layout, str(path))
     if len(x) != len(numbers):
-        found = f"{len(x)} images but {len(numbers)} labels"
-        raise InputError(found, place=path, found=found, remedy="they must pair up")
+        counts = f"{len(x)} images but {len(numbers)} labels"
+        raise InputError(counts, place=path, found=counts, remedy="they must pair up")
     return from_arrays(x, numbers, provenance={"source": str(path), "images": f"{x.dtype} to float32"})
 
 
@@ -59,14 +59,14 @@ def check_pixels(x: NDArray[np.generic], source: str) -> None:
     """Refuses arrays that are neither bytes nor floats in [0, 1]; names the first offending sample."""
     if x.dtype == np.uint8:
         if x.size and int(x.max()) <= 1:
-            found, remedy = f"uint8 with largest value {x.max()}", "bytes go from 0 to 255 (or store floats in [0, 1])"
-            raise InputError(f"{found}, almost black", place=f"{source}: images", found=found, remedy=remedy)
+            values, remedy = f"uint8 with largest value {x.max()}", "bytes go from 0 to 255 (or store floats in [0, 1])"
+            raise InputError(f"{values}, almost black", place=f"{source}: images", found=values, remedy=remedy)
         return
     if not np.issubdtype(x.dtype, np.floating):
         low, high = (x.min(), x.max()) if x.size and x.dtype.kind in "iu" else ("?", "?")
-        found = f"{x.dtype} values from {low} to {high}"
+        values = f"{x.dtype} values from {low} to {high}"
         remedy = "store uint8 (0 to 255) or floats in [0, 1]"
-        raise InputError(found, place=f"{source}: images", found=found, remedy=remedy)
+        raise InputError(values, place=f"{source}: images", found=values, remedy=remedy)
     low, high = x.min((1, 2, 3)), x.max((1, 2, 3))
     bad = np.flatnonzero(~((low >= 0) & (high <= 1)))
     if len(bad):
@@ -83,15 +83,15 @@ def channels_first(x: NDArray[np.generic], layout: Layout, source: str) -> NDArr
     first, last = x.shape[1] in (1, 3), x.shape[3] in (1, 3)
     if layout == "auto" and first == last:
         doubt = "both could be" if first else "neither is"
-        found = f"shape {x.shape}"
-        problem = f"{found}: {doubt} the channel axis (length 1 or 3)"
-        raise InputError(problem, place=f"{source}: images", found=found, remedy="give layout: NCHW or NHWC")
+        shape = f"shape {x.shape}"
+        problem = f"{shape}: {doubt} the channel axis (length 1 or 3)"
+        raise InputError(problem, place=f"{source}: images", found=shape, remedy="give layout: NCHW or NHWC")
     return x.transpose(0, 3, 1, 2) if layout == "NHWC" or (layout == "auto" and last) else x
 
 
-def _key(path: Path, found: list[str], what: str, wanted: str | None, usual: tuple[str, ...]) -> str:
+def _key(path: Path, names: list[str], what: str, wanted: str | None, usual: tuple[str, ...]) -> str:
     for name in usual if wanted is None else (wanted,):
-        if name in found:
+        if name in names:
             return name
-    problem, arrays = f"no array '{wanted or usual[0]}' of {what}", ", ".join(found) or "no arrays"
+    problem, arrays = f"no array '{wanted or usual[0]}' of {what}", ", ".join(names) or "no arrays"
     raise InputError(problem, place=path, found=arrays, remedy=f"name it with {what}: NAME")

@@ -15,7 +15,7 @@ from rbench.datasets.types import Dataset, Ids, Images, Labels, check_labels
 from rbench.errors import InputError
 
 _GROUPS_KEPT = 8
-"""Row groups held in memory: a shuffled read of a file of a few groups then costs each of them once."""
+"""Row groups held in memory: in a shuffled read of a file of at most so many, each is decoded once."""
 
 
 def files(path: Path, **_: object) -> list[Path]:
@@ -105,9 +105,9 @@ def _column(path: Path, schema: pa.Schema, what: str, wanted: str | None, fittin
     if wanted is None:
         raise InputError(f"no telling which column is the {what}", place=path, found=columns, remedy=remedy)
     if what == "image" and wanted not in fitting:
-        found = f"{schema.field(wanted).type} in column '{wanted}'"
+        column = f"{schema.field(wanted).type} in column '{wanted}'"
         problem = "expected encoded pictures (struct with bytes, or binary)"
-        raise InputError(problem, place=f"{path}: {what}", found=found, remedy=remedy)
+        raise InputError(problem, place=f"{path}: {what}", found=column, remedy=remedy)
     return wanted
 
 

@@ -19,8 +19,8 @@ Side = Annotated[int, Interval(ge=1, le=8192)]
 Channels = Literal["auto", 1, 3]
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF", "GIF")
-"""What pictures may be. Pillow knows forty more by their first bytes, whatever the file is called, and hands PostScript to Ghostscript:
-a program that runs what it reads."""
+"""Formats of pictures. Pillow opens forty more by their first bytes, whatever the file is called, and gives PostScript to Ghostscript,
+which executes it."""
 _KINDS = (
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -41,7 +41,7 @@ DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 @contextmanager
 def open_picture(source: Path | bytes, where: str) -> Iterator[Image.Image]:
-    """A picture that is open while the block lasts; what goes wrong in decoding it there is told as one line.
+    """A picture that is open inside the block; an error in decoding it there becomes one line.
 
     Args:
         source: the file, or its bytes.
@@ -62,7 +62,7 @@ def open_picture(source: Path | bytes, where: str) -> Iterator[Image.Image]:
 
 
 def _kind(content: bytes) -> str:
-    """What bytes are that are no picture, by how they start."""
+    """The kind of file that bytes are from, if they are no picture, by their first bytes."""
     if not content:
         return "0 bytes"
     if content[4:8] == b"ftyp":
@@ -74,7 +74,7 @@ def _kind(content: bytes) -> str:
 
 @dataclass(frozen=True)
 class Geometry:
-    """How pictures are brought to one shape: resize the shorter side, then cut out the centre square.
+    """The steps that bring pictures to one shape: resize the shorter side, then cut out the centre square.
 
     The arithmetic of both is torchvision's, so a picture gets the pixels that published pipelines give it.
 
@@ -89,7 +89,11 @@ class Geometry:
     channels: Channels = "auto"
 
     def pixels(self, picture: Image.Image, where: str) -> Images:
-        """float32 [C, H, W] in [0, 1]; an alpha channel is left out."""
+        """float32 [C, H, W] in [0, 1]; an alpha channel is left out.
+
+        Raises:
+            InputError: pixels have more than 8 bits, or the picture is smaller than the crop.
+        """
         if picture.mode in DEEP:
             problem, remedy = "pixels are deeper than 8 bits", "store 8-bit grey or RGB pictures"
             raise InputError(problem, place=where, found=f"mode {picture.mode}", remedy=remedy)

@@ -1,4 +1,4 @@
-"""Some classes of a data set: `classes: [3, 5]` makes two of ten, so that CIFAR-2 needs no source of its own."""
+"""Some classes of a data set: `classes: [3, 5]` of CIFAR-10 makes CIFAR-2."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,11 +32,11 @@ def load_dataset(name: str, params: Mapping[str, Any] | None = None) -> Dataset:
 def of_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     """The samples of some classes, renumbered from 0 in the order given.
 
-    Ids stay those of the whole data set, so a stored row leads back to its image, and noise, which is keyed by the id, is that of the same
-    image in the whole set. Samples of other classes cannot be read; their label is the first number that is no class.
+    Ids are those of the whole data set, so a stored row leads back to its image, and an image gets the same noise, which is keyed by the
+    id, as in the whole set. Samples of other classes cannot be read; their label is the number of chosen classes, which is no class.
 
     Args:
-        dataset: the whole.
+        dataset: the whole data set.
         classes: its class numbers, at least two, each once.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The small image datasets that torchvision reads."""
+"""Small image datasets that torchvision reads."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ _FOLDERS = {"full": "imagenette2", "320px": "imagenette2-320", "160px": "imagene
 
 
 def _raw_files(name: Name, root: Path, split: Split, variant: Variant) -> list[Path]:
-    """Where torchvision keeps one split: its files, or the folder of its pictures."""
+    """The files in which torchvision keeps one split, or the folder of its pictures."""
     if name in ("MNIST", "FashionMNIST"):
         prefix = "t10k" if split == "test" else "train"
         return [root / name / "raw" / f"{prefix}-{part}-ubyte" for part in ("images-idx3", "labels-idx1")]
@@ -64,10 +64,10 @@ def files(
     **_: object,
 ) -> list[Path]:
     """The files whose bytes decide the outcome; fetched first if they are missing and `download` says so."""
-    found = _raw_files(name, root, split, variant)
-    missing = [path for path in found if not path.exists()]
+    paths = _raw_files(name, root, split, variant)
+    missing = [path for path in paths if not path.exists()]
     if not missing:
-        return found
+        return paths
     if not download:
         remedy = f"{name} is not under root {root}. Put it there, or say download: true"
         raise InputError("not there", component=f"dataset 'torchvision:{name}'", place=missing[0], remedy=remedy)
@@ -81,7 +81,7 @@ def files(
             place=root,
             remedy="without network, copy the files there",
         ) from error
-    return found
+    return paths
 
 
 def torchvision(

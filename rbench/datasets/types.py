@@ -1,4 +1,4 @@
-"""What every dataset is to rbench: labels, a reader of images, class names, where it came from."""
+"""The type of every dataset: labels, a reader of images, class names, provenance."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ Reader = Callable[[Ids], Images]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled images in a fixed order; the id of a sample is its place in that order, also where only some are chosen.
+    """Labelled images in a fixed order; the id of a sample is its index in that order, also where only some are chosen.
 
     Labels are checked here, images whenever they are read, so a wrong dataset stops with one line whichever
     component, ours or a plug-in's, made it.
@@ -26,9 +26,9 @@ class Dataset:
         labels: [N] int64 class numbers from 0; any integer array is accepted.
         read: ids to float32 images [B, C, H, W] in [0, 1], all of one shape.
         classes: a name per class number, or nothing where names are not known.
-        provenance: what a record says about the origin; `source` is what errors call the dataset.
+        provenance: the entries of a record about the origin; `source` is the name of the dataset in errors.
         chosen: ids of the samples that belong to it, ascending; all of them if None.
-        logits: how many a model must have, if more than the labels have would be another task.
+        logits: number of logits that a model must have; None: any number above every label.
     """
 
     labels: Labels
@@ -55,7 +55,7 @@ class Dataset:
 
     @property
     def source(self) -> str:
-        """What errors call this dataset: a file, a folder or a name."""
+        """The name of this dataset in errors: a file, a folder or a name."""
         return self.provenance.get("source", "dataset")
 
     @cached_property
@@ -66,7 +66,11 @@ class Dataset:
         return (int(first.shape[1]), int(first.shape[2]), int(first.shape[3]))
 
     def require_classes(self, count: int) -> None:
-        """Refuses labels that a model with `count` logits cannot answer."""
+        """Refuses a number of classes, that of a model's logits or of the class names, that does not fit.
+
+        Raises:
+            InputError: it is not `logits`, or a label is not below it; names the first such sample.
+        """
         if self.logits is not None and count != self.logits:
             raise InputError(
                 f"{self.logits} classes were chosen and renumbered from 0, but the backbone has {count} logits",
@@ -104,28 +108,28 @@ class Dataset:
 
 def check_labels(labels: object, source: str) -> Labels:
     """The labels as int64 [N], or an error that names the first offending sample."""
-    found, place = np.asarray(labels), f"{source}: labels"
-    if found.dtype == object or not np.issubdtype(found.dtype, np.integer):
-        example = f" (the first is {found.ravel().tolist()[0]!r})" if found.size else ""
-        if found.size or found.dtype.kind in "OUS":
-            values = f"{found.dtype} values{example}"
+    values, place = np.asarray(labels), f"{source}: labels"
+    if values.dtype == object or not np.issubdtype(values.dtype, np.integer):
+        example = f" (the first is {values.ravel().tolist()[0]!r})" if values.size else ""
+        if values.size or values.dtype.kind in "OUS":
+            shown = f"{values.dtype} values{example}"
             remedy = "store integers from 0 up"
-            raise InputError(f"{values} are no class numbers", place=place, found=values, remedy=remedy)
-    if found.ndim != 1:
+            raise InputError(f"{shown} are no class numbers", place=place, found=shown, remedy=remedy)
+    if values.ndim != 1:
         problem, remedy = (
             "expected one class number per image, shape (N,)",
             "one-hot rows become numbers with argmax(1)",
         )
-        raise InputError(problem, place=place, found=f"shape {found.shape}", remedy=remedy)
-    if not len(found):
+        raise InputError(problem, place=place, found=f"shape {values.shape}", remedy=remedy)
+    if not len(values):
         remedy = "an accuracy of nothing is undefined, give at least one image"
         raise InputError("no samples", place=place, remedy=remedy)
-    if int(found.max()) > np.iinfo(np.int64).max or (negative := np.flatnonzero(found < 0)).size:
-        first = int(negative[0]) if int(found.max()) <= np.iinfo(np.int64).max else int(found.argmax())
-        label = f"label {found[first]}"
+    if int(values.max()) > np.iinfo(np.int64).max or (negative := np.flatnonzero(values < 0)).size:
+        first = int(negative[0]) if int(values.max()) <= np.iinfo(np.int64).max else int(values.argmax())
+        label = f"label {values[first]}"
         problem = f"{label} is no class number"
         raise InputError(problem, place=f"{place}: sample {first}", found=label, remedy="class numbers go from 0 up")
-    return found.astype(np.int64)
+    return values.astype(np.int64)
 
 
 def check_images(images: object, ids: Sequence[int], source: str) -> None:

@@ -1,4 +1,4 @@
-"""Names to components, from entry points: metadata first, source text second, imports last."""
+"""Components by name, from entry points; described from metadata and source text, imported only where these do not suffice."""
 
 from rbench.registry.bound import Bound, bind, load, resolved
 from rbench.registry.component import REFUSALS, Component

@@ -44,12 +44,12 @@ class Bound:
         return list(dict.fromkeys([*given, *(path for used in self.used() for path in used.files())]))
 
     def used(self) -> list["Bound"]:
-        """The registered components that it is made of beside its own code: those that its `components` hook names."""
+        """The registered components that it is made of, besides its own code: those that its `components` hook names."""
         named = self.component.call_hook("components", self.arguments) or ()
         return [resolved(kind, name, params) for kind, name, params in named]
 
     def version(self) -> str:
-        """What its code computes, that of the components it uses included, as 12 hex digits."""
+        """The hash of what its code and that of the components it uses compute, as 12 hex digits."""
         return joined_version(self.component.source_version, [used.version() for used in self.used()])
 
 
@@ -60,7 +60,7 @@ def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str
         kind: `purifier`, `backbone`, ...
         name: its name, with the text after the colon for a source.
         params: the parameters given.
-        reserved: keys that may stand beside the parameters, for a message about a mistyped one.
+        reserved: keys allowed beside the parameters, which a message may suggest for a mistyped one.
 
     Raises:
         ParameterError: a parameter is unknown, missing or wrong (`name` if it is the text after the colon).
@@ -87,7 +87,7 @@ def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str
 
 
 def resolved(kind: str, name: str, params: Mapping[str, Any]) -> Bound:
-    """As `bind`, for whoever has no place in a file to name where a parameter is wrong.
+    """As `bind`, for parameters that are not from a file: errors name the component in place of a line.
 
     Raises:
         InputError: the component is unknown or broken, or refuses a parameter; names the component.

@@ -1,4 +1,4 @@
-"""What is known of a component without importing it: metadata first, source text second, imports last."""
+"""A component: described from metadata and source text, imported only where these do not suffice."""
 
 import contextlib
 import sys
@@ -15,14 +15,14 @@ from rbench.signature.source import ModuleMissingError, NotStaticError, Source, 
 from rbench.signature.version import source_version
 
 ANY_FAILURE = (Exception, SystemExit)
-"""All that can go wrong while a component is imported or asked about itself: whoever lists or plans did not ask to run its code."""
+"""Failures of a component that is imported or described: listing and planning turn each into one line, without a traceback."""
 REFUSALS = (ValueError, OSError, SystemExit)
-"""What a component that is constructed or called raises to refuse a value or a file; whatever else it raises is a mistake in its code."""
+"""Exceptions with which a component that is constructed or called refuses a value or a file; any other is a mistake in its code."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """What is known of a component without importing it.
+    """A component that an entry point names; nothing is imported before it must be.
 
     Attributes:
         kind: `purifier`, `backbone`, ...
@@ -59,12 +59,12 @@ class Component:
             MissingError: it needs a module that is not installed.
         """
         with self.blamed("import"):
-            found = import_module(self.module)
+            loaded = import_module(self.module)
             for part in self.attribute.split("."):
-                found = getattr(found, part)
-        if not callable(found):
+                loaded = getattr(loaded, part)
+        if not callable(loaded):
             raise self._wrong(InputError, f"is no class or function: {self.value}")
-        return found
+        return loaded
 
     def signature(self, rest: str | None = None) -> Signature:
         """Its parameters, read from the source; imported only if the source does not say.
@@ -78,7 +78,7 @@ class Component:
 
     def _signature(self, rest: str | None) -> Signature:
         if self.kind == "reporter":
-            return Signature()  # it takes the table, and nothing from whoever names it
+            return Signature()  # it takes the table alone, no parameters
         if rest is None:
             with self.blamed("import"):
                 try:
@@ -99,12 +99,12 @@ class Component:
         except (NotStaticError, ModuleMissingError):
             loaded = self.load()
             if isinstance(loaded, type):
-                found = dict(vars(loaded))
+                constants = dict(vars(loaded))
             else:
                 module = vars(sys.modules[loaded.__module__])
-                found = {name.lower(): value for name, value in module.items() if name.isupper()}
+                constants = {name.lower(): value for name, value in module.items() if name.isupper()}
             plain = (str, int, float, tuple, list)
-            return {name: v for name, v in found.items() if isinstance(v, plain) and not name.startswith("_")}
+            return {name: v for name, v in constants.items() if isinstance(v, plain) and not name.startswith("_")}
 
     @cached_property
     def doc(self) -> str:
@@ -130,7 +130,7 @@ class Component:
         return tuple(map(str, get_args(source.annotation)))
 
     def written_names(self) -> list[str]:
-        """How its name is written in suites: `jpeg`, `bundled:fashion-cnn`, `file:PATH`."""
+        """Its name as suites write it, one for each item: `jpeg`, `bundled:fashion-cnn`, `file:PATH`."""
         source = self.signature().source
         if source is None:
             return [self.name]
@@ -148,7 +148,7 @@ class Component:
 
     @cached_property
     def source_version(self) -> str:
-        """What its code computes, the modules of its distribution that it imports included, as 12 hex digits."""
+        """The hash of what its module and those of its distribution that it imports compute, as 12 hex digits."""
         with self.blamed("import"):
             return source_version(self.module, owner(self.distribution, self.module))
 
@@ -160,8 +160,8 @@ class Component:
                 if name not in self._source.bindings:
                     return None
         with self.blamed("import"):
-            found = getattr(import_module(module), name, None)
-        return found if callable(found) else None
+            function = getattr(import_module(module), name, None)
+        return function if callable(function) else None
 
     def call_hook(self, name: str, params: Mapping[str, Any]) -> Any:
         """The hook's answer for these parameters; None if there is no such hook."""
@@ -178,12 +178,12 @@ class Component:
 
     @contextlib.contextmanager
     def blamed(self, action: str, failures: tuple[type[BaseException], ...] = ANY_FAILURE) -> Iterator[None]:
-        """Runs code of the component: its failures become one line that names it, and what it prints goes to stderr.
+        """A block that runs code of the component: a failure becomes one line that names it, and what it prints goes to stderr.
 
         Args:
-            action: what is tried, for the line: `purifier 'x' (its-package 1.0) failed to ACTION: cause`.
-            failures: the exceptions that become one line. Any other passes as it is, with the traceback that its author needs. Our own
-                errors always pass, and a module that is not installed is always one line.
+            action: a verb phrase for the line: `purifier 'x' (its-package 1.0) failed to ACTION: cause`.
+            failures: the exceptions that become one line. Any other passes as it is, with the traceback that its author needs. rbench's
+                own errors always pass, and a module that is not installed is always one line.
 
         Raises:
             InputError: a failure, or a module of the component's own package is not there.

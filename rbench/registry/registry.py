@@ -1,4 +1,4 @@
-"""The names of one kind and their components, from entry points."""
+"""The components of one kind by name, from entry points."""
 
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -77,7 +77,11 @@ def _component(kind: str, point: EntryPoint) -> Component:
 
 @cache
 def registry(kind: str) -> Registry:
-    """The registry of a kind; the plural is understood."""
+    """The registry of a kind, which may be given in the plural.
+
+    Raises:
+        InputError: an unknown kind (with the nearest ones).
+    """
     singular = kind.removesuffix("s")
     if singular not in KINDS:
         close = nearest(singular, KINDS)

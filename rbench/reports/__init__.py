@@ -1,4 +1,4 @@
-"""Reports: pure functions from a table to files, and the one that writes them."""
+"""Reports: pure functions from a table to the content of files, and `write`, which writes them."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,7 @@ USUAL = ("md", "csv")
 
 
 def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[Path]:
-    """Write what the reporters of some formats make of a table; everything is made before the first file is touched.
+    """Writes the reports of some formats on a table; all are made before the first file is written.
 
     Args:
         table: the leaderboard.

@@ -1,4 +1,4 @@
-"""Pictures of an attack, shown alike on the page and in the figure: of which attack, and how its change is made visible."""
+"""Pictures of attacks, for the page and the figure: whose pictures are shown, and how the change is amplified."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -32,13 +32,13 @@ def strongest_first(cells: Iterable[ReadCell]) -> list[ReadCell]:
 
 
 def first_changed(pictures: Iterable[T | None], unchanged: Callable[[T], bool]) -> T | None:
-    """The first picture in which an attack changed something; the first at all if none did, and None if there are no pictures.
+    """The first picture in which an attack changed something; the first of all if none did, and None if there are no pictures.
 
-    Pictures of images that were handed back as they were are passed over: they show nothing of the attack.
+    Pictures of images that an attack left unchanged come last, since they show nothing of it.
 
     Args:
-        pictures: of one attack after the other; None where an attack has none.
-        unchanged: whether the attack handed the images of a picture back as they were.
+        pictures: one for each attack; None where it has none.
+        unchanged: whether the attack left the images of a picture unchanged.
     """
     first = None
     for one in pictures:
@@ -49,7 +49,7 @@ def first_changed(pictures: Iterable[T | None], unchanged: Callable[[T], bool]) 
 
 
 def amplified(clean: Pixels, attacked: Pixels) -> tuple[Pixels, int]:
-    """What an attack changed, on grey, and how many times it was amplified; 0 if it changed nothing."""
+    """The change of an attack on a grey ground, uint8, and the factor by which it was amplified; 0 if it changed nothing."""
     change = attacked.astype(np.int16) - clean
     most = int(np.abs(change).max(initial=0))
     factor = max(1, 127 // most) if most else 0

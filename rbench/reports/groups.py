@@ -14,13 +14,13 @@ def groups(table: Table) -> list[list[Row]]:
 
 
 def by_backbone(rows: list[Row]) -> list[list[Row]]:
-    """The rows of a group for each backbone, the one of the best row first; ranks stay those of the group."""
+    """The rows of a group split by backbone, that of the best row first; ranks are still those of the whole group."""
     names = dict.fromkeys(row["backbone"] for row in rows)
     return [[row for row in rows if row["backbone"] == name] for name in names]
 
 
 def heading(rows: list[Row]) -> str:
-    """What the rows were judged on, in one line; the backbone where there is one only."""
+    """Data set, samples and threat of a group in one line; the backbone where there is only one."""
     first = rows[0]
     n = "?" if first["n"] is None else f"{first['n']:,}"
     backbones = {row["backbone"] for row in rows}

@@ -1,4 +1,4 @@
-"""The leaderboard as one page of HTML that needs nothing else: no network, no other file, and no script to be read."""
+"""The leaderboard as one self-contained page of HTML: no network, no other file, and readable without scripts."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -47,7 +47,7 @@ def html(table: Table) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Every text that the template places: what does not show, or turns the direction of writing, is spelled out."""
+    """A value as the template shows it: `-` for None; in text, invisible characters and those that reverse writing are spelled out."""
     if value is None:
         return "-"
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
@@ -64,5 +64,5 @@ def _prose(text: str) -> "Markup":
 
 
 def _hash(text: str) -> str:
-    """What the page's content security policy knows the text by; browsers hash what stands between the tags."""
+    """The hash by which the content security policy of the page allows a style or script: that of the text between the tags."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

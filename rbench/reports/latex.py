@@ -34,7 +34,7 @@ def latex(table: Table) -> str:
 
 
 def latex_text(text: str) -> str:
-    """The text without anything that acts in LaTeX; characters beyond ASCII are spelled out, since not every font has them."""
+    """The text with LaTeX's special characters escaped; characters beyond ASCII are spelled out, since not every font has them."""
     ascii_only = visible(text).encode("ascii", "backslashreplace").decode("ascii")
     return "".join(_SPECIAL.get(character, character) for character in ascii_only)
 
@@ -72,7 +72,7 @@ def _environment(rows: list[Row]) -> str:
 
 
 def _lines(rows: list[Row]) -> list[str]:
-    """The body: under a line for each backbone, where there are several; a single one stands in the caption."""
+    """The body: rows under a line for each backbone, where there are several; a single one is in the caption."""
     parts = by_backbone(rows)
     lines = []
     for place, part in enumerate(parts):

@@ -1,4 +1,4 @@
-"""Names from records are anybody's text: nothing in them may act on a terminal, a page or a spreadsheet."""
+"""Text from records made harmless: anybody can have written it, and none of it may act on a terminal, a page or a spreadsheet."""
 
 import html
 import re

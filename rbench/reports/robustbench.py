@@ -31,14 +31,14 @@ def report(table: Table) -> dict[str, str]:
     times = Counter(place.lower() for place in places)
     files = {}
     for place, (row, cells) in zip(places, rows, strict=True):
-        # Another radius, or labels that differ in what no file name may hold: told apart by all that makes the row one.
+        # Another radius, or labels that differ only in what no file name may hold: a hash of what makes the row one keeps them apart.
         mark = f"-{_digest(row)}" if times[place.lower()] > 1 else ""
         files[f"{place}{mark}.json"] = json.dumps(_content(row, cells), indent=2, allow_nan=False) + "\n"
     return files
 
 
 def _content(row: Row, cells: Sequence[ReadCell]) -> dict[str, Any]:
-    """The document. Null is what a paper says and no run knows; RobustBench's own `benchmark(to_disk=True)` leaves the same fields so."""
+    """The document. Null is what only a paper can say; RobustBench's own `benchmark(to_disk=True)` leaves the same fields null."""
     behind = "" if _is_bare(cells) else f" behind {_text(row['purifier'])}"
     content = {
         "link": None,
@@ -53,8 +53,8 @@ def _content(row: Row, cells: Sequence[ReadCell]) -> dict[str, Any]:
         "clean_acc": _accuracy(row["standard_accuracy"]),
         "reported": None,
     }
-    found = [(_robust(cell), cell) for cell in cells if _is_autoattack(cell)]
-    lowest = min(found, key=lambda one: one[0]) if found else None
+    autoattacks = [(_robust(cell), cell) for cell in cells if _is_autoattack(cell)]
+    lowest = min(autoattacks, key=lambda one: one[0]) if autoattacks else None
     robust = _accuracy(row["robust_accuracy"])
     if lowest:
         content["autoattack_acc"] = _accuracy(lowest[0])
@@ -116,7 +116,7 @@ def _place(row: Row) -> str:
     """`model_info/<dataset>/<norm>/<backbone>_<purifier>`, of names that are none of the system's and lead nowhere else."""
     parts = [_OTHER.sub("-", row[name])[:_NAME_LENGTH].strip("-") or "unnamed" for name in ("backbone", "purifier")]
     dataset = _OTHER.sub("-", row["dataset"])[:_NAME_LENGTH].strip("-").lower()
-    # A device of Windows is one under any ending, so no folder is named by the label alone if it might be one.
+    # Windows takes `con`, `nul` and others for devices whatever their suffix, so a folder gets another name.
     folder = f"{dataset}-data" if not dataset or dataset in _DEVICES else dataset
     return f"model_info/{folder}/{_OTHER.sub('-', row['norm'])}/{'_'.join(parts)}"
 

@@ -1,4 +1,4 @@
-"""What verifying has found, on a terminal of 80 columns."""
+"""The outcome of verifying, on a terminal of 80 columns."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from rbench.results.runs import Broken
 from rbench.verifying.verdict import Verdict
 
 WORTH_A_SHARE = 10.0
-"""Seconds of attacks from which on it says something what share of them judging again took."""
+"""Least seconds of attacks for which the share that judging again took of them is shown; of less it means nothing."""
 
 
 def verified(verdicts: Sequence[Verdict], broken: Sequence[Broken] = ()) -> RenderableType:
-    """A line for each cell under its backbone, the faults in full, and what was done in sum."""
+    """A line for each cell under its backbone, the faults in full, and totals."""
     backbones = dict.fromkeys(verdict.cell.label("backbone") for verdict in verdicts)
     parts: list[RenderableType] = []
     for name in backbones:
@@ -42,7 +42,7 @@ def _grid(verdicts: Sequence[Verdict]) -> Grid:
     grid.add_column("robust", justify="right", no_wrap=True)
     grid.add_column("judged\nagain", justify="right", no_wrap=True)
     grid.add_column("attacked\nagain", justify="right", no_wrap=True)
-    grid.add_column("fell", justify="right", no_wrap=True)
+    grid.add_column("fooled", justify="right", no_wrap=True)
     grid.add_column("false at\nmost", justify="right", no_wrap=True)
     grid.add_column("", no_wrap=True)
     for verdict in verdicts:
@@ -81,11 +81,11 @@ def _sum(verdicts: Sequence[Verdict]) -> list[Text]:
         lines.append(f"{ties} predictions differ by rounding: the two logits were as good as equal.")
     attacked = [one.reattack for one in held if one.reattack]
     if attacked:
-        total, fell = sum(one.attacked for one in attacked), sum(one.fell for one in attacked)
+        total, fooled = sum(one.attacked for one in attacked), sum(one.fell for one in attacked)
         seconds = sum(one.seconds for one in attacked)
         lines.append(
-            f"{fell} of {total} claimed survivors fell to another seed, in {seconds:.1f} s; of those of a row at most the share under "
-            "`false at most` (percent) is false, with 95 % confidence."
+            f"{fooled} of {total} claimed survivors were fooled with another seed, in {seconds:.1f} s; of those of a row at most the share "
+            "under `false at most` (percent) is false, with 95 % confidence."
         )
     again = [one.rerun for one in held if one.rerun]
     if again:

@@ -1,4 +1,4 @@
-"""What a component takes, read from its source or from the imported object, checked and put in words."""
+"""The parameters of a component: read from its source or the imported object, checked, and described in messages."""
 
 from rbench.signature.parameters import REQUIRED, Parameter, ParameterError, Signature, fraction, to_json
 from rbench.signature.static import signature as read_signature

@@ -1,4 +1,4 @@
-"""Which top-level modules an installed distribution brings, so that its own code can be told from the libraries that it uses."""
+"""Which top-level modules an installed distribution brings: its own code, as against the libraries that it uses."""
 
 import sys
 from functools import cache
@@ -12,10 +12,10 @@ _LIBRARIES = ("site-packages", "dist-packages")
 
 
 def owner(distribution: str, module: str) -> Owned:
-    """Whether a top-level module belongs to a distribution.
+    """A function that says whether a top-level module belongs to a distribution.
 
-    Besides the one given, those that the distribution's list of files names; where it has none, as when it is installed in place for
-    development, those that lie in the same folder.
+    The given module does, and so do those in the distribution's list of files; where there is no list, as when it is installed in place
+    for development, those in the same folder.
 
     Args:
         distribution: its name.

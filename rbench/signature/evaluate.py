@@ -1,4 +1,4 @@
-"""Evaluates the annotations and defaults that signatures are made of, from source text and nothing else."""
+"""Evaluates the annotations and defaults of a signature from source text, without running it."""
 
 import ast
 import builtins
@@ -99,7 +99,7 @@ class Evaluator:
         raise NotStaticError(f"{self.source.name}: {ast.unparse(node)}")
 
     def origin(self, node: ast.expr) -> tuple[str, str | None]:
-        """(module, attribute) that a possibly dotted name stands for; attribute None if it is a module."""
+        """(module, attribute) that a possibly dotted name refers to; attribute None if it is a module."""
         if isinstance(node, ast.Attribute):
             module, attribute = self.origin(node.value)
             return (module, node.attr) if attribute is None else (f"{module}.{attribute}", node.attr)
@@ -158,5 +158,5 @@ class Evaluator:
             return make()
         except (NotStaticError, ModuleMissingError):
             raise
-        except Exception as error:  # whatever the source says that has no meaning, importing will say better
+        except Exception as error:  # the source has no meaning here; importing the module gives the better message
             raise NotStaticError(f"{self.source.name}: {error}") from error

@@ -1,4 +1,4 @@
-"""What an imported class or function says of its parameters: the function that takes them, its docstrings, its annotations."""
+"""The parameters of an imported class or function: the function that takes them, its docstrings, its annotations."""
 
 import functools
 import inspect
@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from rbench.signature.evaluate import FOREIGN
 
 _TAKE_NOTHING = frozenset({"typing", "torch.nn.modules.module"})
-"""Where the constructors of `Protocol` and of `nn.Module` are written."""
+"""Modules with the constructors of `Protocol` and of `nn.Module`, which take no argument although their signature is `**kwargs`."""
 
 
 def constructor(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[str | None]]:
-    """The function that a call fills, and the docstrings that may describe its parameters, the closest first.
+    """The function whose parameters a call gives, and the docstrings that may describe them, the closest first.
 
     Args:
-        function: a function, which is its own; or a class, which may have inherited it.
+        function: a function, which is returned itself; or a class, whose constructor may be inherited.
     """
     if not inspect.isclass(function):
         return function, [function.__doc__]
@@ -30,7 +30,7 @@ def constructor(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[
 
 
 def takes_nothing(function: Callable[..., Any]) -> bool:
-    """Whether a constructor is one of those that are written with `**kwargs` and refuse every one."""
+    """Whether a constructor has the signature `**kwargs` and refuses every argument."""
     return getattr(function, "__module__", None) in _TAKE_NOTHING
 
 
@@ -43,7 +43,7 @@ def names_around(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def resolved(annotation: Any, names: dict[str, Any]) -> Any:
-    """An annotation as a type, with `Any` for objects that no suite can write; all of it `Any` if it names what is not there.
+    """An annotation as a type, with `Any` for objects that no suite can write; `Any` as a whole if a name in it cannot be resolved.
 
     Args:
         annotation: a type, or text that names one.

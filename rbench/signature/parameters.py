@@ -27,7 +27,7 @@ class ParameterError(InputError):
     """A parameter that is unknown, missing or has a wrong value.
 
     Args:
-        parameter: its name, for whoever knows where in a file it stands.
+        parameter: its name, from which a reader of files knows the place.
         problem: what is wrong, without the name.
         unknown: there is no such parameter.
         found: the value found.
@@ -44,7 +44,7 @@ class ParameterError(InputError):
         remedy: str | None = None,
     ) -> None:
         super().__init__(problem, place=parameter, found=found, remedy=remedy)
-        self.args = (parameter, problem)  # what it is copied and unpickled from
+        self.args = (parameter, problem)  # the arguments with which a copy is made
         self.parameter = parameter
         self.unknown = unknown
 
@@ -177,7 +177,7 @@ class Signature:
     def of(cls, function: Callable[..., Any]) -> "Signature":
         """The signature of an imported class or function.
 
-        A parameter whose annotation names what is not there (an import for type checkers alone) is unchecked; the others keep theirs.
+        A parameter whose annotation cannot be resolved (an import for type checkers alone) is not checked; the others are.
         """
         target, docstrings = constructor(function)
         if takes_nothing(target):
@@ -212,7 +212,7 @@ def _close_or_all(name: str, known: Mapping[str, Parameter], reserved: Sequence[
 
 
 def type_of_default(default: Any) -> Any:
-    """The type of a parameter without an annotation, which a guest need not write."""
+    """The type of a parameter without an annotation, from its default; plug-ins need no annotations."""
     if isinstance(default, bool | str):
         return type(default)
     return int | float if isinstance(default, int | float) else Any
@@ -222,7 +222,7 @@ def argument_sentences(*docstrings: str | None) -> dict[str, str]:
     """The sentences under `Args:` of Google docstrings, by parameter.
 
     Args:
-        docstrings: the closest to the parameters' user first; it is the one that is kept where two describe a parameter.
+        docstrings: the closest to the class or function first; where two describe a parameter, the first counts.
     """
     sentences: dict[str, str] = {}
     for text in docstrings:
@@ -249,7 +249,7 @@ def _sentences(docstring: str) -> dict[str, str]:
 
 
 def to_json(value: Any, name: str = "value") -> Any:
-    """A parameter's value in JSON's terms: lists for tuples, text for paths, numbers finite."""
+    """A parameter's value as JSON: lists for tuples, text for paths, numbers finite."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -286,7 +286,7 @@ def _fractions_as_numbers(value: Any) -> Any:
 
 
 def _numbers_may_be_fractions(schema: Any) -> Any:
-    """Editors must accept `8/255` wherever a number may stand."""
+    """The schema with `8/255` allowed wherever a number is, so that editors accept it."""
     if isinstance(schema, list):
         return [_numbers_may_be_fractions(item) for item in schema]
     if not isinstance(schema, dict):

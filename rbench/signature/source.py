@@ -1,4 +1,4 @@
-"""Modules as text: found and parsed without importing them or their parents."""
+"""The source text of modules, read and parsed without importing them or their parents."""
 
 import ast
 import importlib.util
@@ -41,12 +41,12 @@ Binding = Definition | ast.expr | Imported
 
 @dataclass(frozen=True)
 class Import:
-    """One name that an import binds, in whatever function it stands.
+    """One name that an import binds, at the top of a module or in a function.
 
     Attributes:
         local: the name in this module.
         module: the absolute dotted module.
-        attribute: what was taken from it; None if the module itself.
+        attribute: the name imported from it; None if the module itself is imported.
     """
 
     local: str
@@ -71,10 +71,10 @@ class Source:
     @cached_property
     def bindings(self) -> dict[str, Binding]:
         """What each module-level name is bound to; the first binding wins, as in `try: import ...`."""
-        found: dict[str, Binding] = {}
+        bindings: dict[str, Binding] = {}
         for name, binding in self.walk(self.tree.body):
-            found.setdefault(name, binding)
-        return found
+            bindings.setdefault(name, binding)
+        return bindings
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -146,7 +146,7 @@ class Source:
 
 
 def is_type_checking(test: ast.expr) -> bool:
-    """Whether a condition is `TYPE_CHECKING`, which is false wherever code runs."""
+    """Whether a condition is `TYPE_CHECKING`, which is false when code runs."""
     return (test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")) == "TYPE_CHECKING"
 
 
@@ -208,7 +208,7 @@ def _find(name: str) -> ModuleSpec:
             raise ModuleMissingError(full)
         try:
             finders = (finder.find_spec for finder in sys.meta_path if hasattr(finder, "find_spec"))
-            spec = next((found for find in finders if (found := find(full, path)) is not None), None)
+            spec = next((known for find in finders if (known := find(full, path)) is not None), None)
         except KeyError:  # Python looks up the parents of a namespace package in sys.modules
             path = [str(Path(folder) / part) for folder in path or ()]
             continue

@@ -24,7 +24,7 @@ _TAKE_NOTHING = frozenset({("builtins", "object"), ("abc", "ABC"), ("torch", "Mo
 
 
 def definition(module: str, attribute: str) -> tuple[Source, Definition]:
-    """Where a class or function is really defined, re-exports followed.
+    """The module that defines a class or function, re-exports followed, and its syntax tree.
 
     Raises:
         ModuleMissingError: its module is not there.
@@ -87,26 +87,26 @@ def docstring(module: str, attribute: str) -> str:
 def facts(module: str, attribute: str) -> dict[str, Any]:
     """Literal public class attributes; for a function, the UPPER_CASE literals of its module, lower-cased."""
     source, node = definition(module, attribute)
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     if isinstance(node, ast.ClassDef):
         for owner, base in _lineage(source, node):
             for name, value in owner.walk(base.body):
                 if not name.startswith("_") and isinstance(value, ast.expr):
-                    _put_literal(found, name, owner, value)
-        return found
+                    _put_literal(facts, name, owner, value)
+        return facts
     for name, value in source.bindings.items():
         if name.isupper() and not name.startswith("_") and isinstance(value, ast.expr):
-            _put_literal(found, name.lower(), source, value)
-    return found
+            _put_literal(facts, name.lower(), source, value)
+    return facts
 
 
-def _put_literal(found: dict[str, Any], name: str, source: Source, node: ast.expr) -> None:
+def _put_literal(facts: dict[str, Any], name: str, source: Source, node: ast.expr) -> None:
     try:
         value = Evaluator(source).value(node)
     except (NotStaticError, ModuleMissingError):
         return
     if isinstance(value, str | int | float | tuple | list | None):
-        found.setdefault(name, value)
+        facts.setdefault(name, value)
 
 
 def _lineage(source: Source, node: ast.ClassDef) -> Iterator[tuple[Source, ast.ClassDef]]:
@@ -116,9 +116,9 @@ def _lineage(source: Source, node: ast.ClassDef) -> Iterator[tuple[Source, ast.C
         for base in node.bases:
             module, name = Evaluator(source).origin(base)
             if name and _is_written(module):
-                found, parent = definition(module, name)
+                written, parent = definition(module, name)
                 if isinstance(parent, ast.ClassDef):
-                    source, node = found, parent
+                    source, node = written, parent
                     break
         else:
             return

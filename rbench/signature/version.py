@@ -29,7 +29,8 @@ JUDGED = frozenset(
         *("running", "verifying", "fit", "theory", "reports", "api", "cli", "testing"),
     )
 )
-"""Rooms that every component may import and none is made of: `JUDGE_VERSION` (rbench/suite/cell.py) tells of their changes."""
+"""Packages that every component may import and that are part of no component's version: `JUDGE_VERSION` (rbench/suite/cell.py)
+is increased when a change there may change a verdict."""
 
 _SILENT = frozenset({"ctx", "type_comment", "kind"})
 """Fields of a syntax tree that change nothing that is computed."""
@@ -38,7 +39,7 @@ Owned = Callable[[str], bool]
 """Whether a top-level module or package belongs to the distribution."""
 
 _Name = tuple[str]
-"""A name that an import binds, as it stands in the module."""
+"""A name that an import binds, as the module writes it."""
 
 
 def source_version(module: str, owned: Owned) -> str:
@@ -58,12 +59,12 @@ def source_version(module: str, owned: Owned) -> str:
 
 
 def joined_version(own: str, others: Sequence[str]) -> str:
-    """The version of something that is made of other versioned things too; its own where there are none."""
+    """The version of a component that uses others, from its own and theirs; its own where it uses none."""
     return _sha256(" ".join([own, *others]))[:DIGITS] if others else own
 
 
 def _closure(module: str, owned: Owned) -> set[str]:
-    """The module, and those of its distribution that it leads to."""
+    """The module, and those of its distribution that it imports, directly or through others."""
     reached, waiting = {module}, [module]
     while waiting:
         source = _source(waiting.pop())
@@ -76,7 +77,7 @@ def _closure(module: str, owned: Owned) -> set[str]:
 
 
 def _target(imported: Import, owned: Owned) -> str | None:
-    """The module that an import leads to; None if it is not of the distribution, or not there."""
+    """The module that an import reads; None if it is of another distribution, in `JUDGED`, or not there."""
     if not owned(imported.module.partition(".")[0]) or _is_judged(imported.module):
         return None
     inner = f"{imported.module}.{imported.attribute}"
@@ -90,7 +91,7 @@ def _is_judged(name: str) -> bool:
 
 
 def _digest(name: str, owned: Owned) -> str | None:
-    """Of what one module computes; None if that is nothing, as for a package that only imports its parts."""
+    """The hash of what one module computes; None if that is nothing, as for a package that only imports its parts."""
     source = _source(name)
     if source is None:
         return _raw(name)
@@ -105,7 +106,7 @@ def _digest(name: str, owned: Owned) -> str | None:
 
 
 def _meaning(imported: Import, owned: Owned) -> str:
-    """What an imported name stands for, wherever in the distribution its module lies."""
+    """What an imported name refers to, without the place of its module in the distribution."""
     target = _target(imported, owned)
     if target is not None:
         return f"{imported.attribute if target == imported.module else None} of {_rough(target)}"
@@ -115,14 +116,14 @@ def _meaning(imported: Import, owned: Owned) -> str:
 
 
 def _rough(name: str) -> str:
-    """Tells the modules of a distribution apart. Imported names are left out, or modules that import each other would have no end."""
+    """A hash of a module in place of its name. Imported names are left out, or modules that import each other would have no end."""
     if _source(name) is None:
         return _raw(name)
     return _sha256("".join(part if isinstance(part, str) else "[]" for part in _outline(name)))
 
 
 def _raw(name: str) -> str:
-    """Of the bytes of a module that is compiled, or no Python of this version."""
+    """The hash of the bytes of a module that is compiled, or no Python of this version."""
     path = file_of(name)
     return hashlib.sha256(path.read_bytes() if path else name.encode()).hexdigest()
 
@@ -138,7 +139,7 @@ def _source(name: str) -> Source | None:
 
 @cache
 def _outline(name: str) -> tuple[str | _Name, ...]:
-    """The syntax tree of a module as text, without what changes nothing. Empty fields are left out: newer Pythons have more of them."""
+    """The syntax tree of a module as text, imported names apart, silent parts left out. So are empty fields: newer Pythons have more."""
     source = read(name)
     return tuple(_walk(source.tree.body, {imported.local for imported in source.imports}))
 
@@ -163,7 +164,7 @@ def _walk(node: object, imported: set[str]) -> Iterator[str | _Name]:
 
 
 def _is_silent(node: object) -> bool:
-    """Imports, which are followed instead; docstrings and other bare constants; what only type checkers read."""
+    """Whether a statement is left out: imports, which are followed instead; docstrings and other bare constants; `if TYPE_CHECKING`."""
     if isinstance(node, ast.If):
         return is_type_checking(node.test) and not node.orelse
     bare = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -1,4 +1,4 @@
-"""How values and types are said in messages: short, on one line, as a suite would write them."""
+"""Values and types in the words of messages: short, on one line, as a suite would write them."""
 
 import difflib
 import re
@@ -24,7 +24,7 @@ _PLAIN |= {list: "list", tuple: "list", dict: "map", Any: "any value"}
 
 
 class Mistake(ValueError):
-    """What is wrong with a value, from someone who does not know what it is a value of.
+    """What is wrong with a value, raised where its field and component are not known.
 
     Args:
         problem: what is wrong.
@@ -130,7 +130,7 @@ def _bounds(metadata: Iterable[Any]) -> list[str]:
 
 
 def wrong_value(value: Any, annotation: Any, expected: str) -> Mistake:
-    """What was found, what was allowed and, for the common slips, what to type."""
+    """The error for a value that is not allowed: what was expected, what was found and, for the common slips, what to type."""
     return Mistake(f"expected {expected}.", found=kind_of(value), remedy=_slip(value, annotation))
 
 

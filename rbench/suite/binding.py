@@ -1,4 +1,4 @@
-"""A suite's components, found in the registries and checked, before any file is hashed or module imported."""
+"""A suite's components, looked up in the registries and checked, before any file is hashed or module imported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ class BoundPart:
     Attributes:
         name: as written.
         label: what tables call it.
-        path: where the suite has it; a baseline that was added has the path of its list.
+        path: of its entry in the suite; the baseline that is added where it is missing has the path of the list of purifiers.
         bound: the component with its arguments.
-        spec: what the suite says, beside the parameters too.
+        spec: its whole entry in the suite, with the fields that are no parameters of the component.
         head: the file of the linear classifier that a backbone gets, if any.
     """
 
@@ -39,14 +39,18 @@ class BoundPart:
 
 @dataclass(frozen=True)
 class BoundBackbone(BoundPart):
-    """A backbone and the purifiers that it is put behind."""
+    """A backbone; `spec.purifiers` names the only purifiers that it is put behind."""
 
     spec: BackboneSpec
 
 
 @dataclass(frozen=True)
 class BoundAttack(BoundPart):
-    """An attack, its gradient path, what stands in for the purifier there, and the purifiers that it is for."""
+    """An attack; `spec` has its gradient path and the purifiers that it is for.
+
+    Attributes:
+        stand_in: the purifier that BPDA differentiates in place of the attacked one, if the suite names one.
+    """
 
     spec: AttackSpec
     stand_in: BoundPart | None = None
@@ -54,7 +58,7 @@ class BoundAttack(BoundPart):
 
 @dataclass(frozen=True)
 class BoundSuite:
-    """All components of a suite, `identity` included."""
+    """All components of a suite, with the baseline `identity` even where the suite leaves it out."""
 
     dataset: BoundPart
     backbones: tuple[BoundBackbone, ...]
@@ -74,15 +78,15 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
         purifiers.insert(0, (PurifierSpec(name=_BASELINE, params={}), ("purifiers",)))
     backbones = [(b, ("backbones", i)) for i, b in enumerate(spec.backbones)]
     attacks = [(a, ("attacks", i)) for i, a in enumerate(spec.attacks)]
-    found = _all_bound(spec, "purifier", purifiers)
-    labels = [purifier.label for purifier in found]
+    bound = _all_bound(spec, "purifier", purifiers)
+    labels = [purifier.label for purifier in bound]
     suite = BoundSuite(
         dataset=bound_part(spec, "dataset", spec.dataset, ("dataset",)),
         backbones=tuple(
             _backbone(spec, backbone, part, labels)
             for backbone, part in zip(_all_bound(spec, "backbone", backbones), spec.backbones, strict=True)
         ),
-        purifiers=tuple(found),
+        purifiers=tuple(bound),
         attacks=tuple(
             _attack(spec, attack, part, labels)
             for attack, part in zip(_all_bound(spec, "attack", attacks), spec.attacks, strict=True)
@@ -93,9 +97,9 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
 
 
 def _all_bound(spec: SuiteSpec, kind: str, parts: Sequence[tuple[PartSpec, FieldPath]]) -> list[BoundPart]:
-    """The components of a list. Labels come last, since a mistyped key explains one that is there twice."""
-    found = [bound_part(spec, kind, part, path) for part, path in parts]
-    return [replace(part, label=label) for part, label in zip(found, _labels(spec, parts), strict=True)]
+    """The components of a list. Labels are checked last: a mistyped key may be why two are equal, and is the better message."""
+    bound = [bound_part(spec, kind, part, path) for part, path in parts]
+    return [replace(part, label=label) for part, label in zip(bound, _labels(spec, parts), strict=True)]
 
 
 def bound_part(spec: FileModel, kind: str, part: PartSpec, path: FieldPath) -> BoundPart:
@@ -134,20 +138,20 @@ def _head(spec: FileModel, part: PartSpec, path: FieldPath) -> Path | None:
         raise error.at(spec.place((*path, "head"))) from None
 
 
-def _backbone(spec: SuiteSpec, found: BoundPart, part: BackboneSpec, purifiers: Sequence[str]) -> BoundBackbone:
-    _require_labels(spec, found.path, part.purifiers, purifiers)
-    return BoundBackbone(found.name, found.label, found.path, found.bound, part, found.head)
+def _backbone(spec: SuiteSpec, checked: BoundPart, part: BackboneSpec, purifiers: Sequence[str]) -> BoundBackbone:
+    _require_labels(spec, checked.path, part.purifiers, purifiers)
+    return BoundBackbone(checked.name, checked.label, checked.path, checked.bound, part, checked.head)
 
 
-def _attack(spec: SuiteSpec, found: BoundPart, part: AttackSpec, purifiers: Sequence[str]) -> BoundAttack:
-    facts, path, component = found.bound.component.facts(), found.path, f"attack {part.name!r}"
+def _attack(spec: SuiteSpec, checked: BoundPart, part: AttackSpec, purifiers: Sequence[str]) -> BoundAttack:
+    facts, path, component = checked.bound.component.facts(), checked.path, f"attack {part.name!r}"
     norms = facts.get("norms")
     if isinstance(norms, tuple | list) and spec.threat.norm not in norms:
         able = " and ".join(map(str, norms))
         problem = f"{part.name!r} cannot attack {spec.threat.norm}; it does {able}."
         raise spec.wrong((*path, "name"), problem, component=component)
     if part.eot > 1 and facts.get("batched"):
-        own = [p.name for p in found.bound.component.signature().parameters if p.name.startswith("eot")]
+        own = [p.name for p in checked.bound.component.signature().parameters if p.name.startswith("eot")]
         problem = f"{part.name!r} draws for a whole batch and takes no eot."
         remedy = f"Use its own {own[0]}." if own else "Leave it out."
         raise spec.wrong((*path, "eot"), problem, component=component, remedy=remedy)
@@ -166,11 +170,11 @@ def _attack(spec: SuiteSpec, found: BoundPart, part: AttackSpec, purifiers: Sequ
             remedy="Write gradient: bpda, or leave it out.",
         )
     stand_in = None if part.stand_in is None else bound_part(spec, "purifier", part.stand_in, (*path, "stand_in"))
-    return BoundAttack(found.name, found.label, found.path, found.bound, part, stand_in=stand_in)
+    return BoundAttack(checked.name, checked.label, checked.path, checked.bound, part, stand_in=stand_in)
 
 
 def _require_labels(spec: SuiteSpec, path: FieldPath, wanted: Sequence[str] | None, purifiers: Sequence[str]) -> None:
-    """Refuses `purifiers` of a backbone or an attack that name none of the suite's."""
+    """Refuses `purifiers` of a backbone or an attack with a label that no purifier of the suite has."""
     for i, label in enumerate(wanted or ()):
         if label not in purifiers:
             close = nearest(label, purifiers)
@@ -183,7 +187,7 @@ def _require_labels(spec: SuiteSpec, path: FieldPath, wanted: Sequence[str] | No
 
 
 def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
-    """Refuses a backbone that no attack meets, and an attack that meets no backbone: their author meant something else."""
+    """Refuses a backbone that shares no purifier with any attack, and the reverse: it would be part of no cell."""
 
     def meet(one: BoundBackbone | BoundAttack, other: BoundBackbone | BoundAttack) -> bool:
         ours, theirs = one.spec.purifiers, other.spec.purifiers
@@ -200,7 +204,7 @@ def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
 
 
 def _labels(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
-    """The labels of a list, made unique where the gradient path tells two attacks apart.
+    """The labels of a list; an attack whose label is taken gets its gradient path added to its name.
 
     Raises:
         InputError: two are equal, or differ only in case (file systems and readers would mix them up).

@@ -1,4 +1,4 @@
-"""The cell: the unit of work, of cache and of result, with an id made of its content."""
+"""The cell: what is run, stored and reported as one, under an id that is a hash of its content."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 JUDGE_VERSION = 1
-"""Raised whenever the judge, the driver or an oracle may give another verdict for the same cell."""
+"""Increased by one whenever the judge, the driver or an oracle may give another verdict for the same cell."""
 
 Norm = Literal["Linf", "L2", "L1"]
 Decide = Literal["mean", "majority", "any"]
@@ -77,9 +77,9 @@ class Threat:
     """What the attacker may do: move an image within a ball around it.
 
     Attributes:
-        norm: of the ball.
-        eps: its radius.
-        kind: which threats these are; others than balls will have other fields.
+        norm: in which the radius of the ball is measured.
+        eps: the radius.
+        kind: always `ball`; a threat of another kind would have other fields.
     """
 
     norm: Norm
@@ -87,7 +87,7 @@ class Threat:
     kind: Literal["ball"] = "ball"
 
     def document(self) -> dict[str, Any]:
-        """As a cell holds it."""
+        """Its part of a cell's content."""
         return {"kind": self.kind, "norm": self.norm, "eps": str(self.eps.exact)}
 
 
@@ -136,7 +136,7 @@ class Cell:
 
     @cached_property
     def id(self) -> str:
-        """Same id, same work."""
+        """Cells with the same id are the same work."""
         return id_of(self.document())
 
     @property
@@ -145,14 +145,15 @@ class Cell:
         return f"{self.backbone.label}/{self.purifier.label}/{self.attack.label}"
 
 
-_TODAY = ("version", "files")
-"""What a part says of the code and the files of one day."""
+_STATE = ("version", "files")
+"""Entries of a part that hold the state of its code and files when the cell was planned."""
 
 
 def lasting(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes two cells the same work, whatever the code was on the day of each: names, parameters, data, threat and protocol.
+    """What a cell is apart from the state of its code and files: names, parameters, data, threat and protocol.
 
-    Cells of runs that were made before threats had a kind are read as what they are, balls.
+    Two cells for which this is equal ask the same question, maybe of different code. The threat of a cell that was recorded before
+    threats had a kind is a ball.
 
     Args:
         document: the content of a cell, from a plan, a record or `cells.jsonl`; an id and labels do not count.
@@ -165,7 +166,7 @@ def lasting(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lasting(part: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in part.items() if key not in _TODAY}
+    kept = {key: value for key, value in part.items() if key not in _STATE}
     return {
         key: _lasting(value) if key == "stand_in" and isinstance(value, Mapping) else value
         for key, value in kept.items()

@@ -1,4 +1,4 @@
-"""YAML text to a tree that remembers where each value stands.
+"""YAML text to a tree that remembers the line and column of each value.
 
 PyYAML's parser gives the events; what they mean is decided here, because YAML 1.1 reads `no` as false,
 `8/255` and `1e-3` as text and `010` as 8, takes the last of two equal keys, and expands aliases without end.
@@ -36,7 +36,7 @@ FieldPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands: `suite.yaml:3:7`, or the override that set it."""
+    """Where something is written: `suite.yaml:3:7`, or the override that set it."""
 
     source: str
     line: int = 0
@@ -68,7 +68,7 @@ class Node:
     keys: dict[str, Place] = field(default_factory=dict)
 
     def find(self, path: FieldPath, *, key: bool = False) -> tuple[Place, FieldPath]:
-        """The place of a value, or of the nearest thing around it that exists, and the path that far.
+        """The place of a value and its path; where there is no such value, those of the innermost list or map around it that exists.
 
         Args:
             path: from this node.
@@ -250,26 +250,26 @@ class _Composer:
             while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
                 items.append(self.node(event, (*path, len(items))))
             return Node(place, items=items)
-        found = Node(place, entries={})
+        parent = Node(place, entries={})
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            self.entry(found, event, path)
-        return found
+            self.entry(parent, event, path)
+        return parent
 
-    def entry(self, found: Node, event: Any, path: FieldPath) -> None:
+    def entry(self, parent: Node, event: Any, path: FieldPath) -> None:
         if not isinstance(event, yaml.ScalarEvent):
             what = "a list, map or alias as a key"
             raise self.refuse(event, path, f"found {what}.", found=what, remedy="Keys are words.")
         key = event.value
         if event.tag is not None:
             self.node(event, path)
-        assert found.entries is not None
+        assert parent.entries is not None
         path = (*path, key)
-        if key in found.entries:
-            first = found.keys[key].line
+        if key in parent.entries:
+            first = parent.keys[key].line
             problem = f"duplicate key; the first is on line {first}."
             raise self.refuse(event, path, problem, remedy="Remove one of them.")
-        found.keys[key] = self.place(event)
-        found.entries[key] = self.node(next(self.events), path)
+        parent.keys[key] = self.place(event)
+        parent.entries[key] = self.node(next(self.events), path)
 
     def scalar(self, event: Any, path: FieldPath) -> Any:
         if not event.implicit[0]:

@@ -1,4 +1,4 @@
-"""What is in the files that decide an outcome: sha256, computed once for each."""
+"""The sha256 of the files that decide an outcome, computed once for each."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _LISTED = 16
 
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:
-    """The sha256 of each file by its name; a folder, or more than 16 files, are one entry.
+    """The sha256 of each file by its name; a folder is one entry, and so are all together if they are more than 16.
 
     Raises:
         InputError: a file is missing or cannot be read.
@@ -20,13 +20,13 @@ def digests(paths: Iterable[Path]) -> dict[str, str]:
     if len(unique) > _LISTED:
         text = "".join(f"{digest(path)}  {path.name}\n" for path in unique)
         return {f"{len(unique)} files": hashlib.sha256(text.encode()).hexdigest()}
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for path in unique:
         name = path.name
-        while name in found:
+        while name in hashes:
             name += "'"
-        found[name] = digest(path)
-    return found
+        hashes[name] = digest(path)
+    return hashes
 
 
 def digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a file, as the one line that a user is shown."""
+"""The errors that pydantic reports of a file, as the one line that a user is shown."""
 
 from typing import Annotated, Any, get_args, get_origin
 
@@ -22,20 +22,20 @@ def require_map(document: Node, root: type[FileModel]) -> None:
 
 
 def first_mistake(document: Node, error: ValidationError, root: type[FileModel]) -> InputError:
-    """The error to raise: a mistyped key explains a missing one, so it comes first; then the file's order.
+    """The error to raise: the first unknown key, since a mistyped key is why another is missing; else the first error in the file.
 
     Args:
         document: what was read.
-        error: all that pydantic found.
+        error: all errors that pydantic reports.
         root: the model of the file.
     """
-    found: list[tuple[Any, ...]] = []
+    mistakes: list[tuple[Any, ...]] = []
     for item in error.errors(include_url=False):
         path, annotation, info = _walk(tuple(item["loc"]), root)
         unknown = item["type"] == "extra_forbidden"
         place = document.find(path, key=unknown)[0]
-        found.append((not unknown, place.line, place.column, len(found), path, annotation, info, item))
-    *_, path, annotation, info, item = min(found, key=lambda entry: entry[:4])
+        mistakes.append((not unknown, place.line, place.column, len(mistakes), path, annotation, info, item))
+    *_, path, annotation, info, item = min(mistakes, key=lambda entry: entry[:4])
     unknown = item["type"] == "extra_forbidden"
     mistake = _mistake(root, path, annotation, info, item)
     where = place_of(document, path, key=unknown)
@@ -43,7 +43,7 @@ def first_mistake(document: Node, error: ValidationError, root: type[FileModel])
 
 
 def _walk(loc: FieldPath, root: type[BaseModel]) -> tuple[FieldPath, Any, FieldInfo | None]:
-    """The field path, type and field of a pydantic location, without pydantic's own steps into unions."""
+    """The field path, type and field of a pydantic location, without the entries that pydantic adds for members of a union."""
     annotation: Any = root
     info: FieldInfo | None = None
     path: FieldPath = ()

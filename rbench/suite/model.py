@@ -1,4 +1,4 @@
-"""Frozen models of what a user writes, which know where in the file each value stands."""
+"""Frozen models of what a user writes, which know the line and column of each value in the file."""
 
 from typing import ClassVar
 
@@ -35,7 +35,7 @@ class FileModel(Model):
     _document: Node | None = PrivateAttr(None)
 
     def remember(self, document: Node) -> None:
-        """Keeps where each value stands, for messages about it later on."""
+        """Keeps the place of each value, for messages about it later on."""
         self._document = document
 
     def wrong(
@@ -52,7 +52,7 @@ class FileModel(Model):
         Args:
             path: of the field.
             problem: what is wrong.
-            component: what the field is of.
+            component: the component that the field belongs to.
             found: the value found.
             remedy: what to do.
         """

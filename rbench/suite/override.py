@@ -45,13 +45,13 @@ def _split(text: str, shown: str) -> tuple[list[str], str]:
 
 def _value(text: str, place: Place) -> Node:
     try:
-        found = parse(text, "")
+        node = parse(text, "")
     except InputError as error:
         inside = re.sub(r"^:\d+:\d+(: )?", "", error.place or "")  # a line of the command line is of no help
         where = f"{place}: {inside}" if inside else place
         raise InputError(error.problem, place=where, found=error.found, remedy=error.remedy) from None
-    _move(found, place)
-    return found
+    _move(node, place)
+    return node
 
 
 def _move(node: Node, place: Place) -> None:

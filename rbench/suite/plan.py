@@ -26,7 +26,7 @@ class Plan:
     Attributes:
         cells: in the order to run: by backbone, purifier, eps, attack.
         spec: the suite; with `samples` lowered if the plan was limited.
-        resolved: the suite file to keep beside the results: all defaults written out, same cells.
+        resolved: text of a suite file with all defaults written out that plans the same cells; kept beside the results.
     """
 
     cells: tuple[Cell, ...]
@@ -54,7 +54,7 @@ def plan(spec: SuiteSpec, *, only: str | None = None, limit: int | None = None) 
 
 
 def gradient_passes(cell: Cell) -> int | None:
-    """Backward passes that a cell may take at most, with those for its convergence; None if its parameters do not tell.
+    """Most backward passes that a cell may take, with those for its convergence; None if they do not follow from its parameters.
 
     Known for attacks with a parameter `steps` and suites with a number of samples; but for a ladder `steps` is that of each rung.
     """
@@ -63,7 +63,7 @@ def gradient_passes(cell: Cell) -> int | None:
     ladder = registry("attack").get(cell.attack.given_name).facts().get("ladder", False)
     if ladder or not isinstance(steps, int) or samples is None:
         return None
-    restarts = found if isinstance(found := params.get("restarts", 1), int) else 1
+    restarts = given if isinstance(given := params.get("restarts", 1), int) else 1
     more = convergence_passes(steps, restarts) * min(cell.convergence, samples)
     return cell.eot * (steps * restarts * samples + more)
 
@@ -77,7 +77,7 @@ def _limited(spec: SuiteSpec, limit: int) -> SuiteSpec:
 
 
 def _unique(spec: SuiteSpec, suite: BoundSuite) -> Iterator[Cell]:
-    """All cells; two that are the same work are refused, since one of them says something else than its author meant."""
+    """All cells; refuses two that are the same work, since one of them cannot be what its author meant."""
     count = len(suite.backbones) * len(suite.purifiers) * len(suite.attacks) * len(spec.threat.eps)
     if count > MAX_CELLS:
         found = f"{count:,} cells"
@@ -102,20 +102,20 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
         (part_of(spec, bound), bound, None if bound.stand_in is None else part_of(spec, bound.stand_in))
         for bound in suite.attacks
     ]
-    judged = spec.protocol
+    protocol = spec.protocol
     for backbone, behind in backbones:
         for purifier, purifier_path in purifiers:
             if behind.spec.purifiers is not None and purifier.label not in behind.spec.purifiers:
                 continue
             for i, eps in enumerate(spec.threat.eps):
                 for attack, bound, stand_in in attacks:
-                    said = bound.spec
-                    if said.purifiers is not None and purifier.label not in said.purifiers:
+                    own = bound.spec
+                    if own.purifiers is not None and purifier.label not in own.purifiers:
                         continue
                     cell = Cell(
                         dataset, piece, backbone, purifier, Threat(spec.threat.norm, eps), attack,
-                        said.gradient, said.eot, judged.draws, judged.decide, judged.seed, stand_in,
-                        judged.convergence,
+                        own.gradient, own.eot, protocol.draws, protocol.decide, protocol.seed, stand_in,
+                        protocol.convergence,
                     )  # fmt: skip
                     yield cell, (behind.path, purifier_path, ("threat", "eps", i), bound.path)
 
@@ -127,13 +127,13 @@ def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:
         labels = (cell.backbone.label, cell.purifier.label, cell.attack.label)
         return fnmatchcase(cell.title, pattern) or any(fnmatchcase(label, pattern) for label in labels)
 
-    found = tuple(cell for cell in cells if any(matches(cell, pattern) for pattern in patterns))
-    if not found:
+    matching = tuple(cell for cell in cells if any(matches(cell, pattern) for pattern in patterns))
+    if not matching:
         labels = Counter(label for c in cells for label in (c.backbone.label, c.purifier.label, c.attack.label))
         close = nearest(only.split("/")[-1], labels)
         remedy = f"Did you mean {close[0]!r}?" if close else f"Labels: {', '.join(list(labels)[:12])}."
         raise InputError(f"matches none of {len(cells)} cells.", place=f"--only {only}", remedy=remedy)
-    return found
+    return matching
 
 
 def plan_document(planned: Plan) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | N
 
 
 def component_files(kind: str, name: str, params: Mapping[str, Any]) -> list[Path]:
-    """The files whose bytes decide what a component does; for components that use another one.
+    """The files whose bytes decide what a component does, for the `files` hook of a component that is made of others.
 
     Raises:
         InputError: unknown component, wrong parameter.
@@ -46,11 +46,11 @@ def component_files(kind: str, name: str, params: Mapping[str, Any]) -> list[Pat
 
 def _files(bound: Bound) -> list[Path]:
     """Its files, each known to exist."""
-    found = bound.files()
-    for path in found:
+    paths = bound.files()
+    for path in paths:
         if not path.exists():
-            digest(path)  # says so
-    return found
+            digest(path)  # raises the error for a missing file
+    return paths
 
 
 def part_of(spec: FileModel, part: BoundPart) -> Part:
@@ -77,11 +77,11 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
 
 
 _CODE = {"head": "rbench.backbones.head", "classes": "rbench.datasets.subset"}
-"""The modules that carry out what a suite adds to a component."""
+"""The modules with the code for each key of `PartSpec.added`."""
 
 
 def _with_code_of(added: Mapping[str, Any], version: str) -> str:
-    """The version of a component together with that of the code for what a suite adds to it."""
+    """The version of a component joined with those of the code for what the suite changes in it (`PartSpec.added`)."""
     more = [source_version(_CODE[name], lambda top: top == "rbench") for name in added if name in _CODE]
     if not more:
         return version
@@ -111,7 +111,7 @@ def _given(bound: Bound) -> dict[str, Any]:
 
 
 def _speed(bound: Bound) -> tuple[str, ...]:
-    """The parameters that change nothing but speed: the batch size of an attack that says it does not draw for a whole batch."""
+    """The parameters that change nothing but speed: `batch_size` of an attack with the fact `batched = False`, which draws per sample."""
     return ("batch_size",) if bound.component.facts().get("batched") is False else ()
 
 
@@ -162,7 +162,7 @@ def dump(document: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text exactly where our own reading of scalars would take it for something else."""
+    """Quotes text exactly where `resolve_scalar` would read it as another type."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own attribute
 

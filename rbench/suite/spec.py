@@ -116,12 +116,15 @@ class PartSpec(Model):
 
     @property
     def default_label(self) -> str:
-        """What tables call it if the suite does not say."""
+        """The label in tables if the suite gives none."""
         return self.name
 
     @property
     def added(self) -> dict[str, Any]:
-        """What the suite gives beside the component's parameters that makes it another one, by key; nothing if it gives none."""
+        """Keys of the suite that change what the component computes and are none of its parameters, e.g. `head`; empty if none is given.
+
+        They join the parameters in the cell, and so its id.
+        """
         return {}
 
 
@@ -144,7 +147,7 @@ class BackboneSpec(PartSpec):
 
     @property
     def added(self) -> dict[str, Any]:
-        """The head."""
+        """`head`, if the suite gives one."""
         return {} if self.head is None else {"head": self.head}
 
 
@@ -158,12 +161,12 @@ class PurifierSpec(PartSpec):
 
     @property
     def default_label(self) -> str:
-        """The name, and that its noise is fixed if it is: another defence under another threat."""
+        """The name, with `(fixed noise)` if it is fixed, since that is another defence."""
         return self.name if self.noise == "fresh" else f"{self.name} (fixed noise)"
 
     @property
     def added(self) -> dict[str, Any]:
-        """Fixed noise."""
+        """`noise`, if it is not the usual `fresh`."""
         return {} if self.noise == "fresh" else {"noise": self.noise}
 
 
@@ -183,7 +186,7 @@ class DatasetSpec(PartSpec):
 
     @property
     def default_label(self) -> str:
-        """The name, with the classes if some were chosen: two of ten are another task."""
+        """The name, with the classes if some were chosen, since fewer classes are another task."""
         if self.classes is None:
             return self.name
         shown = ", ".join(map(str, self.classes))
@@ -191,7 +194,7 @@ class DatasetSpec(PartSpec):
 
     @property
     def added(self) -> dict[str, Any]:
-        """The classes."""
+        """`classes`, if some were chosen."""
         return {} if self.classes is None else {"classes": self.classes}
 
 

@@ -53,7 +53,7 @@ def test_it_sums_up_what_was_done(verdicts):
     words = " ".join(printed(verdicts).split())
     assert "1 of 2 cells verified: 4 examples judged again in 0.1 s (0.5 % of the 20 s of the attacks)." in words
     assert "2 predictions differ by rounding" in words
-    assert "1 of 10 claimed survivors fell to another seed, in 2.0 s" in words
+    assert "1 of 10 claimed survivors were fooled with another seed, in 2.0 s" in words
     assert "39.4" in words
     assert "1 cells run again: robust accuracy at most 10.0 points lower." in words
 

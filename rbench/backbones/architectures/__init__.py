@@ -1,4 +1,4 @@
-"""The networks that weights can be loaded into, by name: registered ones and torchvision's, so no suite can name code to import."""
+"""The networks that weights can be loaded into, by name: registered ones and torchvision's. A suite cannot name code to import."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ PREFIX = "torchvision:"
 
 
 def registered(name: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """The registered network of a name, as a component's `components` hook says it; none for torchvision's."""
+    """The registered network of a name, in the form that a `components` hook returns; none for torchvision's."""
     return [] if name.startswith(PREFIX) or name not in registry("network").names() else [("network", name, {})]
 
 

@@ -30,7 +30,7 @@ class Block(nn.Module):
 
 
 class CifarResNet18(nn.Module):
-    """Takes [B, 3, H, W] images as its weights want them, returns [B, classes] logits; 11.2 M parameters.
+    """Takes [B, 3, H, W] images, normalised as its weights need, returns [B, classes] logits; 11.2 M parameters.
 
     Args:
         classes: number of logits.

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 MEAN, STD = 0.2860, 0.3530
-"""Of the 60,000 training images, on the [0, 1] pixel scale."""
+"""Mean and standard deviation of the pixels of the 60,000 training images, on the [0, 1] scale."""
 
 
 def _conv(inputs: int, outputs: int) -> list[nn.Module]:

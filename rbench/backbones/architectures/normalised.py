@@ -1,4 +1,4 @@
-"""A backbone that takes plain pixels: subtract the mean, divide by the deviation, then the network."""
+"""A backbone that takes pixels in [0, 1]: subtract the mean, divide by the standard deviation, then the network."""
 
 from collections.abc import Sequence
 

@@ -8,7 +8,7 @@ class Resized(nn.Module):
     """A bilinear resize to a square.
 
     Args:
-        size: of its side.
+        size: side of the square in pixels.
     """
 
     def __init__(self, size: int) -> None:

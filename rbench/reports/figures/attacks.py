@@ -49,7 +49,7 @@ def frame(table: Table) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame) -> "Figure":
-    """A grid of numbers for each panel, dark where little stands."""
+    """A grid of accuracies for each panel, darker where they are lower."""
     panels, remark = folded(data)
     sizes = [min(MOST_ROWS, data.loc[data["panel"] == panel, "row"].nunique()) for panel in panels]
     figure = blank(WIDTH, 0.4 + sum(0.23 * size + 1.15 for size in sizes))

@@ -1,4 +1,4 @@
-"""Blind against adaptive: how much of what a purifier seems to protect falls to an attacker who uses it."""
+"""Blind against adaptive: accuracy that a purifier seems to gain under blind attacks, and what is left under those that use it."""
 
 from typing import TYPE_CHECKING
 

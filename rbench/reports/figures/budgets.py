@@ -1,4 +1,4 @@
-"""Attacks of other budgets on the same images, as `protocol.convergence` had them run: what convergence and loss paths are drawn from."""
+"""The attacks with other budgets on the same images that `protocol.convergence` asks for: the data of two figures."""
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ COLUMNS = ["panel", "row", "attack", "budget", "steps", "restarts", "eot", "samp
 
 
 def budgets(table: Table) -> pd.DataFrame:
-    """A line for each budget of each cell but those without a radius; steps, restarts and EOT draws, robust as a fraction, mean loss."""
+    """A line for each budget of each cell, except attacks without a bound: steps, restarts, EOT draws, robust as a fraction, mean loss."""
     rows = [
         {
             "panel": panel,

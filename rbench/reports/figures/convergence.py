@@ -41,7 +41,7 @@ def panels(data: pd.DataFrame, column: str, title: str, scale: float) -> "Figure
         scale: what the column is multiplied by.
     """
     keys = list(dict.fromkeys(zip(data["panel"], data["attack"], strict=True)))
-    # One step is no path.
+    # A single number of steps makes no line.
     long = [
         key
         for key in keys

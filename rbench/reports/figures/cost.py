@@ -1,4 +1,4 @@
-"""Robust accuracy against what it took to find it."""
+"""Robust accuracy against the cost of the attacks."""
 
 from typing import TYPE_CHECKING
 

@@ -35,11 +35,11 @@ def frame(table: Table) -> pd.DataFrame:
         line |= {short: row[column] for short, column in accuracies.items()}
         rows.append(line | {"blind": row["blind_robust_accuracy"]})
     columns = ["panel", "row", "backbone", "eps", "standard", "robust", "low", "high", "blind"]
-    found = pd.DataFrame(rows, columns=columns).astype({"blind": "float64"})
-    if found.empty:
-        return found
-    many = found.groupby(["panel", "row", "backbone"])["eps"].transform("nunique") > 1
-    return found[many].sort_values(["panel", "row", "eps"], kind="stable").reset_index(drop=True)
+    lines = pd.DataFrame(rows, columns=columns).astype({"blind": "float64"})
+    if lines.empty:
+        return lines
+    many = lines.groupby(["panel", "row", "backbone"])["eps"].transform("nunique") > 1
+    return lines[many].sort_values(["panel", "row", "eps"], kind="stable").reset_index(drop=True)
 
 
 def draw(data: pd.DataFrame) -> "Figure":
@@ -58,7 +58,7 @@ def _panel(axis: "Axes", rows: pd.DataFrame) -> None:
     lines.sort(key=lambda line: -line[1]["robust"].mean())
     for place, ((name, _), line) in enumerate(lines[:MOST_LINES]):
         look: dict[str, Any] = {"color": colour(place), "marker": marker(place)}
-        # Without a perturbation every attack leaves what no attack leaves.
+        # At eps = 0 robust and blind accuracy are the standard accuracy.
         eps, start = [0.0, *line["eps"]], float(line["standard"].iloc[0])
         axis.plot(eps, [100 * share for share in (start, *line["robust"])], label=shown(str(name)), zorder=3, **look)
         low, high = ([100 * share for share in (start, *line[end])] for end in ("low", "high"))

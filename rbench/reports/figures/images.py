@@ -1,4 +1,4 @@
-"""What the attacks and the purifiers do to an image."""
+"""Images before and after attacks and purifiers."""
 
 from typing import TYPE_CHECKING
 
@@ -51,22 +51,22 @@ def frame(table: Table) -> pd.DataFrame:
 
 def _picture(cell: ReadCell) -> dict[str, object] | None:
     try:
-        found = RunFolder(cell.root).read_gallery(cell.id)
+        gallery = RunFolder(cell.root).read_gallery(cell.id)
     except InputError:  # the page says so; a figure has no place for it
         return None
-    if found is None or not len(found.samples) or found.pixels.shape[2] not in (1, 3):
+    if gallery is None or not len(gallery.samples) or gallery.pixels.shape[2] not in (1, 3):
         return None
-    changed = np.flatnonzero((found.pixels[:, 0] != found.pixels[:, 1]).any(axis=(1, 2, 3)))
+    changed = np.flatnonzero((gallery.pixels[:, 0] != gallery.pixels[:, 1]).any(axis=(1, 2, 3)))
     one = int(changed[0]) if len(changed) else 0
-    channels, height, width = found.pixels.shape[2:]
-    told = {
+    channels, height, width = gallery.pixels.shape[2:]
+    labels = {
         "attack": csv_text(cell.label("attack")),
-        "sample": int(found.samples[one]),
-        "label": int(found.labels[one]),
+        "sample": int(gallery.samples[one]),
+        "label": int(gallery.labels[one]),
     }
-    seen = dict(zip(("clean_class", "attacked_class"), found.predictions[one].tolist(), strict=True))
-    pixels = {name: found.pixels[one, place].tobytes().hex() for place, name in enumerate(_PIXELS)}
-    return {**told, **seen, "channels": channels, "height": height, "width": width, **pixels}
+    classes = dict(zip(("clean_class", "attacked_class"), gallery.predictions[one].tolist(), strict=True))
+    pixels = {name: gallery.pixels[one, place].tobytes().hex() for place, name in enumerate(_PIXELS)}
+    return {**labels, **classes, "channels": channels, "height": height, "width": width, **pixels}
 
 
 def draw(data: pd.DataFrame) -> "Figure":

@@ -1,4 +1,4 @@
-"""What the figures have in common: which rows stand in one panel, and what they are called there."""
+"""Panels and rows of the figures: which rows share a panel, and their names in it."""
 
 from collections import Counter
 from typing import Any
@@ -9,20 +9,20 @@ from rbench.results.runs import ReadCell
 from rbench.results.table import Table
 
 MOST_PANELS, MOST_ROWS = 12, 16
-"""What a figure shows; all of it is in the CSV file."""
+"""Most panels, and most rows of a panel, that a figure shows; the CSV file has all."""
 
 
 def named(table: Table) -> list[tuple[str, str, Row, tuple[ReadCell, ...]]]:
     """For each row its panel (what was judged alike), its name in the panel, its columns, and its cells."""
     cells = iter(table.cells)
-    found = []
+    entries = []
     for rows in groups(table):
         shared = Counter(row["purifier"] for row in rows)
         for row in rows:
             several = shared[row["purifier"]] > 1
             name = f"{row['purifier']} ({row['backbone']})" if several else row["purifier"]
-            found.append((csv_text(heading(rows)), csv_text(name), row, next(cells)))
-    return found
+            entries.append((csv_text(heading(rows)), csv_text(name), row, next(cells)))
+    return entries
 
 
 def folded(frame: Any, panel: str = "panel", row: str = "row") -> tuple[list[str], str]:

@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes bytes: the same data, the same file."""
+"""The style of every figure, and its rendering to bytes: the same data give the same file."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -29,14 +29,14 @@ def styled() -> Iterator[None]:
 
 
 def rendered(draw: "Callable[[pd.DataFrame], Figure]", data: "pd.DataFrame") -> dict[str, bytes]:
-    """What is drawn of some data, as PNG and SVG."""
+    """The figure of some data as PNG and SVG."""
     with styled():
         figure = draw(data)
         return {kind: _saved(figure, kind) for kind in ("png", "svg")}
 
 
 def blank(width: float, height: float) -> "Figure":
-    """A figure of some inches that no window knows of."""
+    """An empty figure of some inches, with no window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -46,17 +46,17 @@ def blank(width: float, height: float) -> "Figure":
 
 
 def colour(place: int) -> str:
-    """The colour of the n-th thing."""
+    """The colour of the n-th line or mark."""
     return f"C{place % 8}"
 
 
 def marker(place: int) -> str:
-    """Its marker, so that it is told apart in grey too."""
+    """The marker of the n-th line or mark, which distinguishes it in grey too."""
     return MARKERS[place % len(MARKERS)]
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
-    """A name for a figure: nothing in it acts, a dollar sign is no mathematics, and it is not longer than some letters."""
+    """A name for a figure: invisible characters spelled out, dollar signs escaped, cut to a number of letters."""
     plain = visible(text)
     short = plain if len(plain) <= longest else f"{plain[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
     return short.replace("$", r"\$")

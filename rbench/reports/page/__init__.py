@@ -1,1 +1,1 @@
-"""The parts of the leaderboard page: what a row shows, its evidence, its pictures, and the template that draws them."""
+"""The parts of the leaderboard page: rows, cells, pictures and drawings as values, and the templates that show them."""

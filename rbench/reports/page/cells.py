@@ -1,4 +1,4 @@
-"""What a row of the page opens to: its cells with their ladders, budgets, costs, doubts and verification."""
+"""The cells of a row as the page shows them when it is opened: ladders, budgets, costs, doubts, verification."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,22 +55,22 @@ class Budget:
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell for readers.
+    """A cell as the page shows it, most of it as text.
 
     Attributes:
         attack: its label.
         id: of the cell.
         state: `done`, or why there is no number.
-        robust: its own accuracy with the interval.
+        robust: robust accuracy under this attack alone, with its interval.
         figures: other accuracies, names and values.
         gradient: the gradient path in words.
-        params: of the attack.
-        cost: what it took.
+        params: parameters of the attack.
+        cost: time, passes and queries, names and values.
         doubts: its flags.
         rungs: bars of a ladder.
-        budgets: convergence, if it was asked for.
-        verified: what verifying has found; empty if nobody has.
-        provenance: where, when and with what.
+        budgets: the attacks with other budgets, if `protocol.convergence` asked for them.
+        verified: the outcome of `rbench verify` in words; empty if the cell is not verified.
+        provenance: machine, time and versions of the run, names and values.
     """
 
     attack: str
@@ -112,7 +112,7 @@ def cell_view(cell: ReadCell) -> CellView:
 
 
 def doubt(name: str, measured: float | None, detail: str) -> Doubt:
-    """A flag with what was seen."""
+    """A flag with what was measured."""
     seen = ": ".join(part for part in ("" if measured is None else f"{measured:.4g}", detail) if part)
     return Doubt(name, next(facts for known, facts in FLAGS.items() if known == name), seen)
 
@@ -124,16 +124,16 @@ def _interval(figure: Figure) -> str:
 def _figures(record: Record) -> Pairs:
     if record.summary is None:
         return ()
-    found = [
+    accuracies = [
         ("standard", record.summary.standard_accuracy),
         ("noise in the ball", record.summary.noise_accuracy),
         ("rounded to 8 bits", record.summary.robust_accuracy_8bit),
     ]
     confirmed = record.summary.confirmed
     upheld = [("judge upheld", f"{count(confirmed.confirmed)} of {count(confirmed.proposed)} proposed")]
-    # Attacks by others do not say what they take for fooled.
+    # Attacks of other libraries do not say which samples they claim to have fooled.
     return [
-        *((name, percent(one.value)) for name, one in found if one is not None),
+        *((name, percent(one.value)) for name, one in accuracies if one is not None),
         *(upheld if confirmed.proposed else []),
     ]
 
@@ -172,24 +172,24 @@ def _provenance(record: Record) -> Pairs:
 
 
 def _verified(cell: ReadCell) -> str:
-    """The evidence in a sentence or two; empty unless it holds."""
+    """The outcome of verifying in a sentence or two; empty if the cell is not verified."""
     if not cell.verified:
         return ""
     try:
-        found = read_verification(RunFolder(cell.root).verified_path(cell.id))
+        verification = read_verification(RunFolder(cell.root).verified_path(cell.id))
     except InputError:
         return ""
-    return "" if found is None else " ".join(_said(found))
+    return "" if verification is None else " ".join(_sentences(verification))
 
 
-def _said(found: Verification) -> list[str]:
-    ties = f", {count(found.near_ties)} predictions differed by rounding" if found.near_ties else ""
-    said = [f"{count(found.examples)} stored examples judged again{ties}."]
-    if again := found.reattack:
-        said.append(
-            f"{count(again.fell)} of {count(again.attacked)} survivors of the row fell to another seed: with 95 % confidence at most "
-            f"{percent(again.false_at_most)} % of the claimed ones are false."
+def _sentences(outcome: Verification) -> list[str]:
+    ties = f", {count(outcome.near_ties)} predictions differed by rounding" if outcome.near_ties else ""
+    sentences = [f"{count(outcome.examples)} stored examples judged again{ties}."]
+    if again := outcome.reattack:
+        sentences.append(
+            f"{count(again.fell)} of {count(again.attacked)} survivors of the row fell to another seed: with 95 % confidence at "
+            f"most {percent(again.false_at_most)} % of the claimed ones are false."
         )
-    if rerun := found.rerun:
-        said.append(f"Run again with another seed, order and batch size: {percent(rerun.robust_accuracy)} %.")
-    return said
+    if rerun := outcome.rerun:
+        sentences.append(f"Run again with another seed, order and batch size: {percent(rerun.robust_accuracy)} %.")
+    return sentences

@@ -15,13 +15,13 @@ from rbench.results.runs import ReadCell
 from rbench.results.store import RunFolder
 
 MAX_SIDE = 96
-"""Larger pictures are made smaller: the page shows that something was changed, the run folder what exactly."""
+"""Pixels. Larger pictures are reduced to at most this: the page gives an impression, the run folder has every pixel."""
 MAX_SAMPLES = 8
 MARGIN = 1
 
 
 class Shown(NamedTuple):
-    """What is said of one sample."""
+    """Id, true class and predicted classes of one sample."""
 
     sample: int
     label: int
@@ -36,10 +36,10 @@ class Sheet:
     Attributes:
         attack: the attack whose pictures these are.
         uri: the PNG as a data URI; empty if there is none.
-        factor: how many times the difference was amplified; grey is no difference, and 0 says that there is none anywhere.
-        reduced: how many pixels of a side became one.
-        samples: what is said of each column.
-        trouble: why pictures that exist are not shown.
+        factor: the factor by which the difference was amplified; grey is no difference, and 0 means that there is none anywhere.
+        reduced: pixels of a side that were averaged into one.
+        samples: id and classes for each column.
+        trouble: why pictures that exist are not shown; empty if they are.
     """
 
     attack: str
@@ -51,12 +51,12 @@ class Sheet:
 
     @property
     def unchanged(self) -> bool:
-        """Whether there are pictures, and the attack gave all of them back as they were."""
+        """Whether there are pictures, and the attack changed none of them."""
         return bool(self.uri) and not self.factor
 
     @property
     def words(self) -> str:
-        """The alternative text."""
+        """The alternative text of the picture, for screen readers."""
         each = "; ".join(
             f"sample {one.sample}, true class {one.label}: clean seen as {one.clean}, attacked seen as {one.attacked}"
             for one in self.samples

@@ -1,4 +1,4 @@
-"""The drawings of the page: accuracies on one axis, and bars of shares, as numbers that the template places."""
+"""The drawings of the page, accuracies on an axis and bars of a ladder, as numbers for the template."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Axis:
         high: upper end.
         blind: the worst case over the attacks that ignore the purifier.
         standard: without an attack.
-        words: the same as a sentence, for who cannot see it.
+        words: the same as a sentence, for screen readers.
     """
 
     worst: float
@@ -29,7 +29,7 @@ class Axis:
 
     @property
     def gap(self) -> tuple[float, float] | None:
-        """From the worst case to the blind one, where ignoring the purifier costs the attacker something."""
+        """Both ends of the line between the worst case and the blind one; None without a blind attack."""
         return None if self.blind is None else (min(self.worst, self.blind), max(self.worst, self.blind))
 
 
@@ -37,31 +37,31 @@ def axis(row: dict[str, Any]) -> Axis | None:
     """The axis of a row; None while the row has no number."""
     if row["robust_accuracy"] is None:
         return None
-    said = [
+    sentences = [
         f"Worst case {percent(row['robust_accuracy'])} %, interval {percent(row['robust_low'])} to {percent(row['robust_high'])} %"
     ]
     for name, title in (("blind_robust_accuracy", "blind"), ("standard_accuracy", "without an attack")):
         if row[name] is not None:
-            said.append(f"{title} {percent(row[name])} %")
+            sentences.append(f"{title} {percent(row[name])} %")
     return Axis(
         _place(row["robust_accuracy"]),
         _place(row["robust_low"]),
         _place(row["robust_high"]),
         None if row["blind_robust_accuracy"] is None else _place(row["blind_robust_accuracy"]),
         None if row["standard_accuracy"] is None else _place(row["standard_accuracy"]),
-        "; ".join(said) + ".",
+        "; ".join(sentences) + ".",
     )
 
 
 @dataclass(frozen=True)
 class Rung:
-    """What one attack of a ladder did, as parts of all samples in percent.
+    """One attack of a ladder as a bar: shares of all samples, in percent.
 
     Attributes:
-        part: what the record says.
-        gone: lost before it began.
+        part: the rung in the record.
+        gone: misclassified or fooled before it.
         fooled: fooled by it.
-        standing: what it left.
+        standing: survived it.
         share: fooled of attacked, in percent with one decimal; `-` where none was left to attack.
     """
 

@@ -1,4 +1,4 @@
-"""The table as the page shows it: groups of rows, each with all that it opens to."""
+"""The table as the page shows it: groups of rows, each with the cells, pictures and commands that are shown when it is opened."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from rbench.results.table import Table
 from rbench.results.untrusted import read_text
 
 MAX_SUITE = 2**18
-"""Bytes of a suite that are shown; what is larger was not written by a person."""
+"""Most bytes of a suite that is shown; a larger one was not written by a person."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class RowView:
     """A row.
 
     Attributes:
-        anchor: what a link to it ends in.
+        anchor: the fragment of a link to it.
         fields: the columns of the table.
         threat: norm and radius.
         random: `yes`, `no`, or `?` where nothing was measured.
         axis: its accuracies on one line; None while it is blocked.
         doubts: flags of the row.
-        cells: what it is made of.
+        cells: its cells.
         sheets: pictures of the strongest attack on it, and of the strongest that ignores the purifier, that changed some of them.
         purifier: parameters of the purifier.
         backbone: parameters of the backbone.
-        command: what to type to judge it again.
+        command: the command that runs it again.
         suite: anchor of the suite it belongs to; empty if that could not be read.
     """
 
@@ -72,7 +72,7 @@ class GroupView:
 
 @dataclass(frozen=True)
 class Suite:
-    """The text of a suite, for who wants to run it again."""
+    """The text of a suite, for readers who want to run it again."""
 
     anchor: str
     name: str
@@ -81,7 +81,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the template places."""
+    """All that the template shows."""
 
     groups: Sequence[GroupView]
     suites: Sequence[Suite]
@@ -135,25 +135,25 @@ def _row(anchor: str, fields: dict[str, Any], table: Table, place: int, suites: 
 
 
 def _sheets(cells: Sequence[ReadCell]) -> list[Sheet]:
-    """Of an attack that uses the purifier and of one that ignores it: the gap between them tells most."""
+    """Pictures of the strongest attack that uses the purifier and of the strongest that ignores it, so that they can be compared."""
     kinds = groupby(strongest_first(cells), key=ignores_purifier)
-    found = [first_changed(map(sheet, kind), lambda one: one.unchanged) for _, kind in kinds]
-    return [one for one in found if one is not None]
+    sheets = [first_changed(map(sheet, kind), lambda one: one.unchanged) for _, kind in kinds]
+    return [one for one in sheets if one is not None]
 
 
 def _suites(roots: Iterable[Path]) -> dict[Path, Suite]:
-    found: dict[Path, Suite] = {}
+    suites: dict[Path, Suite] = {}
     for root in dict.fromkeys(roots):
         try:
             text = read_text(root / "suite.yaml", MAX_SUITE)
         except (InputError, OSError):
             continue
-        found[root] = Suite(f"suite-{len(found) + 1}", root.name, text.splitlines())
-    return found
+        suites[root] = Suite(f"suite-{len(suites) + 1}", root.name, text.splitlines())
+    return suites
 
 
 def _choices(rows: Sequence[RowView]) -> dict[str, Sequence[str]]:
-    """What each filter offers; nothing where all rows are alike."""
+    """The values of each filter; no filter where all rows have the same value."""
     flags = {name for row in rows for name in row.fields["flags"]}
     offered: dict[str, Sequence[str]] = {
         "dataset": _unlike(row.fields["dataset"] for row in rows),
@@ -167,5 +167,5 @@ def _choices(rows: Sequence[RowView]) -> dict[str, Sequence[str]]:
 
 
 def _unlike(values: Iterable[str]) -> Sequence[str]:
-    found = list(dict.fromkeys(values))
-    return found if len(found) > 1 else ()
+    distinct = list(dict.fromkeys(values))
+    return distinct if len(distinct) > 1 else ()

@@ -1,4 +1,4 @@
-"""Values as a reader of the page sees them."""
+"""Values as the page shows them: counts, durations, parameters, commands."""
 
 import json
 import re
@@ -10,12 +10,12 @@ _GLOB = re.compile(r"[*?\[]")
 
 
 def count(number: int | None) -> str:
-    """A count with its thousands apart."""
+    """A count with commas between thousands, `-` for None."""
     return "-" if number is None else f"{number:,}"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds in the two largest units that say something."""
+    """Seconds as text in at most two units: `5.2 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds is None:
         return "-"
     if seconds < 60:
@@ -44,12 +44,12 @@ def some(number: int, one: str) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Words once each, in order, with commas."""
+    """The distinct words, in order, separated by commas."""
     return ", ".join(dict.fromkeys(words))
 
 
 def command(backbone: str, purifier: str) -> str:
-    """What to type to judge one row again from the suite that lies beside its results."""
-    # A comma would part two patterns.
+    """The command that runs one row again from the suite beside its results."""
+    # A comma would separate two patterns.
     exact = "/".join(_GLOB.sub(r"[\g<0>]", name).replace(",", "?") for name in (backbone, purifier))
     return f"rbench run suite.yaml --only {shlex.quote(f'{exact}/*')}"
