@@ -13,12 +13,13 @@ import time
 
 import torch
 from bars import held
-from rbench.engine.noise import Noise
 from torch import nn
 
 from rbench.engine.defended import DefendedModel
 from rbench.engine.oracle import Oracle
 from rbench.purifiers.diffpure import diffpure
+from rbench.threat.batch import Batch
+from rbench.threat.noise import Noise
 
 BAR = 1.7
 
@@ -42,7 +43,7 @@ def seconds(model: DefendedModel, path: str, x: torch.Tensor) -> float:
     """Processor seconds of one gradient."""
     ids = torch.arange(len(x))
     start = time.process_time()
-    Oracle(model, path, eot=1, noise=Noise(0)).gradient(x, ids, ids, ids, "ce")
+    Oracle(model, path, eot=1, noise=Noise(0)).gradient(Batch(x, ids, ids), ids, "ce")
     return time.process_time() - start
 
 

@@ -76,6 +76,17 @@ def test_no_bare_except_swallows_a_signal():
     assert offences(bare) == []
 
 
+SCRIPTS = [path for folder in ("bench", "recipes", "results", "docs") for path in sorted((ROOT / folder).glob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_scripts_beside_the_package_import_of_it_is_there(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rbench"):
+            module = import_module(node.module)
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
 def test_no_test_reads_a_clock_and_so_none_asserts_seconds():
     """What is measured is held to a reference beside it, in costs.py; bars in seconds stand in bench/."""
     tests = [path for path in (ROOT / "tests").rglob("*.py") if path.name not in ("costs.py", "test_house.py")]
