@@ -346,7 +346,7 @@ def test_evaluate_refuses_labels_that_are_no_class(place):
     labels = torch.zeros(24, dtype=torch.int64)
     labels[place] = 3
     backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
-    with refused(place=f"labels: sample {place}", found="label 3", problem=some("3 classes")):
+    with refused(place=some(f"labels: sample {place}"), found="label 3", problem=some("3 classes")):
         evaluate(backbone, images, labels, attack="noise")
 
 
