@@ -239,7 +239,7 @@ MUTANTS = (
     Mutant(
         "figures of a record must follow from its samples",
         "verifying/files.py",
-        "if said.n != len(values) or not np.allclose(told, recorded, rtol=0, atol=_ROUNDING):",
+        "if said.n != len(values) or not np.allclose(given, recorded, rtol=0, atol=_ROUNDING):",
         "if False:",
         (FORGED, "accuracy_edited"),
     ),

@@ -47,7 +47,7 @@ def test_a_fooled_example_that_was_thrown_away_is_missed_by_a_new_attack_only(fo
     forger.write()
     assert rbench("verify", fooled, "--survivors", "0") == 0
     assert rbench("verify", fooled, "--survivors", "20") == 4
-    assert "survivors fell" in capsys.readouterr().err
+    assert "survivors are fooled" in capsys.readouterr().err
 
 
 class Nearly(nn.Module):
