@@ -6,9 +6,8 @@ from rbench.engine.gradient_audit import NEIGHBOURS
 from rbench.engine.setup import Setup
 from rbench.results import sample_columns as column
 from rbench.results.flags import of_cell
-from rbench.results.record import Flag
+from rbench.results.record import THROUGH_PURIFIER, Flag
 from rbench.threat.displacements import LATENT
-from rbench.threat.terms import EXACT
 
 
 def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> list[Flag]:
@@ -50,7 +49,7 @@ def _zero_share(setup: Setup, arrays: dict[str, np.ndarray]) -> float:
     """
     attack = setup.attack
     if not attack.driven:
-        return setup.audit.zero_gradient_share if setup.path in EXACT else 0.0
+        return setup.audit.zero_gradient_share if setup.path in THROUGH_PURIFIER else 0.0
     attacked = arrays[column.QUERIES] > 0
     if not attack.asks_gradient or not attacked.any():
         return 0.0

@@ -76,11 +76,15 @@ def _changed(
     cells: Sequence[Cell], folder: RunFolder, components: Components, on_note: Callable[[str], None]
 ) -> Iterator[Cell]:
     """Those of the finished cells that were judged with other parameters or buffers than purifier and backbone have now."""
+    states: dict[str, str] = {}  # the cells of a row share their model
     for cell in cells:
         record = folder.read_record(cell.id)
         if record is None or record.status != "done":
             continue
-        if record.provenance.get("weights_sha256") != state_hash(components.defended(cell.backbone, cell.purifier)):
+        model = f"{cell.backbone} {cell.purifier}"
+        if model not in states:
+            states[model] = state_hash(components.defended(cell.backbone, cell.purifier))
+        if record.provenance.get("weights_sha256") != states[model]:
             on_note(
                 f"cell {cell.id} ({cell.title}): purifier or backbone have other weights than when it ran; run again."
             )

@@ -35,15 +35,6 @@ def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | N
     return _part(name, label or name, bound, digests(_files(bound)))
 
 
-def component_files(kind: str, name: str, params: Mapping[str, Any]) -> list[Path]:
-    """The files whose bytes decide what a component does, for the `files` hook of a component that is made of others.
-
-    Raises:
-        InputError: unknown component, wrong parameter.
-    """
-    return resolved(kind, name, params).files()
-
-
 def _files(bound: Bound) -> list[Path]:
     """Its files, each known to exist."""
     paths = bound.files()

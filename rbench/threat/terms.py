@@ -21,15 +21,11 @@ bare backbone, the purifier left out; or nothing beside the ball."""
 DISPLACED: frozenset[Objective] = frozenset({"latent", "latent-angle", "latent-norm", "decoder", "feature"})
 """The losses that look at no label."""
 
-EXACT: tuple[GradientPath, ...] = ("exact", "checkpointed")
-"""The paths through the purifier itself: the same gradient, the second in the memory of one stage."""
-
 ANY_PATH: tuple[GradientChoice, ...] = ("auto", "exact", "checkpointed", "bpda", "blind")
 
 __all__ = [
     "ANY_PATH",
     "DISPLACED",
-    "EXACT",
     "Displacement",
     "GradientChoice",
     "GradientPath",

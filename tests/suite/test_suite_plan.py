@@ -9,11 +9,12 @@ from costs import instructions
 from fake_plugins import SUITE
 from parts import refused, some
 
+from rbench.registry import resolved
 from rbench.signature import ParameterError
 from rbench.suite import files
 from rbench.suite.load import load_suite
 from rbench.suite.plan import gradient_passes, plan, plan_document
-from rbench.suite.resolve import component_files, resolve_part
+from rbench.suite.resolve import resolve_part
 from rbench.suite.spec import SuiteSpec
 
 
@@ -229,7 +230,7 @@ def test_one_component_is_resolved_by_name(plugins, tmp_path: Path):
     part = resolve_part("dataset", f"stored:{tmp_path / 'x.npz'}", {})
     assert (part.name, part.params, list(part.files)) == ("stored:x.npz", {"key": None}, ["x.npz"])
     assert (part.given_name, part.label) == (f"stored:{tmp_path / 'x.npz'}", f"stored:{tmp_path / 'x.npz'}")
-    assert component_files("dataset", "stored", {"path": str(tmp_path / "x.npz")}) == [tmp_path / "x.npz"]
+    assert resolved("dataset", "stored", {"path": str(tmp_path / "x.npz")}).files() == [tmp_path / "x.npz"]
     with refused(ParameterError, component="purifier 'smooth'", place="purifier 'smooth': qualty"):
         resolve_part("purifier", "smooth", {"qualty": 3})
     with refused(problem=some("no such file")):
