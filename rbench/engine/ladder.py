@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rbench.engine.audit import SAMPLES, Audit
+from rbench.engine.audit import Audit
+from rbench.engine.audited_images import SAMPLES
 from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Proposals, nothing_yet
 from rbench.engine.judge import Judge
@@ -33,17 +34,15 @@ def choose(
         ladder: the attack.
         model: the defended model.
         seen: what the audit measured of it.
-        sample: some samples, to see whether the purifier changes any.
+        sample: some samples, to see whether the outputs are hard labels.
         noise: the root of the cell's randomness.
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
     """
-    with torch.no_grad():
-        changes = not torch.equal(model.purify(sample.x, noise.of("audit", sample.ids, sample.device)), sample.x)
     measured = Measured(
         random=seen.random,
         differentiable=seen.differentiable,
-        changes=changes,
+        changes=seen.changes,
         encodes=model.encodes,
         surrogate=model.surrogate is not None,
         hard_label=tells_the_winner_alone(model, sample.at(slice(SAMPLES)), noise),

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from rbench.engine.answers import FirstAnswers
 from rbench.engine.audit import Audit
 from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
@@ -14,7 +15,7 @@ from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
 from rbench.errors import CellFailed, InputError
 from rbench.suite.cell import Decide, GradientChoice
-from rbench.threat.attack import Attack
+from rbench.threat.attack import Attack, IterativeAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.displacements import LATENT
@@ -51,7 +52,8 @@ class Protocol:
 class Setup:
     """Everything that evaluating samples needs, after the audit.
 
-    `weights` is the hash of all parameters and buffers before it; `rungs` are those of a ladder, chosen by what was measured.
+    `weights` is the hash of all parameters and buffers before it; `first` are the model's first answers; `loss_change` is what the margin
+    changes by in the ball; `rungs` are those of a ladder, chosen by what was measured.
     """
 
     model: DefendedModel
@@ -64,6 +66,8 @@ class Setup:
     noise: Noise
     weights: str
     gradients: GradientAudit
+    loss_change: float | None
+    first: FirstAnswers
     rungs: tuple[Rung, ...] = ()
 
     @property
@@ -113,7 +117,8 @@ def set_up(
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
     noise, ball = Noise(protocol.seed), protocol.ball
-    seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
+    made = (audits or Audits()).of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
+    seen = made.audit
     path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
     eot = protocol.eot if seen.random and path != "blind" else 1
     rungs: tuple[Rung, ...] = ()
@@ -123,11 +128,25 @@ def set_up(
     judge = Judge(model, ball, protocol.draws if seen.random else 1, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs)
+    measured = (made.gradients, made.loss_change, made.first)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, rungs)
+
+
+def shown_together(attack: Attack, batch_size: int) -> int:
+    """How many images the attack or the judge shows the defended model together at most.
+
+    Args:
+        attack: third-party code and ladders have a batch size of their own.
+        batch_size: of the judge and of our own attacks.
+    """
+    return batch_size if isinstance(attack, IterativeAttack) else max(batch_size, attack.batch_size)
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
-    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it is of use, else BPDA."""
+    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it is of use, else BPDA.
+
+    It is of no use where it does not reach the input, or is zero or not finite on half of the samples of either audited set.
+    """
     if chosen != "auto":
         return chosen
     if "bpda" in attack.paths and not seen.differentiable:
@@ -162,4 +181,5 @@ def describe(setup: Setup) -> dict[str, Any]:
     attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
     notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
     loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}
-    return {**asdict(setup.audit), **asdict(setup.gradients), **notes, **loss}
+    measured = {**asdict(setup.audit), **asdict(setup.gradients), "loss_change": setup.loss_change}
+    return {**measured, **notes, **loss}

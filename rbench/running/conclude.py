@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from rbench.engine.answers import refuse_other_answers
 from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, join
 from rbench.engine.outcome import Outcome, draw_outcome
@@ -52,6 +53,7 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
         few = prepared.read(prepared.ids[: prepared.convergence])
         convergence = converge(prepared.setup, prepared.loaded.remake, few)
         refuse_changed(prepared.setup)
+        refuse_other_answers(prepared.setup.model, prepared.setup.first)
     return Finished(whole, outcome, convergence, _gallery(prepared, whole))
 
 
