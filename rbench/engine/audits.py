@@ -63,12 +63,11 @@ class Audits:
         here = (*whole, ball.norm, float(ball.eps), size, tuple(sample.ids.tolist()), float(sample.x.sum()))
         if here not in self._made:
             seen, first = audit(model, sample, noise, ball, size)
+            same_shape = seen.global_generator or seen.batch_dependent
             if whole not in self._made:
-                known = {"reproducible": seen.reproducible, "global_generator": seen.global_generator}
+                known = {"reproducible": seen.reproducible, "same_shape": same_shape}
                 self._made[whole] = audit_gradients(model, few, noise, **known)
-            change = None
-            if seen.reproducible:
-                change = loss_change(model, Few(few, noise, seen.global_generator), ball)
+            change = loss_change(model, Few(few, noise, same_shape), ball) if seen.reproducible else None
             self._made[here] = Measurements(seen, change, self._made[whole], first)
             self._alive += parts
         found: Measurements = self._made[here]

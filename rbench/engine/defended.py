@@ -169,7 +169,7 @@ class DefendedModel(nn.Module):
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
             returned = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise CellFailed(f"the backbone returned {returned}, not logits of shape ({len(images)}, classes)")
-        return logits
+        return logits.to(images.dtype)
 
     @property
     def encodes(self) -> bool:

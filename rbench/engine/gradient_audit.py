@@ -51,7 +51,7 @@ class GradientAudit:
 
 
 def audit_gradients(
-    model: DefendedModel, sample: Batch, noise: Noise, *, reproducible: bool, global_generator: bool
+    model: DefendedModel, sample: Batch, noise: Noise, *, reproducible: bool, same_shape: bool
 ) -> GradientAudit:
     """Measures the gradient of a defended model on up to four samples; the passes are not counted as the attack's.
 
@@ -60,9 +60,9 @@ def audit_gradients(
         sample: of which the first four are looked at.
         noise: the root of the cell's randomness.
         reproducible: the same noise gives the same logits; differences mean nothing where it does not.
-        global_generator: the purifier draws from a global generator, so that only batches of one shape meet the same draw.
+        same_shape: only batches of one shape are compared, see `Few`.
     """
-    whole = Few(sample.at(slice(SAMPLES)), noise, global_generator)
+    whole = Few(sample.at(slice(SAMPLES)), noise, same_shape)
     few = whole.of(_inner(whole))
     spent = replace(model.meter)
     exact = _gradient(model, few, "exact")
@@ -110,11 +110,11 @@ def _cosine(exact: Tensor, other: Tensor) -> float | None:
     return float(cosine_similarity(exact[nonzero].flatten(1).double(), other[nonzero].flatten(1).double()).mean())
 
 
-class _NarrowTypes(TorchDispatchMode):
+class _NarrowTypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the first floating type of fewer than 32 bits that an operation inside the block returns."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seen: str | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -32,8 +32,8 @@ class Few:
     Attributes:
         batch: the samples.
         noise: the root of the cell's randomness.
-        same_shape: every batch must have the shape of this one, since the purifier draws from a global generator: in a batch of another
-            shape it would draw other noise.
+        same_shape: every batch must have the shape of this one, since the purifier draws from a global generator, or depends on its batch
+            otherwise: in a batch of another shape it would draw other noise.
     """
 
     batch: Batch

@@ -15,7 +15,7 @@ from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
 from rbench.errors import CellFailed, InputError
 from rbench.suite.cell import Decide, GradientChoice
-from rbench.threat.attack import Attack, IterativeAttack
+from rbench.threat.attack import Attack, ExternalAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.displacements import LATENT
@@ -139,7 +139,7 @@ def shown_together(attack: Attack, batch_size: int) -> int:
         attack: third-party code and ladders have a batch size of their own.
         batch_size: of the judge and of our own attacks.
     """
-    return batch_size if isinstance(attack, IterativeAttack) else max(batch_size, attack.batch_size)
+    return max(batch_size, attack.batch_size) if isinstance(attack, ExternalAttack | Ladder) else batch_size
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:

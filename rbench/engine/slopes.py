@@ -1,4 +1,4 @@
-"""Whether the gradient of a defended model is the slope of its loss: in float32, as it is attacked, and in float64 where that is the same."""
+"""Whether the gradient of a defended model is the slope of its loss: in float32, as it is attacked, and in float64 where that agrees."""
 
 import copy
 import math
@@ -24,7 +24,7 @@ _AGREE = 1e-3
 """Largest difference of logits in float32 and float64, relative to the largest, with which the model in float64 speaks for that in float32:
 deep networks stay far below, and what draws or rounds otherwise in another type lies above."""
 _ROUNDINGS = 16
-"""Units in the last place by which a loss may be wrong by rounding."""
+"""Units in the last place of the largest logit by which a loss may be wrong by rounding."""
 
 
 class Slopes(NamedTuple):
@@ -112,6 +112,6 @@ def _error(model: DefendedModel, few: Few, loss: Loss, directions: Tensor, slope
     differences = (up - down) / (2 * step)
     # A gradient of zero makes no claim about the slope: rounding has one, and another flag speaks of it.
     differences = torch.where((slopes == 0).all(1, keepdim=True), 0.0, differences)
-    size = 1.0 + float(torch.maximum(up.abs(), down.abs()).max())
-    rounding = _ROUNDINGS * torch.finfo(up.dtype).eps * size * math.sqrt(DIRECTIONS) / step
+    largest = float(few.around(model, few.x[:, None]).abs().max())
+    rounding = _ROUNDINGS * torch.finfo(up.dtype).eps * largest * math.sqrt(DIRECTIONS) / step
     return relative(slopes, differences, rounding)

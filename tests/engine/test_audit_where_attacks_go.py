@@ -274,8 +274,9 @@ def test_a_purifier_that_turns_during_the_attack_fails_at_the_end_of_the_cell(at
 
 
 def test_asking_again_is_not_counted_as_the_attacks():
-    whole, halves = (judged(Identity(), steps=1, batch_size=size) for size in (8, 1))
-    assert whole.cost == halves.cost  # with a batch of one the questions are asked at the end of two spans
+    x, y = images()
+    whole, halves = (rbench.evaluate(net(), x, y, steps=1, eps=1e-6, batch_size=size) for size in (8, 2))
+    assert whole.cost == halves.cost  # in batches of two the questions are asked at the end of two spans
 
 
 def test_what_is_random_under_the_same_noise_is_not_called_stateful():
