@@ -10,6 +10,7 @@ from rbench.results import sample_columns as column
 from rbench.results.attacker import attacker_of
 from rbench.results.flags.catalogue import FlagName, threshold
 from rbench.results.flags.of_row import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
+from rbench.results.record import Record
 from rbench.results.row_facts import facts_of, mixed
 from rbench.results.runs import ReadCell
 from rbench.results.worst_case import Rule, Values, attack_scores, clean_scores
@@ -150,9 +151,11 @@ def _weak_gradient(judged: Sequence[Judged], done: Sequence[ReadCell]) -> RowFla
         if one.knows not in ("noise", "black-box") and not record.rungs:
             paths.append(one.gradient)
     reached = any(record.audit.get("reaches_input") for record in records)
-    dead = max((_share(record.audit.get("zero_gradient_share")) for record in records), default=1.0)
+    dead = max((_useless(record) for record in records), default=1.0)
     return weak_gradient(paths, differentiable=reached and dead < threshold("weak-gradient", "zero"))
 
 
-def _share(found: object) -> float:
+def _useless(record: Record) -> float:
+    """Share of the audited samples with a gradient that is zero or not finite; older records have only that of zero."""
+    found = record.audit.get("useless_gradient_share", record.audit.get("zero_gradient_share"))
     return float(found) if isinstance(found, int | float) else 1.0

@@ -212,7 +212,9 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "Add an attack with `gradient: exact`.",
         {
             "zero": Threshold(
-                0.5, "%", "share of the audited samples with a zero gradient, from which on the purifier has none"
+                0.5,
+                "%",
+                "share of the audited samples with a gradient that is zero or not finite, from which on there is none",
             )
         },
     ),
