@@ -264,17 +264,24 @@ MUTANTS = (
         (WHERE, "out_of_range"),
     ),
     Mutant(
+        "gradients in large batches are held to those in small ones",
+        "engine/doubts.py",
+        "or of_cell.wrong_in_batches(path, seen.batch_gradient_error)",
+        "or []",
+        (WHERE, "wrong_in_large"),
+    ),
+    Mutant(
         "draws of a global generator are compared under one shape and one seed",
         AUDITED,
-        "compared = _companions if moved and is_random else _orders_and_splits",
+        "compared = _companions if other_draws else _orders_and_splits",
         "compared = _orders_and_splits",
         (WHERE, "global_generator or dropout"),
     ),
     Mutant(
         "a global generator that does not make random buys no lenience",
         AUDITED,
-        "compared = _companions if moved and is_random else _orders_and_splits",
-        "compared = _companions if moved else _orders_and_splits",
+        "other_draws, dependence = moved and is_random, 0.0",
+        "other_draws, dependence = moved, 0.0",
         (WHERE, "lenience"),
     ),
     Mutant(

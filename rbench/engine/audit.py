@@ -1,5 +1,6 @@
 """The audit before any attack: properties of the defended model as measured on a few samples, whatever the purifier declares."""
 
+import math
 import pickle
 import random
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from rbench.engine.audited_images import SAMPLES, Audited, Questions, audited_im
 from rbench.engine.defended import DefendedModel, moves_global_generators, state_hash
 from rbench.engine.oracle import Oracle
 from rbench.engine.outputs import not_logits
+from rbench.engine.slopes import relative
 from rbench.errors import CellFailed, InputError
 from rbench.results.flags.catalogue import threshold
 from rbench.threat.ball import Ball
@@ -51,6 +53,8 @@ class Audit:
         zero_gradient_share: share of samples whose exact gradient is zero.
         non_finite_gradient_share: share of samples with a NaN or infinite entry in the exact gradient.
         useless_gradient_share: share of samples with either.
+        batch_gradient_error: difference of an image's gradients in a small and in a large batch, relative to the longer, for the median
+            image; None where attacks show no more images together than the small batch has, or batches of other shapes meet other draws.
     """
 
     classes: int
@@ -67,6 +71,7 @@ class Audit:
     zero_gradient_share: float
     non_finite_gradient_share: float
     useless_gradient_share: float
+    batch_gradient_error: float | None
 
     @property
     def batch_dependent(self) -> bool:
@@ -111,11 +116,12 @@ def audit(
         reproducible &= differ(logits, asked.logits(audited.whole, what=audited.what)) <= DIFFERS
     moved = moves_global_generators(model, sample.x, noise.of("audit", sample.ids, sample.device))
     is_random = spread > DIFFERS or not reproducible
-    dependence = 0.0
+    other_draws, dependence = moved and is_random, 0.0
     if reproducible:
-        compared = _companions if moved and is_random else _orders_and_splits
+        compared = _companions if other_draws else _orders_and_splits
         dependence = max(compared(asked, audited.whole, logits) for audited, logits in zip(sets, whole, strict=True))
-    gradients = list(_gradients(model, sets, noise))
+    pairs = [_gradients(model, audited, noise) for audited in sets]
+    gradients = [gradient for pair in pairs for gradient in pair]
     if reproducible:
         _refuse_memory(model, asked, sets, first)
     found = Audit(
@@ -133,6 +139,7 @@ def audit(
         zero_gradient_share=max(_share(gradient, _zero, 1.0) for gradient in gradients),
         non_finite_gradient_share=max(_share(gradient, _broken, 0.0) for gradient in gradients),
         useless_gradient_share=max(_share(gradient, _useless, 1.0) for gradient in gradients),
+        batch_gradient_error=None if other_draws or not reproducible else _batch_error(pairs),
     )
     vars(model.meter).update(vars(spent))
     return found, FirstAnswers(*sets, first, noise, reproducible)
@@ -242,16 +249,28 @@ def _scale(logits: Tensor) -> float:
     return max(1.0, float(logits.abs().max()))
 
 
-def _gradients(model: DefendedModel, sets: tuple[Audited, Audited], noise: Noise) -> Iterator[Tensor | None]:
-    """Gradients of small batches and of large ones, these as an attacker takes them: stage by stage where the purifier has stages.
+def _gradients(model: DefendedModel, audited: Audited, noise: Noise) -> list[Tensor | None]:
+    """Gradients of a small batch and of a large one, this as an attacker takes it: stage by stage where the purifier has stages.
 
     Where there is no memory for the graph of a large batch, an attack along this path will say so; others go around it.
     """
-    for audited in sets:
-        yield _gradient(model, audited.few, noise, "exact")
-        if audited.larger:
-            with suppress(torch.OutOfMemoryError):
-                yield _gradient(model, audited.whole, noise, "checkpointed" if model.staged else "exact")
+    found = [_gradient(model, audited.few, noise, "exact")]
+    if audited.larger:
+        with suppress(torch.OutOfMemoryError):
+            found.append(_gradient(model, audited.whole, noise, "checkpointed" if model.staged else "exact"))
+    return found
+
+
+def _batch_error(pairs: list[list[Tensor | None]]) -> float | None:
+    """The larger of two differences of the gradients in small and large batches."""
+    errors = [relative(few, whole[: len(few)]) for few, whole in _both(pairs)]
+    return max((error for error in errors if math.isfinite(error)), default=None)
+
+
+def _both(pairs: list[list[Tensor | None]]) -> Iterator[tuple[Tensor, Tensor]]:
+    for few, *whole in pairs:
+        if few is not None and whole and whole[0] is not None:
+            yield few, whole[0]
 
 
 def _gradient(model: DefendedModel, shown: Batch, noise: Noise, path: GradientPath) -> Tensor | None:

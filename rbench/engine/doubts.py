@@ -34,6 +34,7 @@ def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         *(
             of_cell.wrong_slope(path, gradients.slope_error, gradients.slope_precision, gradients.low_precision)
             or of_cell.wrong_replay(path, gradients.checkpointed_error)
+            or of_cell.wrong_in_batches(path, seen.batch_gradient_error)
         ),
         *of_cell.unstable(setup.loss_change, NEIGHBOURS),
         *of_cell.optimises_at_test_time(autograd_in_forward=gradients.autograd_in_forward),

@@ -189,6 +189,15 @@ def test_randomness_and_useless_gradients_in_large_batches_alone_are_found():
     assert not seen(only_in_large_batches(torch.detach), size=64).reaches_input
 
 
+def test_a_gradient_that_is_wrong_in_large_batches_alone_is_a_wrong_gradient():
+    lying = only_in_large_batches(lambda x: BadGradient.apply(x, -1.0, x > -1))
+    assert seen(lying, size=64).batch_gradient_error == pytest.approx(2)
+    assert seen(lying, size=48).batch_gradient_error == pytest.approx(0, abs=1e-4)
+    assert seen(lying).batch_gradient_error is None
+    assert "wrong-gradient" in judged(lying).flag_names
+    assert "wrong-gradient" not in judged(lying, gradient="bpda").flag_names
+
+
 # --- purifiers that draw from global generators -------------------------------------------------------------------
 
 

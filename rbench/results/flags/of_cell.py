@@ -109,6 +109,19 @@ def wrong_replay(path: GradientPath, difference: float | None) -> list[Flag]:
     return [Flag(name="wrong-gradient", value=difference, detail=detail)]
 
 
+def wrong_in_batches(path: GradientPath, difference: float | None) -> list[Flag]:
+    """The gradient of an image that the attack went along is another one in large batches.
+
+    Args:
+        path: of the attack.
+        difference: of the gradients in a small and in a large batch, relative; None if it was not measured.
+    """
+    if path not in THROUGH_PURIFIER or difference is None or difference <= threshold("wrong-gradient", "slopes"):
+        return []
+    detail = "the gradients of an image in small and in large batches differ by this, relative"
+    return [Flag(name="wrong-gradient", value=difference, detail=detail)]
+
+
 def unstable(change: float | None, points: int) -> list[Flag]:
     """The loss does not hold still around an image.
 
