@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Role = Literal["attack", "defence", "select", "score", "audit", "calibration", "fixed"]
+Role = Literal["attack", "defence", "select", "score", "audit", "calibration", "fixed", "race", "leave"]
 ROLES: dict[Role, int] = {
     "attack": 1,
     "defence": 2,
@@ -22,6 +22,8 @@ ROLES: dict[Role, int] = {
     "audit": 5,
     "calibration": 6,
     "fixed": 7,
+    "race": 8,
+    "leave": 9,
 }
 _SEEDS = 2**32
 """Number of seeds that a suite can have, 0 to 2**32 - 1.

@@ -84,16 +84,18 @@ def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
 
 def _samples(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
     ids, label = arrays[column.SAMPLE], arrays[column.LABEL]
-    for name, draws in column.DRAWS_OF.items():
+    for name, draws in {**column.DRAWS_OF, **column.SELECT_DRAWS_OF}.items():
         if draws in arrays:
-            expected = decided(arrays[draws], label, record.protocol.decide)
+            decide = "mean" if name in column.SELECT_DRAWS_OF else record.protocol.decide
+            expected = decided(arrays[draws], label, decide)
             yield from _differ(ids, samples[name].to_numpy() != expected, f"{name}: not what its predictions give")
     robust = samples[column.ROBUST].to_numpy()
     outcome = np.where(robust >= 0.5, "robust", "fooled")
     yield from _differ(ids, samples[column.OUTCOME].to_numpy() != outcome, "outcome: not what `robust` gives")
     outside = ~(samples[column.DISTANCE].to_numpy() <= record.threat.eps + TOLERANCE)
     yield from _differ(ids, outside, f"distance: outside the ball of {record.threat.eps_text}")
-    if set(column.DECIDED) <= set(arrays) and array_hash(arrays, column.DECIDED) != record.result_hash:
+    decided_columns = column.DECIDED if column.ROBUST_8BIT_PREDICTIONS in arrays else column.DECIDED_BEFORE
+    if set(decided_columns) <= set(arrays) and array_hash(arrays, decided_columns) != record.result_hash:
         yield "result_hash: the samples have another"
 
 
