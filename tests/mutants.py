@@ -48,6 +48,7 @@ class Mutant(NamedTuple):
 
 FORGED, REJUDGE = "verifying/test_verify_forgeries.py", "verifying/rejudge.py"
 CELL_FLAGS = "results/flags/of_cell.py"
+JUDGE, KEPT, RANDOM = "engine/judge.py", "engine/kept.py", "engine/test_random_defences.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
     "engine/evaluation.py",
     "engine/oracle.py",
@@ -58,24 +59,87 @@ EVALUATION, ORACLE, DEFENDED, AUDITED = (
 MUTANTS = (
     Mutant(
         "a random defence is scored on draws that the attack did not select on",
-        EVALUATION,
-        'judge.predictions(images, clean, "score") if setup.random else select',
-        "select",
+        JUDGE,
+        "return select, self.score(images, clean) if self.random else select",
+        "return select, select",
         (KNOWN, "gains_nothing"),
     ),
     Mutant(
         "uniform noise in the ball is judged beside the attack",
-        EVALUATION,
-        'judge.predictions(noisy(setup, clean), clean, "score"),',
-        "torch.zeros_like(select) - 1,",
+        "engine/unattacked.py",
+        "column.NOISE_PREDICTIONS: noise_score,",
+        "column.NOISE_PREDICTIONS: noise_score * 0 - 1,",
         (KNOWN, "null_defence_is_reported"),
     ),
     Mutant(
-        "a sample leaves only when no draw is right",
-        "engine/driver.py",
-        "return share == 0",
-        "return share < 1",
-        ("engine/test_driver.py", "leaves_only_when"),
+        "a sample of a random defence leaves only after a test on never-used draws",
+        KEPT,
+        "return (due > 0) & (asked.queries >= due)",
+        "return (margins > 0).all(0)",
+        (RANDOM, "nobody_leaves"),
+    ),
+    Mutant(
+        "a sample that has passed its test goes on for as many queries again",
+        KEPT,
+        "torch.maximum(2 * queries[passed], queries[passed] + LEAST_MORE)",
+        "queries[passed]",
+        (RANDOM, "goes_on"),
+    ),
+    Mutant(
+        "every further test of a sample takes more draws",
+        "engine/leaving.py",
+        "chance = (1 - CONFIDENCE) / (test * (test + 1))",
+        "chance = (1 - CONFIDENCE) / 2",
+        (RANDOM, "draws_that_a_test_takes"),
+    ),
+    Mutant(
+        "a test takes draws that were never used before",
+        "engine/leaving.py",
+        "self.used[rows[at]] = first + size",
+        "pass",
+        (RANDOM, "no_draw_of_a_test or never_right"),
+    ),
+    Mutant(
+        "the best points of a random defence race on common fresh draws",
+        KEPT,
+        "winner = race(self.judge, self.points, self.rank, self.clean)",
+        "winner = self.rank.argmin(1)",
+        (RANDOM, "best_points_race"),
+    ),
+    Mutant(
+        "points with few draws are ranked on select draws that choose nothing in the end",
+        KEPT,
+        "numbers = self.judge.select_draws + RANKED_ON * asked.queries[:, None]",
+        "numbers = 0 * asked.queries[:, None]",
+        (RANDOM, "ranked_by_eight"),
+    ),
+    Mutant(
+        "a random row is chosen by select shares",
+        "results/worst_case.py",
+        "np.stack([c.select if random else c.value for c in candidates])",
+        "np.stack([c.value for c in candidates])",
+        ("results/test_worst_case_rule.py", "chosen_by_select or null_defence"),
+    ),
+    Mutant(
+        "the image in eight bits is a candidate of the worst case",
+        "results/worst_case.py",
+        "return _chosen([point, rounded], random=random)",
+        "return point",
+        ("results/test_worst_case_rule.py", "eight_bits"),
+    ),
+    Mutant(
+        "uniform noise is a candidate of the worst case",
+        "results/worst_case.py",
+        "return self._over(attacks, self.unattacked.clean, self.unattacked.noise)",
+        "return self._over(attacks, self.unattacked.clean)",
+        ("results/test_worst_case_rule.py", "uniform_noise"),
+    ),
+    Mutant(
+        "images that are wrong without an attack are attacked as well, if the defence is random",
+        "engine/propose.py",
+        "torch.ones_like(clean_select, dtype=torch.bool) if judge.random else clean_select > 0",
+        "clean_select > 0",
+        (RANDOM, "wrong_without_an_attack"),
     ),
     Mutant(
         "BPDA puts a stand-in's gradient behind the purified image",
@@ -136,8 +200,8 @@ MUTANTS = (
         (
             (
                 "engine/judge.py",
-                "                if broken.any():\n                    samples",
-                "                if False:\n                    samples",
+                "        if broken.any():\n            samples = list(dict",
+                "        if False:\n            samples = list(dict",
             ),
         ),
     ),
