@@ -59,8 +59,7 @@ def pgd(
     """
 
     def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> PgdState:  # noqa: ARG001
-        shape = x.shape[1:]
-        start = ball.uniform(x, noise.normal(*shape), noise.uniform(*shape))
+        start = ball.uniform(x, noise)
         size = 2.5 * ball.radii / steps if step_size is None else torch.full_like(ball.radii, step_size)
         return PgdState(start, x, ball, size)
 

@@ -96,9 +96,7 @@ def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Ten
 
 def noisy(setup: Setup, clean: Batch) -> Tensor:
     """Images under uniform noise in the ball: the baseline that every attack must beat."""
-    noise = setup.noise.of("calibration", clean.ids, clean.device)
-    shape = clean.x.shape[1:]
-    return setup.judge.ball.uniform(clean.x, noise.normal(*shape), noise.uniform(*shape))
+    return setup.judge.ball.uniform(clean.x, setup.noise.of("calibration", clean.ids, clean.device))
 
 
 def _propose(
