@@ -159,6 +159,25 @@ def test_a_query_with_few_draws_is_ranked_by_eight_select_draws_that_no_final_ch
     assert not set(ranked) & set(judge.model.purifier.drawn)
 
 
+class Flicker(nn.Module):
+    """Wrong on every draw of a bright image, right on every draw of a dark one; the noise changes nothing but makes it random."""
+
+    stochastic = True
+
+    def forward(self, x, *, noise):
+        return x + 1e-3 * noise.uniform(*x.shape[1:])
+
+
+def test_images_that_are_wrong_without_an_attack_are_attacked_as_well():
+    """Each query may bring what a draw gets right now and then below that."""
+    x, y = torch.full((4, 1, 4, 4), 0.8), torch.tensor([1, 1, 0, 0])
+    found = rbench.evaluate(Bright(), x, y, purifier=Flicker(), attack="pgd", steps=3, eot=8, eps=0.1)
+    assert found.samples["clean_select"].tolist() == [0, 0, 1, 1]
+    assert found.samples["queries"].tolist() == [4, 4, 4, 4]
+    still = rbench.evaluate(Bright(), x, y, attack="pgd", steps=3, eps=0.1)
+    assert still.samples["queries"].tolist() == [0, 0, 4, 4], "one wrong answer of a deterministic model is enough"
+
+
 # --- the race -----------------------------------------------------------------------------------------------------
 
 
@@ -197,7 +216,7 @@ class Lottery(nn.Module):
         return torch.where(right, x * 0 + 1, x * 0)
 
 
-class Constant(nn.Module):
+class Bright(nn.Module):
     """Class 0 where the image is bright."""
 
     def forward(self, x):
@@ -212,7 +231,7 @@ def test_a_defence_whose_draws_fall_out_anew_for_every_image_is_as_robust_as_it_
     y = torch.zeros(100, dtype=torch.int64)
     attacks = [{"attack": "pgd", "steps": 5, "restarts": 2, "eot": 8}, {"attack": "square", "queries": 8, "eot": 8}]
     attacks += [{"attack": "noise", "tries": 6}, {"attack": "fgsm"}]
-    cells = [rbench.evaluate(Constant(), x, y, purifier=Lottery(p), eps=0.1, **attack).samples for attack in attacks]
+    cells = [rbench.evaluate(Bright(), x, y, purifier=Lottery(p), eps=0.1, **attack).samples for attack in attacks]
     select = [cell[name] for cell in cells for name in ("select", "robust_8bit_select")]
     select += [cells[0]["clean_select"], cells[0]["noise_select"]]
     score = [cell[name] for cell in cells for name in ("robust", "robust_8bit")] + [
