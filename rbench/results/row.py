@@ -94,7 +94,7 @@ def _values(
         return values, None
     worst = rule.worst([one.scores for one in judged])
     estimate = worst.estimate()
-    strongest = min(judged, key=lambda one: float(one.scores.value.mean()))
+    strongest = min(judged, key=lambda one: float((one.scores.select if rule.random else one.scores.value).mean()))
     values |= {
         "robust_accuracy": estimate.value,
         "robust_low": estimate.low,
