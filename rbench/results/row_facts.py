@@ -84,7 +84,7 @@ def _same_without_attack(first: ReadCell, second: ReadCell) -> bool:
     if _comparable(first) and _comparable(second):
         here, there = (predictions(cell.samples, column.CLEAN_PREDICTIONS) for cell in (first, second))
         return here.shape == there.shape and bool((here != there).mean() <= NEAR_TIES)
-    accuracies = [float(np.mean(cell.samples[column.CLEAN].to_numpy())) for cell in (first, second)]
+    accuracies = [float(np.mean(cell.samples[column.CLEAN].to_numpy(), dtype=np.float64)) for cell in (first, second)]
     return abs(accuracies[0] - accuracies[1]) <= DRIFT + 1e-9
 
 

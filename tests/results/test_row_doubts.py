@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_runs import Made
 
-from rbench.results.record import DatasetPart, Flag, RungPart
+from rbench.results.record import AttackPart, DatasetPart, Flag, RungPart
 from rbench.results.runs import read_runs
 from rbench.results.table import table
 
@@ -108,20 +108,10 @@ def test_a_black_box_on_the_bare_backbone_is_none(tmp_path):
     ],
 )
 def test_a_member_of_autoattack_is_a_black_box(tmp_path, name, params, is_one):
-    made = Made(tmp_path)
-    cell = made.done("aa", clean=EVERY, robust=standing(90), verified=False)
-    record = made.folder.read_record(cell["id"])
-    attack = record.attack.model_copy(update={"name": name, "params": params})
-    made.folder.finish(
-        record.model_copy(update={"attack": attack, "audit": {**TRUSTED, "slope_error": 0.9}}),
-        {name: column.to_pylist() for name, column in zip(*samples(made, record), strict=True)},
-    )
+    attack = AttackPart(name=name, label="aa", params=params, gradient="exact", knows="white-box")
+    bad = {"audit": {**TRUSTED, "slope_error": 0.9}, "attack": attack}
+    Made(tmp_path).done("aa", clean=EVERY, robust=standing(90), record_changes=bad)
     assert ("provisional" not in doubts(tmp_path)) == is_one
-
-
-def samples(made, record):
-    found = made.folder.read_samples(record)
-    return found.column_names, found.columns
 
 
 @pytest.mark.parametrize(("path", "raised"), [("bpda", True), ("none", False)])
