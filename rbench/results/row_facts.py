@@ -79,12 +79,13 @@ def _same_data(first: ReadCell, second: ReadCell) -> bool:
 
 def _same_without_attack(first: ReadCell, second: ReadCell) -> bool:
     """Whether the defended models of two cells say the same of the clean images."""
-    assert first.samples is not None
-    assert second.samples is not None
+    if first.samples is None or second.samples is None:
+        return False
+    tables = (first.samples, second.samples)
     if _comparable(first) and _comparable(second):
-        here, there = (predictions(cell.samples, column.CLEAN_PREDICTIONS) for cell in (first, second))
+        here, there = (predictions(samples, column.CLEAN_PREDICTIONS) for samples in tables)
         return here.shape == there.shape and bool((here != there).mean() <= NEAR_TIES)
-    accuracies = [float(np.mean(cell.samples[column.CLEAN].to_numpy(), dtype=np.float64)) for cell in (first, second)]
+    accuracies = [float(np.mean(samples[column.CLEAN].to_numpy(), dtype=np.float64)) for samples in tables]
     return abs(accuracies[0] - accuracies[1]) <= DRIFT + 1e-9
 
 
