@@ -74,8 +74,7 @@ def try_stand_in(
     """
     spent = replace(model.meter)
     few = sample.at(slice(RANDOM_SAMPLES if random else SAMPLES))
-    shape, first = few.x.shape[1:], noise.of("audit", few.ids, few.device, draw=_FIRST_DRAW)
-    moved = ball.uniform(few.x, first.normal(*shape), first.uniform(*shape))
+    moved = ball.uniform(few.x, noise.of("audit", few.ids, few.device, draw=_FIRST_DRAW))
     draws = range(_FIRST_DRAW + 1, _FIRST_DRAW + 1 + (RANDOM_DRAWS if random else 1))
     models = (model, model.with_stand_in(None))
     rises = [[_rise(one, start, few, noise, ball, draws) for one in models] for start in (moved, few.x)]

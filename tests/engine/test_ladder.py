@@ -238,7 +238,7 @@ class OneSided(nn.Module):
 @pytest.mark.parametrize("stand_in", ["surrogate", "identity"])
 def test_a_rung_goes_through_the_stand_in_that_it_names(stand_in):
     """The one moves one pixel and keeps the other, the other moves both; both are paid for on one meter."""
-    x, y = falling_at(*[8] * 32)
+    x, y = falling_at(*[10] * 32)
     attack = rbench.load("attack", "pgd", steps=5)
     ladder = Ladder(lambda found: (Rung("bpda", attack, "bpda", stand_in=stand_in),), 8, ("Linf",))
     found = rbench.evaluate(Threshold(), x, y, purifier=OneSided(), attack=ladder, eps=0.05)
