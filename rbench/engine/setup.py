@@ -12,8 +12,10 @@ from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
+from rbench.engine.surrogates import Trial
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
+from rbench.results.flags.gradient_trust import distrusted
 from rbench.suite.cell import Decide, GradientChoice
 from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
@@ -55,7 +57,7 @@ class Setup:
     """Everything that evaluating samples needs, after the audit.
 
     `weights` is the hash of all parameters and buffers before it; `rungs` are those of a ladder, chosen by what was measured; `unattacked`
-    are the verdicts on images without an attack.
+    are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along.
     """
 
     model: DefendedModel
@@ -70,6 +72,7 @@ class Setup:
     gradients: GradientAudit
     rungs: tuple[Rung, ...] = ()
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
+    trial: Trial | None = None
 
     @property
     def random(self) -> bool:
@@ -105,7 +108,8 @@ def set_up(
         protocol: the cell's protocol.
         sample: the samples to audit on.
         source: the model to craft on, for a transfer attack.
-        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
+        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one and it does not mislead, else the
+            identity, if not given.
         audits: those of the run, so that what was measured for another attack is not measured again.
         unattacked: those verdicts of the run, so that they are not asked for again.
 
@@ -120,19 +124,25 @@ def set_up(
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
     noise, ball = Noise(protocol.seed), protocol.ball
-    seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
+    audits = audits or Audits()
+    seen, gradients = audits.of(model, stand_in, sample, noise, ball)
     path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
     eot = protocol.eot if seen.random and path != "blind" else 1
+    trial: Trial | None = None
+    if attack.asks_gradient and (path == "bpda" or isinstance(attack, Ladder)):
+        trial = audits.trials.of(model, stand_in, sample, noise, ball, random=seen.random)
+        model = model.with_stand_in(None) if trial and trial.dropped else model
     rungs: tuple[Rung, ...] = ()
     if isinstance(attack, Ladder):
-        rungs = choose(attack, model, seen, sample, noise, eot, ball.norm)
+        trusted = distrusted({**asdict(seen), **asdict(gradients), **(trial.facts() if trial else {})}) is None
+        rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, trusted=trusted)
         eot = max(rung.eot for rung in rungs)
     draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
     judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs, known)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs, known, trial)
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
@@ -171,4 +181,5 @@ def describe(setup: Setup) -> dict[str, Any]:
     attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
     notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
     loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}
-    return {**asdict(setup.audit), **asdict(setup.gradients), **notes, **loss}
+    tried = {} if setup.trial is None else setup.trial.facts()
+    return {**asdict(setup.audit), **asdict(setup.gradients), **tried, **notes, **loss}

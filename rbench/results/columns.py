@@ -23,7 +23,9 @@ class Column:
 
 COLUMNS: dict[str, Column] = {
     "rank": Column(
-        "Place by robust accuracy among rows judged alike, the verified ones first; ties share it.", "count", "lower"
+        "Place by robust accuracy among rows judged alike: verified rows first, provisional ones last; ties share it.",
+        "count",
+        "lower",
     ),
     "dataset": Column("The data set.", "text"),
     "backbone": Column("The frozen classifier.", "text"),
