@@ -58,8 +58,7 @@ def audited_images(sample: Batch, noise: Noise, ball: Ball, size: int) -> tuple[
     for start in range(0, count, len(sample)):
         part = clean.at(slice(start, start + len(sample)))
         drawn = noise.of("audit", part.ids, part.device, draw=_FIRST_DRAW + start // len(sample))
-        shape = part.x.shape[1:]
-        moved.append(ball.uniform(part.x, drawn.normal(*shape), drawn.uniform(*shape)))
+        moved.append(ball.uniform(part.x, drawn))
     noisy = Audited("an image under uniform noise in the ball", clean.of(torch.cat(moved)))
     return noisy, Audited("the clean image", clean)
 

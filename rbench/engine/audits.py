@@ -10,6 +10,7 @@ from rbench.engine.audit import Audit, audit
 from rbench.engine.defended import DefendedModel
 from rbench.engine.gradient_audit import GradientAudit, audit_gradients
 from rbench.engine.points import SAMPLES, Few, loss_change
+from rbench.engine.surrogates import Trials
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
@@ -34,8 +35,13 @@ class Measurements(NamedTuple):
 
 @dataclass
 class Audits:
-    """Measures each defended model once for each radius, seed and set of samples; one that is refused is measured again each time."""
+    """Measures each defended model once for each radius, seed and set of samples; one that is refused is measured again each time.
 
+    Attributes:
+        trials: of the stand-ins.
+    """
+
+    trials: Trials = field(default_factory=Trials)
     _made: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _alive: list[nn.Module] = field(default_factory=list)
 

@@ -74,9 +74,11 @@ def loss_change(model: DefendedModel, few: Few, ball: Ball) -> float | None:
 
     The passes are not counted as the attack's.
     """
-    shape, draws, spent = few.x.shape[1:], few.draw(3), replace(model.meter)
-    normals, uniforms = (draw(NEIGHBOURS, *shape).flatten(0, 1) for draw in (draws.normal, draws.uniform))
-    points = ball.uniform(few.x.repeat_interleave(NEIGHBOURS, 0), normals, uniforms).view(-1, NEIGHBOURS, *shape)
+    spent, ids, calls = replace(model.meter), few.batch.ids, torch.arange(NEIGHBOURS, device=few.batch.device)
+    noise = few.noise.of(
+        "audit", ids.repeat_interleave(NEIGHBOURS), few.batch.device, draw=3, calls=calls.repeat(len(ids))
+    )
+    points = ball.uniform(few.x.repeat_interleave(NEIGHBOURS, 0), noise).view(-1, NEIGHBOURS, *few.x.shape[1:])
     here = few.losses(model, few.x[:, None], margin).double()
     moved = few.losses(model, points, margin).double()
     vars(model.meter).update(vars(spent))

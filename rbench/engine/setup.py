@@ -1,6 +1,6 @@
 """A cell ready to be attacked: its defended model is audited, and gradient path, EOT and draws follow from what was measured."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import nn
@@ -13,7 +13,10 @@ from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
+from rbench.engine.surrogates import Trial
+from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
+from rbench.results.flags.gradient_trust import distrusted
 from rbench.suite.cell import Decide, GradientChoice
 from rbench.threat.attack import Attack, ExternalAttack
 from rbench.threat.ball import Ball
@@ -33,8 +36,9 @@ class Protocol:
         gradient: the gradient path; `auto` takes `exact`, or `checkpointed` where the purifier has stages, if that gradient is of use, else
             `bpda`.
         eot: draws averaged per query of a random defence.
-        draws: draws of a random defence that are judged.
-        decide: how draws become a verdict.
+        draws: score draws of a random defence, which value an image.
+        select_draws: other draws of it, by which images are chosen.
+        decide: how score draws become a verdict.
         seed: the root of all randomness.
         batch_size: samples at once; changes only the speed of our own attacks.
     """
@@ -42,7 +46,8 @@ class Protocol:
     ball: Ball
     gradient: GradientChoice = "auto"
     eot: int = 1
-    draws: int = 8
+    draws: int = 16
+    select_draws: int = 64
     decide: Decide = "mean"
     seed: int = 0
     batch_size: int = 64
@@ -53,7 +58,8 @@ class Setup:
     """Everything that evaluating samples needs, after the audit.
 
     `weights` is the hash of all parameters and buffers before it; `first` are the model's first answers; `loss_change` is what the margin
-    changes by in the ball; `rungs` are those of a ladder, chosen by what was measured.
+    changes by in the ball; `rungs` are those of a ladder, chosen by what was measured; `unattacked` are the verdicts on images without an
+    attack; `trial` is that of the stand-in, where BPDA has one to go along.
     """
 
     model: DefendedModel
@@ -69,6 +75,8 @@ class Setup:
     loss_change: float | None
     first: FirstAnswers
     rungs: tuple[Rung, ...] = ()
+    unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
+    trial: Trial | None = None
 
     @property
     def random(self) -> bool:
@@ -94,6 +102,7 @@ def set_up(
     source: DefendedModel | None = None,
     stand_in: nn.Module | None = None,
     audits: Audits | None = None,
+    unattacked: UnattackedVerdicts | None = None,
 ) -> Setup:
     """Audits a defended model and fixes gradient path, EOT and draws by what was measured.
 
@@ -103,8 +112,10 @@ def set_up(
         protocol: the cell's protocol.
         sample: the samples to audit on.
         source: the model to craft on, for a transfer attack.
-        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
+        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one and it does not mislead, else the
+            identity, if not given.
         audits: those of the run, so that what was measured for another attack is not measured again.
+        unattacked: those verdicts of the run, so that they are not asked for again.
 
     Raises:
         InputError: the attack cannot do what the protocol asks, or not with this purifier.
@@ -117,19 +128,27 @@ def set_up(
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
     noise, ball = Noise(protocol.seed), protocol.ball
-    made = (audits or Audits()).of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
-    seen = made.audit
+    audits = audits or Audits()
+    made = audits.of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
+    seen, gradients = made.audit, made.gradients
     path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
     eot = protocol.eot if seen.random and path != "blind" else 1
+    trial: Trial | None = None
+    if attack.asks_gradient and (path == "bpda" or isinstance(attack, Ladder)):
+        trial = audits.trials.of(model, stand_in, sample, noise, ball, random=seen.random)
+        model = model.with_stand_in(None) if trial and trial.dropped else model
     rungs: tuple[Rung, ...] = ()
     if isinstance(attack, Ladder):
-        rungs = choose(attack, model, seen, sample, noise, eot, ball.norm)
+        trusted = distrusted({**asdict(seen), **asdict(gradients), **(trial.facts() if trial else {})}) is None
+        rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, trusted=trusted)
         eot = max(rung.eot for rung in rungs)
-    judge = Judge(model, ball, protocol.draws if seen.random else 1, protocol.decide, noise, protocol.batch_size)
+    draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
+    judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
-    measured = (made.gradients, made.loss_change, made.first)
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, rungs)
+    known = unattacked or UnattackedVerdicts()
+    measured = (gradients, made.loss_change, made.first)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, rungs, known, trial)
 
 
 def shown_together(attack: Attack, batch_size: int) -> int:
@@ -181,5 +200,6 @@ def describe(setup: Setup) -> dict[str, Any]:
     attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
     notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
     loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}
+    tried = {} if setup.trial is None else setup.trial.facts()
     measured = {**asdict(setup.audit), **asdict(setup.gradients), "loss_change": setup.loss_change}
-    return {**measured, **notes, **loss}
+    return {**measured, **tried, **notes, **loss}

@@ -184,6 +184,7 @@ LIES = {
 
 @pytest.mark.parametrize("function", LIES.values(), ids=LIES)
 def test_a_lie_in_the_precision_of_the_attack_is_a_wrong_gradient(function):
+    assert gradients(Says(function)).slope_error > 0.5
     assert "wrong-gradient" in judged(Says(function), gradient="exact").flag_names
 
 

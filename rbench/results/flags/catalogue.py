@@ -12,7 +12,9 @@ FlagName = Literal[
     "wrong-gradient",
     "black-box-wins",
     "transfer-wins",
+    "blind-wins",
     "not-converged",
+    "weaker-with-more",
     "unbounded-survivors",
     "one-step-wins",
     "noise-wins",
@@ -28,6 +30,9 @@ FlagName = Literal[
     "keeps-state",
     "out-of-range",
     "low-precision",
+    "leaks",
+    "near-chance",
+    "provisional",
 ]
 
 
@@ -143,12 +148,26 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "Use another gradient path or start the attack from the transferred examples.",
         {"margin": Threshold(0.01, "points", "robust accuracy")},
     ),
+    "blind-wins": FlagFacts(
+        "BW",
+        "An attack that does not know the purifier lowers robust accuracy more than one point below every attack that does.",
+        "The attacks that know the purifier were stopped too early, or follow gradients that mislead.",
+        "Raise their steps and EOT, use another gradient path or momentum, or attack with `adaptive`.",
+        {"margin": Threshold(0.01, "points", "robust accuracy")},
+    ),
     "not-converged": FlagFacts(
         "NC",
         "Doubling the steps, restarts or EOT changes robust accuracy by more than one point.",
         "The attack was stopped too early.",
         "Raise steps, restarts or EOT until the number stands still.",
         {"change": Threshold(0.01, "points", "robust accuracy, up or down")},
+    ),
+    "weaker-with-more": FlagFacts(
+        "WM",
+        "Doubling the steps, restarts or EOT raises robust accuracy by more than one point.",
+        "The attack does not keep the best of its points, or follows gradients that mislead.",
+        "Keep the best point over all steps; use another gradient path, more EOT or another loss.",
+        {"rise": Threshold(0.01, "points", "robust accuracy")},
     ),
     "unbounded-survivors": FlagFacts(
         "US",
@@ -256,6 +275,33 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "The defended model computes in 16 bits somewhere in its forward pass.",
         "A cast to half precision, or autocast inside.",
         "Evaluate it in float32; in 16 bits small steps of an attack round to nothing.",
+    ),
+    "leaks": FlagFacts(
+        "LK",
+        "The purifier turns attacked images into the clean ones, bit by bit, and does not do so where the images are rolled.",
+        "It has stored images of the test set, or keeps those that it was shown.",
+        "Keep the test set from the purifier; no number behind it says anything.",
+        {"share": Threshold(0.01, "%", "share of the attacked images that the purifier changed")},
+    ),
+    "near-chance": FlagFacts(
+        "CH",
+        "Standard accuracy is not above that of guessing, or less than half of what the backbone has without a purifier.",
+        "Labels that belong to other pictures, another order of the classes, or a purifier that destroys the images.",
+        "Compare some labels with their pictures, and the preprocessing of the backbone with its card.",
+        {
+            "p": Threshold(
+                0.05, "", "p-value of the one-sided binomial test against 1 / classes, from which on it may be guessing"
+            ),
+            # Below half, most of what a row calls fooled was wrong before any attack.
+            "undefended": Threshold(0.5, "%", "share of the standard accuracy of the same backbone without a purifier"),
+        },
+    ),
+    "provisional": FlagFacts(
+        "PV",
+        "The gradients are zero, not finite or wrong, and no attack of the row did without them.",
+        "The suite has attacks along gradients alone, and the purifier rounds, detaches or has a backward pass of its own.",
+        "Add a black-box attack (`square`), or `adaptive`, which has one; until then the row ranks below all others.",
+        {"share": Threshold(0.1, "%", "share of the audited samples whose exact gradient is zero, or not finite")},
     ),
 }
 
