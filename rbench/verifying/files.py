@@ -24,6 +24,12 @@ TOLERANCE = 1.2e-7
 """How far an external attack's rounding may leave the ball (docs/judging.md, rule 1.7); judged again, our own are held to nothing."""
 _ROUNDING = 1e-9
 _PARTS = ("backbone", "purifier", "attack")
+_MEASURED = (
+    *(name for name in column.DRAWS_OF),
+    *column.PREDICTIONS,
+    *(column.ZERO_GRADIENTS, column.ZERO_AT_START, column.PASSED_BY),
+)
+"""Columns that every run fills since records say which images were stored; only older ones lack some."""
 _FIGURES = {
     "standard_accuracy": column.CLEAN,
     "noise_accuracy": column.NOISE,
@@ -33,7 +39,9 @@ _FIGURES = {
 """The figures of a summary, and the columns whose means they are."""
 
 
-def contradictions(folder: RunFolder, record: Record, samples: pa.Table, planned: Mapping[str, Any]) -> list[str]:
+def contradictions(
+    folder: RunFolder, record: Record, samples: pa.Table, planned: Mapping[str, Any], *, old: bool = False
+) -> list[str]:
     """Everything in the files of a done cell that does not fit the rest, one line each; empty if they agree.
 
     Args:
@@ -41,15 +49,34 @@ def contradictions(folder: RunFolder, record: Record, samples: pa.Table, planned
         record: the cell's record.
         samples: its samples.
         planned: the cell as `cells.jsonl` has it.
+        old: it was judged by another version of the rules, so that its examples, if they are gone, could not be judged again anyway.
     """
     arrays = arrays_of(samples)
     return [
         *_cell(record, planned),
+        *([] if old or record.images is None else _complete(samples)),
         *_samples(record, samples, arrays),
         *_figures(record, samples, arrays),
         *_flags(record, samples),
-        *_examples(folder, record, samples),
+        *([] if not kept(folder, record) and (old or never_kept(record)) else _examples(folder, record, samples)),
     ]
+
+
+def kept(folder: RunFolder, record: Record) -> bool:
+    """Whether there is a file with the adversarial examples of a done cell."""
+    return folder.images_path(record.id).is_file()
+
+
+def never_kept(record: Record) -> bool:
+    """Whether a done cell says that its examples were not stored; older records do not say that they were."""
+    return record.images in (None, "none")
+
+
+def _complete(samples: pa.Table) -> Iterator[str]:
+    """Columns without which flags could not be raised again."""
+    for name in _MEASURED:
+        if name in samples.column_names and samples[name].null_count:
+            yield f"{name}: {samples[name].null_count} of {len(samples)} samples have none, and every run fills this column"
 
 
 def arrays_of(samples: pa.Table) -> dict[str, np.ndarray]:
@@ -68,6 +95,8 @@ def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
     if content != {key: value for key, value in planned.items() if key not in ("id", "labels")}:
         yield "cell: not the cell that cells.jsonl plans under this id"
     cell: Any = record.cell
+    if record.dataset.name != cell["dataset"].get("name"):
+        yield f"dataset: '{record.dataset.name}', the cell has '{cell['dataset'].get('name')}'"
     for part in _PARTS:
         said = getattr(record, part)
         if (said.name, said.params) != (cell[part].get("name"), cell[part].get("params")):
@@ -75,11 +104,20 @@ def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
     eps = float(Fraction(str(cell["threat"].get("eps"))))
     if record.threat.norm != cell["threat"].get("norm") or record.threat.eps != eps:
         yield f"threat: {record.threat.norm} {record.threat.eps:.9g}, the cell has {cell['threat'].get('norm')} {eps:.9g}"
+    if _number(record.threat.eps_text) != eps:
+        yield f"threat.eps_text: '{record.threat.eps_text}' is what tables print, the cell has {eps:.9g}"
     protocol, said = record.protocol, cell["protocol"]
     if (protocol.seed, protocol.decide) != (said.get("seed"), said.get("decide")):
         yield "protocol: seed or decide are not those of the cell"
     if protocol.draws != (said.get("draws") if record.purifier.stochastic else 1):
         yield f"protocol.draws: {protocol.draws}, the cell asks for {said.get('draws')} if the purifier is random and 1 if not"
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _samples(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
@@ -176,6 +214,7 @@ def _change(base: ConvergencePart | None, doubled: ConvergencePart) -> float:
 
 def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[str]:
     if record.images == "none":
+        yield "images: the record says that none are stored, and there are some"
         return
     try:
         images, ids = folder.read_images(record.id)
