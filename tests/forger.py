@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
+from rbench import reports
 from rbench.results.decide import decided
 from rbench.results.flags import of_cell
 from rbench.results.hashes import array_hash
 from rbench.results.record import read_record
+from rbench.results.runs import read_runs
 from rbench.results.sample_columns import DECIDED, PREDICTIONS
 from rbench.results.samples import predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
+from rbench.results.table import table
 from rbench.verifying.files import arrays_of
 
 
@@ -70,6 +73,11 @@ class Forger:
             table = self.folder.read_samples(read_record(self.record_path))
             self.record["result_hash"] = array_hash(arrays_of(table), DECIDED)
         self.record_path.write_text(json.dumps(self.record))
+
+    def report(self):
+        """Write the tables beside the records anew."""
+        leaderboard = table(read_runs([self.folder.root]))
+        reports.write(leaderboard, self.folder.root, ("md", "csv", "html"))
 
     def _figure(self, name, values, right):
         found = accuracy(values, right)

@@ -14,8 +14,13 @@ from rbench.results.table import Table, table
 from rbench.suite.cell import JUDGE_VERSION
 
 _MADE: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": csv, "tex": latex, "html": html}
-_PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]*")
-"""A picture is the same though another version of a library compresses it otherwise; the gallery that it shows is verified itself."""
+_NOT_COMPARED = (
+    re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]*"),
+    re.compile(r'(?<=<details id="suite-1"><summary>)[^<]*'),
+    re.compile(r"[^\s>]*(?=: \d+ older records left out)"),
+)
+"""Pictures, which another version of a library compresses otherwise, and whose pixels are verified where they are stored; and what the
+folder was called when the table was written."""
 
 
 def edited(root: Path, before: Runs) -> list[str]:
@@ -50,7 +55,9 @@ def _states(root: Path, before: Runs) -> Iterator[Runs]:
 
 
 def _plain(text: str) -> str:
-    return _PICTURE.sub("", text)
+    for pattern in _NOT_COMPARED:
+        text = pattern.sub("", text)
+    return text
 
 
 def _format(name: str) -> str:

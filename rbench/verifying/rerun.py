@@ -88,9 +88,10 @@ def _rungs(record: Record, again: Prepared, whole: Evaluated) -> Iterator[str]:
     outcome = draw_outcome(again.setup, whole)
     for then, now in zip(record.rungs, outcome.rungs, strict=True):
         yield from _rung(then, now)
-    names = {flag.name for flag in record.flags}, {flag.name for flag in outcome.flags}
-    for name in sorted((names[0] ^ names[1]) - _BY_LUCK):
-        yield f"flags: {name} is {'raised' if name in names[0] else 'not raised'}, with another seed it is{' not' if name in names[0] else ''}"
+    said, found = {flag.name for flag in record.flags}, {flag.name for flag in outcome.flags}
+    for name in sorted((said ^ found) - _BY_LUCK):
+        words = ("raised", "is not") if name in said else ("not raised", "is")
+        yield f"flags: {name} is {words[0]}, with another seed it {words[1]}"
 
 
 def _rung(then: RungPart, now: RungPart) -> Iterator[str]:

@@ -91,7 +91,7 @@ def by_chance(claim: Claim, rows: NDArray[np.int64]) -> tuple[int, int]:
 
 def _falls(claim: Claim) -> NDArray[np.float64]:
     """The probability that a sample of r right draws falls on as many fresh ones, [draws + 1] for every r."""
-    from scipy.stats import betabinom
+    from scipy.special import betaln, gammaln
 
     draws, shares = claim.draws, claim.right / claim.draws
     mean = float(np.clip(shares.mean(), 1e-3, 1 - 1e-3))
@@ -103,5 +103,8 @@ def _falls(claim: Claim) -> NDArray[np.float64]:
     right = np.arange(draws + 1)
     needed = draws if claim.decide == "any" else draws / 2
     least = int(np.ceil(needed)) - 1  # so many right draws, or fewer, and it falls
-    found = betabinom.cdf(least, draws, mean * size + right, (1 - mean) * size + draws - right)
-    return np.asarray(found, dtype=np.float64)
+    a, b = mean * size + right, (1 - mean) * size + draws - right
+    fresh = np.arange(least + 1)[:, None]
+    ways = gammaln(draws + 1) - gammaln(fresh + 1) - gammaln(draws - fresh + 1)
+    found = np.exp(ways + betaln(fresh + a, draws - fresh + b) - betaln(a, b)).sum(axis=0)
+    return np.asarray(found, dtype=np.float64).clip(0, 1)

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binom
 
-from rbench.verifying.reattack import false_share
+from rbench.verifying.survivors import false_share
 
 
 @pytest.mark.parametrize("k", [10, 30, 100, 1000])
