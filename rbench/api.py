@@ -15,6 +15,7 @@ from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
 from rbench.engine.setup import Protocol, Setup, describe
+from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import InputError
 from rbench.purifiers.identity import Identity
 from rbench.results import sample_columns as column
@@ -99,7 +100,8 @@ def evaluate(
     gradient: GradientChoice = "auto",
     stand_in: nn.Module | None = None,
     eot: int = 1,
-    draws: int = 8,
+    draws: int = 16,
+    select_draws: int = 64,
     decide: Decide = "mean",
     seed: int = 0,
     batch_size: int = 64,
@@ -119,7 +121,8 @@ def evaluate(
         gradient: `auto`, `exact`, `checkpointed`, `bpda` or `blind`.
         stand_in: what `bpda` differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
         eot: draws averaged per query of a random defence.
-        draws: draws of a random defence that are judged.
+        draws: draws of a random defence that value an image; nothing is chosen by them.
+        select_draws: other draws, by which the worst of several images is chosen.
         decide: `mean`, `majority` or `any` (the worst of the draws).
         seed: the root of all randomness.
         batch_size: samples at once; the results of rbench's own attacks do not depend on it.
@@ -137,6 +140,7 @@ def evaluate(
         gradient=gradient,
         eot=eot,
         draws=draws,
+        select_draws=select_draws,
         decide=decide,
         seed=seed,
         batch_size=batch_size,
@@ -148,6 +152,7 @@ def evaluate(
         attack=made,
         remake=lambda changes: None,
         audits=Audits(),
+        unattacked=UnattackedVerdicts(),
         device=place,
         source=None if made.source is None else DefendedModel(Identity(), make("backbone", made.source).to(place)),
         stand_in=stand_in,

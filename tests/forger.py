@@ -43,23 +43,23 @@ class Forger:
     def claim(self, rows, robust):
         """Let every draw of some samples be right or wrong, so that they stand or fall."""
         label = self.samples["label"][rows][:, None]
-        for name in ("robust_predictions", "select_predictions"):
+        for name in ("robust_predictions", "select_predictions", "robust_8bit_predictions"):
             self.samples[name][rows] = label if robust else (label + 1) % 10
-        self.samples["robust_8bit"][rows] = float(robust)
+        self.samples["robust_8bit_select"][rows] = float(robust)
 
     def agree(self):
         """Make values, outcomes, figures, flags and hashes follow from the predictions and the images."""
         decide, label = self.record["protocol"]["decide"], self.samples["label"]
-        for kind in ("clean", "noise", "select", "robust"):
+        for kind in ("clean", "noise", "robust", "robust_8bit"):
             self.samples[kind] = decided(self.samples[f"{kind}_predictions"], label, decide)
+        self.samples["select"] = decided(self.samples["select_predictions"], label, "mean")
         self.samples["outcome"] = np.where(self.samples["robust"] >= 0.5, "robust", "fooled")
         random = self.record["purifier"]["stochastic"]
-        kinds = {"standard": "clean", "noise": "noise", "robust": "robust"}
+        kinds = {"standard_accuracy": "clean", "noise_accuracy": "noise"}
+        kinds |= {"robust_accuracy": "robust", "robust_accuracy_8bit": "robust_8bit"}
         for name, kind in kinds.items():
             right = self.samples[f"{kind}_predictions"] == label[:, None]
-            self._figure(f"{name}_accuracy", self.samples[kind], right if random else None)
-        rounded = self.samples["robust_8bit"]
-        self._figure("robust_accuracy_8bit", rounded, np.round(rounded * 4)[:, None] > np.arange(4) if random else None)
+            self._figure(name, self.samples[kind], right if random else None)
         others = [flag for flag in self.record["flags"] if flag["name"] != "noise-wins"]
         raised = of_cell.noise_wins(self.samples["noise"], self.samples["robust"])
         self.record["flags"] = [*others, *(flag.model_dump() for flag in raised)]

@@ -132,7 +132,8 @@ def columns(clean, robust, *, select=None, noise=None, clean_select=None, decide
         right["clean_select"] = clean_select
     drawn = {name: np.atleast_2d(np.asarray(value, bool).T).T for name, value in right.items()}
     n = len(drawn["clean"])
-    values = {name: decided(value, decide) for name, value in drawn.items()}
+    chosen_by = ("select", "clean_select")
+    values = {name: decided(value, "mean" if name in chosen_by else decide) for name, value in drawn.items()}
     label = np.arange(n) % 10
     predictions = {
         f"{name}_predictions": np.where(drawn[name], label[:, None], label[:, None] + 1) for name in ("clean", "robust")

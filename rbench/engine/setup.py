@@ -1,6 +1,6 @@
 """A cell ready to be attacked: its defended model is audited, and gradient path, EOT and draws follow from what was measured."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import nn
@@ -12,6 +12,7 @@ from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
+from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
 from rbench.suite.cell import Decide, GradientChoice
 from rbench.threat.attack import Attack
@@ -32,8 +33,9 @@ class Protocol:
         gradient: the gradient path; `auto` takes `exact`, or `checkpointed` where the purifier has stages, if that gradient is of use, else
             `bpda`.
         eot: draws averaged per query of a random defence.
-        draws: draws of a random defence that are judged.
-        decide: how draws become a verdict.
+        draws: score draws of a random defence, which value an image.
+        select_draws: other draws of it, by which images are chosen.
+        decide: how score draws become a verdict.
         seed: the root of all randomness.
         batch_size: samples at once; changes only the speed of our own attacks.
     """
@@ -41,7 +43,8 @@ class Protocol:
     ball: Ball
     gradient: GradientChoice = "auto"
     eot: int = 1
-    draws: int = 8
+    draws: int = 16
+    select_draws: int = 64
     decide: Decide = "mean"
     seed: int = 0
     batch_size: int = 64
@@ -51,7 +54,8 @@ class Protocol:
 class Setup:
     """Everything that evaluating samples needs, after the audit.
 
-    `weights` is the hash of all parameters and buffers before it; `rungs` are those of a ladder, chosen by what was measured.
+    `weights` is the hash of all parameters and buffers before it; `rungs` are those of a ladder, chosen by what was measured; `unattacked`
+    are the verdicts on images without an attack.
     """
 
     model: DefendedModel
@@ -65,6 +69,7 @@ class Setup:
     weights: str
     gradients: GradientAudit
     rungs: tuple[Rung, ...] = ()
+    unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
 
     @property
     def random(self) -> bool:
@@ -90,6 +95,7 @@ def set_up(
     source: DefendedModel | None = None,
     stand_in: nn.Module | None = None,
     audits: Audits | None = None,
+    unattacked: UnattackedVerdicts | None = None,
 ) -> Setup:
     """Audits a defended model and fixes gradient path, EOT and draws by what was measured.
 
@@ -101,6 +107,7 @@ def set_up(
         source: the model to craft on, for a transfer attack.
         stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
         audits: those of the run, so that what was measured for another attack is not measured again.
+        unattacked: those verdicts of the run, so that they are not asked for again.
 
     Raises:
         InputError: the attack cannot do what the protocol asks, or not with this purifier.
@@ -120,10 +127,12 @@ def set_up(
     if isinstance(attack, Ladder):
         rungs = choose(attack, model, seen, sample, noise, eot, ball.norm)
         eot = max(rung.eot for rung in rungs)
-    judge = Judge(model, ball, protocol.draws if seen.random else 1, protocol.decide, noise, protocol.batch_size)
+    draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
+    judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs)
+    known = unattacked or UnattackedVerdicts()
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs, known)
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:

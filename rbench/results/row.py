@@ -12,7 +12,7 @@ from rbench.results.flags.catalogue import FlagName, threshold
 from rbench.results.flags.of_row import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
 from rbench.results.row_facts import facts_of, mixed
 from rbench.results.runs import ReadCell
-from rbench.results.worst_case import Rule, Values, attack_scores, clean_scores
+from rbench.results.worst_case import Rule, Values, attack_scores, unattacked_scores
 
 
 @dataclass
@@ -57,15 +57,16 @@ class _Compared:
 
 def _compared(done: Sequence[ReadCell], facts: dict[str, Any]) -> _Compared:
     random = bool(facts["stochastic"]) or facts["draws"] > 1
-    clean = clean_scores(done[0].samples, random=random, decide=facts["decide"])
-    return _Compared(tuple(_judged(cell) for cell in done), Rule(random, facts["decide"], clean))
+    unattacked = unattacked_scores(done[0].samples, random=random, decide=facts["decide"])
+    judged = tuple(_judged(cell, random=random) for cell in done)
+    return _Compared(judged, Rule(random, facts["decide"], unattacked))
 
 
-def _judged(cell: ReadCell) -> Judged:
+def _judged(cell: ReadCell, *, random: bool) -> Judged:
     assert cell.samples is not None
     assert cell.record is not None
     noise = np.asarray(cell.samples[column.NOISE].to_numpy(), dtype=np.float64)
-    scores = attack_scores(cell.samples)
+    scores = attack_scores(cell.samples, random=random)
     return Judged(cell.label("attack"), *attacker_of(cell.record), cell.record.attack.gradient, scores, noise)
 
 

@@ -17,6 +17,7 @@ from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel
 from rbench.engine.fixed_noise import load_purifier
+from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import InputError
 from rbench.registry import load, registry
 from rbench.suite.cell import Cell, Part, Slice
@@ -38,6 +39,7 @@ class Loaded:
         attack: as the suite has it.
         remake: makes the attack anew with other parameters.
         audits: what was measured of models before.
+        unattacked: the verdicts on images without an attack, shared by the cells of a row.
         device: where samples are wanted.
         source: the bare backbone that a transfer attack is crafted on.
         stand_in: what BPDA differentiates in place of the purifier, if the suite names something.
@@ -48,6 +50,7 @@ class Loaded:
     attack: Attack
     remake: Remake
     audits: Audits
+    unattacked: UnattackedVerdicts
     device: torch.device
     source: DefendedModel | None = None
     stand_in: nn.Module | None = None
@@ -60,10 +63,12 @@ class Components:
     Attributes:
         device: where models live.
         audits: what was measured of them.
+        unattacked: the verdicts on images without an attack.
     """
 
     device: torch.device
     audits: Audits = field(default_factory=Audits)
+    unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
 
@@ -81,6 +86,7 @@ class Components:
             attack=attack,
             remake=partial(_changed_attack, cell.attack),
             audits=self.audits,
+            unattacked=self.unattacked,
             device=self.device,
             source=self._bare(attack.source) if attack.source else None,
             stand_in=None if cell.stand_in is None else self._module("purifier", cell.stand_in),

@@ -12,16 +12,17 @@ from torch import Tensor
 
 from rbench.engine.audit import SAMPLES, Audit
 from rbench.engine.audits import Audits
-from rbench.engine.evaluation import judge_clean, judge_proposals, noisy
+from rbench.engine.evaluation import judge_proposals
 from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.setup import Setup, refuse_changed, set_up
+from rbench.engine.unattacked import noisy
 from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.store import RunFolder
 from rbench.running.components import Components, Loaded, make, order, read_batch
 from rbench.running.prepare import Prepared, protocol_of
-from rbench.suite.cell import Cell
+from rbench.suite.cell import Cell, Decide
 from rbench.threat.attack import ExternalAttack, IterativeAttack
 from rbench.threat.batch import Batch
 from rbench.threat.noise import Role
@@ -154,8 +155,8 @@ class _Cell:
         assert self.again is not None
         for part in self.batches:
             before = self.prepared.setup.model.meter.forwards
-            clean = self.prepared.read(part[::-1].copy())
-            self.again.clean(self._rows(part[::-1]), clean, judge_clean(self.prepared.setup, clean))
+            clean, setup = self.prepared.read(part[::-1].copy()), self.prepared.setup
+            self.again.clean(self._rows(part[::-1]), clean, setup.unattacked.of(setup.judge, clean))
             self.passes += self.prepared.setup.model.meter.forwards - before
 
     def once_more(self) -> None:
@@ -188,7 +189,8 @@ def _told_setup(question: Question, loaded: Loaded, ids: np.ndarray, batch_size:
         attack = make("attack", "noise")
     first = read_batch(loaded.dataset, ids[:SAMPLES], loaded.device)
     protocol = protocol_of(question.cell, batch_size)
-    return set_up(loaded.model, attack, protocol, first, loaded.source, loaded.stand_in, _Known(question))
+    shared = _Known(question), loaded.unattacked
+    return set_up(loaded.model, attack, protocol, first, loaded.source, loaded.stand_in, *shared)
 
 
 class _Again:
@@ -212,9 +214,11 @@ class _Again:
 
     def clean(self, rows: np.ndarray, clean: Batch, judged: dict[str, Tensor]) -> None:
         """Takes in the verdicts on some samples without an attack."""
+        noise = clean.of(noisy(self.setup.judge, clean))
         self._take(rows, column.CLEAN_SELECT, judged, clean, "select")
         self._take(rows, column.CLEAN, judged, clean, "score")
-        self._take(rows, column.NOISE, judged, clean.of(noisy(self.setup, clean)), "score")
+        self._take(rows, column.NOISE_SELECT, judged, noise, "select")
+        self._take(rows, column.NOISE, judged, noise, "score")
 
     def examples(self, rows: np.ndarray, images: Tensor, clean: Batch) -> None:
         """Takes in the verdicts on stored examples; refuses those outside the ball."""
@@ -227,10 +231,12 @@ class _Again:
         shown, rounded = clean.of(images), clean.of(self.setup.judge.ball.eight_bits(images, clean.x))
         self._take(rows, column.SELECT, judged, shown, "select")
         self._take(rows, column.ROBUST, judged, shown, "score")
+        self._take(rows, column.ROBUST_8BIT_SELECT, judged, rounded, "select")
         self._take(rows, column.ROBUST_8BIT, judged, rounded, "score")
 
     def _take(self, rows: np.ndarray, name: str, judged: dict[str, Tensor], shown: Batch, role: Role) -> None:
-        draws, decide = column.DRAWS_OF[name], self.setup.protocol.decide
+        draws = {**column.DRAWS_OF, **column.SELECT_DRAWS_OF}[name]
+        decide: Decide = "mean" if name in column.SELECT_DRAWS_OF else self.setup.protocol.decide
         now = judged[draws].cpu().numpy()
         values = self.samples[name].to_numpy(zero_copy_only=False)[rows].astype(np.float64)
         if draws in self.said:
@@ -275,10 +281,9 @@ def nearly_tied(setup: Setup, shown: Batch, role: Role) -> np.ndarray:
         shown: N images as they were judged.
         role: of the draws that they were judged on.
     """
-    tied = torch.zeros(len(shown), dtype=torch.bool, device=shown.device)
-    with torch.no_grad():
-        for draw in range(setup.judge.draws):
-            logits = setup.model(shown.x, setup.noise.of(role, shown.ids, shown.device, draw=draw))
-            first, second = logits.topk(2, dim=1).values.T
-            tied |= first - second <= NEAR_TIE * logits.abs().amax(1)
-    return tied.cpu().numpy()
+    judge = setup.judge
+    count = judge.select_draws if role == "select" else judge.draws
+    logits = judge.logits(shown.x, shown, role, torch.arange(count, device=shown.device))
+    first, second = logits.topk(2, dim=2).values.unbind(2)
+    tied: np.ndarray = (first - second <= NEAR_TIE * logits.abs().amax(2)).any(1).cpu().numpy()
+    return tied

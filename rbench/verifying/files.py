@@ -25,11 +25,11 @@ TOLERANCE = 1.2e-7
 _ROUNDING = 1e-9
 _PARTS = ("backbone", "purifier", "attack")
 _MEASURED = (
-    *(name for name in column.DRAWS_OF),
+    *column.SHARES,
     *column.PREDICTIONS,
     *(column.ZERO_GRADIENTS, column.ZERO_AT_START, column.PASSED_BY),
 )
-"""Columns that every run fills since records say which images were stored; only older ones lack some."""
+"""Columns that every run fills; only older ones lack some, see `recent`."""
 _FIGURES = {
     "standard_accuracy": column.CLEAN,
     "noise_accuracy": column.NOISE,
@@ -54,7 +54,7 @@ def contradictions(
     arrays = arrays_of(samples)
     return [
         *_cell(record, planned),
-        *([] if old or record.images is None else _complete(samples)),
+        *(_complete(record, samples) if recent(record) else ()),
         *_samples(record, samples, arrays),
         *_figures(record, samples, arrays),
         *_flags(record, samples),
@@ -72,8 +72,16 @@ def never_kept(record: Record) -> bool:
     return record.images in (None, "none")
 
 
-def _complete(samples: pa.Table) -> Iterator[str]:
-    """Columns without which flags could not be raised again."""
+def recent(record: Record) -> bool:
+    """Whether a cell was planned since select draws have a number of their own; records and samples of older ones say less."""
+    protocol = record.cell["protocol"]
+    return isinstance(protocol, dict) and "select_draws" in protocol
+
+
+def _complete(record: Record, samples: pa.Table) -> Iterator[str]:
+    """Fields and columns without which examples, pictures and flags could not be judged again."""
+    if record.images is None:
+        yield "images: the record does not say which examples were stored"
     for name in _MEASURED:
         if name in samples.column_names and samples[name].null_count:
             yield f"{name}: {samples[name].null_count} of {len(samples)} samples have none, and every run fills this column"
@@ -111,6 +119,8 @@ def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
         yield "protocol: seed or decide are not those of the cell"
     if protocol.draws != (said.get("draws") if record.purifier.stochastic else 1):
         yield f"protocol.draws: {protocol.draws}, the cell asks for {said.get('draws')} if the purifier is random and 1 if not"
+    if recent(record) and protocol.select_draws != (said.get("select_draws") if record.purifier.stochastic else 1):
+        yield f"protocol.select_draws: {protocol.select_draws}, the cell asks for {said.get('select_draws')} if the purifier is random"
 
 
 def _number(text: str) -> float | None:
@@ -122,16 +132,18 @@ def _number(text: str) -> float | None:
 
 def _samples(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
     ids, label = arrays[column.SAMPLE], arrays[column.LABEL]
-    for name, draws in column.DRAWS_OF.items():
+    for name, draws in {**column.DRAWS_OF, **column.SELECT_DRAWS_OF}.items():
         if draws in arrays:
-            expected = decided(arrays[draws], label, record.protocol.decide)
+            decide = "mean" if name in column.SELECT_DRAWS_OF else record.protocol.decide
+            expected = decided(arrays[draws], label, decide)
             yield from _differ(ids, samples[name].to_numpy() != expected, f"{name}: not what its predictions give")
     robust = samples[column.ROBUST].to_numpy()
     outcome = np.where(robust >= 0.5, "robust", "fooled")
     yield from _differ(ids, samples[column.OUTCOME].to_numpy() != outcome, "outcome: not what `robust` gives")
     outside = ~(samples[column.DISTANCE].to_numpy() <= record.threat.eps + TOLERANCE)
     yield from _differ(ids, outside, f"distance: outside the ball of {record.threat.eps_text}")
-    if set(column.DECIDED) <= set(arrays) and array_hash(arrays, column.DECIDED) != record.result_hash:
+    decided_columns = column.DECIDED if column.ROBUST_8BIT_PREDICTIONS in arrays else column.DECIDED_BEFORE
+    if set(decided_columns) <= set(arrays) and array_hash(arrays, decided_columns) != record.result_hash:
         yield "result_hash: the samples have another"
 
 

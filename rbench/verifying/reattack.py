@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from rbench.engine.oracle import Oracle
 from rbench.engine.setup import Setup
@@ -111,17 +110,14 @@ def _chosen(attacks: Sequence[Prepared], ids: np.ndarray) -> np.ndarray:
 
 def _points(attack: Prepared, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Point, 8-bit image and clean image of each sample: the share of select draws that are right, and the value on score draws."""
-    arrays, judge, clean = run_span(attack, ids).arrays, attack.setup.judge, attack.read(ids)
-    images = torch.from_numpy(arrays[column.IMAGES]).to(clean.device)
-    rounded = judge.predictions(judge.ball.eight_bits(images, clean.x), clean, "select").cpu().numpy()
+    arrays = run_span(attack, ids).arrays
     label = arrays[column.LABEL]
-    pairs = (
-        (arrays[column.SELECT_PREDICTIONS], column.ROBUST_PREDICTIONS),
-        (rounded, column.ROBUST_8BIT_PREDICTIONS),
-        (arrays[column.CLEAN_SELECT], column.CLEAN_PREDICTIONS),
-    )
-    for select, score in pairs:
-        yield (select == label[:, None]).mean(1), decided(arrays[score], label, attack.setup.protocol.decide)
+    for select, score in (
+        (column.SELECT_PREDICTIONS, column.ROBUST_PREDICTIONS),
+        (column.ROBUST_8BIT_SELECT_PREDICTIONS, column.ROBUST_8BIT_PREDICTIONS),
+        (column.CLEAN_SELECT_PREDICTIONS, column.CLEAN_PREDICTIONS),
+    ):
+        yield (arrays[select] == label[:, None]).mean(1), decided(arrays[score], label, attack.setup.protocol.decide)
 
 
 def reseeded(prepared: Prepared, seed: int, batch_size: int) -> Prepared:

@@ -33,7 +33,7 @@ def flag_faults(setup: Setup, record: Record, samples: pa.Table, judged: dict[st
         for name in ("attacked", "fooled", "backwards", "seconds"):
             counts[f"{rung.label}.{name}"] = float(getattr(rung, name))
     arrays = {**_stored(samples), **judged, column.IMAGES: np.zeros(0, np.float32)}
-    for draws in column.DRAWS_OF.values():
+    for draws in (*column.DRAWS_OF.values(), *column.SELECT_DRAWS_OF.values()):
         arrays.setdefault(draws, judged[column.CLEAN_PREDICTIONS])  # a stand-in for what an older run did not store
     found = {flag.name: flag for flag in draw_outcome(setup, Evaluated(arrays, counts)).flags}
     said = {flag.name: flag for flag in record.flags}

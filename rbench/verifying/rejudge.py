@@ -22,6 +22,7 @@ from rbench.running.record import used
 from rbench.suite.cell import Cell
 from rbench.verifying.again import Answer, Question, judge_row
 from rbench.verifying.blame import blamed
+from rbench.verifying.files import recent
 from rbench.verifying.fresh import asked_afresh
 from rbench.verifying.reflag import flag_faults
 from rbench.verifying.regallery import gallery_faults
@@ -138,7 +139,7 @@ class Rejudge:
         """Flags and pictures, from what was judged again."""
         assert found.prepared is not None
         faults = [*answer.faults, *flag_faults(found.prepared.setup, one.record, one.samples, answer.arrays)]
-        if one.record.images is not None:
+        if recent(one.record):
             examples = self.folder.read_images(one.record.id)
             faults += gallery_faults(found.prepared, one.record.id, self.folder, examples)
         return replace(found, faults=tuple(faults))
@@ -176,7 +177,7 @@ def _timed(one: Recorded, step: Callable[[], Rejudged]) -> Rejudged:
 def _facts(prepared: Prepared, record: Record, cell: Cell) -> Iterator[str]:
     """What the audit finds otherwise than it is recorded, and a choice of examples that is not the usual one."""
     setup: Setup = prepared.setup
-    found, said, older = describe(setup), record.audit, record.images is None
+    found, said, older = describe(setup), record.audit, not recent(record)
     for name in _FACTS:
         if said.get(name, found[name] if older else None) != found[name]:
             yield f"audit.{name}: {said.get(name)}, measured again {found[name]}"

@@ -1,13 +1,13 @@
 """What attacking some survivors of a row again says about all of them: the statistics, without a model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from rbench.results import sample_columns as column
-from rbench.results.samples import predictions
-from rbench.results.worst_case import Values
+from rbench.results.worst_case import Values, attack_scores
 from rbench.suite.cell import Decide
 
 CONFIDENCE = 0.95
@@ -45,16 +45,16 @@ class Claim:
         return np.flatnonzero(self.outcome >= 0.5)
 
 
-def right_draws(tables: list, names: tuple[str, str] = (column.SELECT, column.ROBUST_PREDICTIONS)) -> NDArray[np.int64]:
-    """How many draws of each sample are right at the point that the row chooses, int64 [N].
+def right_draws(tables: Sequence[pa.Table]) -> NDArray[np.int64]:
+    """How many score draws of each sample are right at the point that select draws choose among the attacks of a row, int64 [N].
 
     Args:
         tables: the samples of the row's cells.
-        names: of the column to choose by, and of the draws that value what is chosen.
     """
-    chosen = np.argmin(np.stack([table[names[0]].to_numpy() for table in tables]), axis=0)
-    right = [(predictions(table, names[1]) == table[column.LABEL].to_numpy()[:, None]).sum(1) for table in tables]
-    return np.asarray(np.stack(right)[chosen, np.arange(len(chosen))], dtype=np.int64)
+    scores = [attack_scores(table, random=True) for table in tables]
+    chosen = np.argmin(np.stack([one.select for one in scores]), axis=0)
+    right = np.stack([(one.correct & one.counted).sum(axis=1) for one in scores])
+    return np.asarray(right[chosen, np.arange(len(chosen))], dtype=np.int64)
 
 
 def false_share(fooled: int, attacked: int) -> tuple[float, float]:

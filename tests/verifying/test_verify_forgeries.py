@@ -234,10 +234,10 @@ def zero_gradients_forged(forger):
 
 def declared_deterministic(forger):
     forger.record["purifier"]["stochastic"] = False
-    forger.record["protocol"]["draws"] = 1
-    for name in ("clean", "noise", "select", "robust"):
+    forger.record["protocol"] |= {"draws": 1, "select_draws": 1}
+    for name in ("clean", "noise", "select", "robust", "robust_8bit"):
         forger.samples[f"{name}_predictions"] = forger.samples[f"{name}_predictions"][:, :1]
-    for name in ("clean_select", "robust_8bit"):
+    for name in ("clean_select", "noise_select", "robust_8bit_select"):
         forger.samples[name] = forger.samples[name].round()
 
 
@@ -322,9 +322,9 @@ def lazy(root):
     forger = Forger(root, PLAIN)
     forger.images[:] = clean(forger)
     forger.samples["distance"][:] = 0
-    for name in ("robust_predictions", "select_predictions"):
+    for name in ("robust_predictions", "select_predictions", "robust_8bit_predictions"):
         forger.samples[name] = forger.samples["clean_predictions"].copy()
-    forger.samples["robust_8bit"] = forger.samples["clean"].copy()
+    forger.samples["robust_8bit_select"] = forger.samples["clean_select"].copy()
     forger.agree()
     forger.write()
     shown = forger.folder.read_gallery(forger.id)

@@ -125,7 +125,7 @@ def _wins(name: FlagName, cells: Sequence[Judged], knows: Knows, white: Sequence
 def _noise_wins(cells: Sequence[Judged], by_gradient: Sequence[Judged], rule: Rule) -> list[RowFlag]:
     if not by_gradient:
         return []
-    before = rule.worst([cell.scores for cell in by_gradient]).value
+    before = rule.worst_without_noise([cell.scores for cell in by_gradient]).value
     noises = [cell.scores.value for cell in cells if cell.knows == "noise"] + [by_gradient[0].noise]
     # A random defence may err by chance on either image of a sample, so there the means are compared.
     after = noises if rule.random else [np.minimum(before, noise) for noise in noises]
