@@ -9,6 +9,7 @@ from rbench.errors import InputError
 from rbench.results import samples as parquet
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
+from rbench.results.taken_out import taken_out
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,8 @@ class ReadCell:
     Attributes:
         id: the cell's id.
         document: the resolved cell, as in `Record.cell`.
-        status: `missing` if planned and not recorded, `unreadable` if its record or samples are broken.
+        status: `missing` if planned, or asked for by the suite beside the results, and not recorded;
+            `unreadable` if its record or samples are broken.
         root: the run folder that it was read from.
         record: None if missing or unreadable.
         samples: the samples of a done cell.
@@ -120,6 +122,7 @@ def _read_folder(root: Path, reading: _Reading) -> None:
             else ReadCell(cell["id"], cell, "missing", root)
             for cell in planned
         ]
+        cells += [ReadCell(cell["id"], cell, "missing", root) for cell in taken_out(root, planned)]
         stale = recorded.keys() - {cell["id"] for cell in planned}
         if stale:
             reading.notes.append(

@@ -22,7 +22,7 @@ _SERVER: list[subprocess.Popen[bytes]] = []
 
 
 def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of a module returns in a fresh process with the import path and working directory of this one.
+    """What a function of a module returns in a fresh process with the import path, environment and working directory of this one.
 
     Args:
         function: found there by its module and name.
@@ -36,7 +36,7 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     with tempfile.TemporaryDirectory(prefix="rbench-") as name:
         question, answer = Path(name) / "question", Path(name) / "answer"
         place = function.__module__, function.__qualname__
-        question.write_bytes(pickle.dumps((sys.path, str(Path.cwd()), torch.get_num_threads())))
+        question.write_bytes(pickle.dumps((sys.path, str(Path.cwd()), dict(os.environ), torch.get_num_threads())))
         (Path(name) / "work").write_bytes(pickle.dumps((place, arguments)))
         try:
             ended = _told(str(question))
@@ -86,9 +86,11 @@ def _stop() -> None:
 
 
 def _answer(question: Path) -> None:
-    path, folder, threads = pickle.loads(question.read_bytes())
+    path, folder, environment, threads = pickle.loads(question.read_bytes())
     sys.path[:] = path
     os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
     import torch
 
     torch.set_num_threads(threads)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rbench.results import taken_out
 from rbench.results.duplicates import same_batch_size, work_of
 from rbench.results.runs import ReadCell
 from rbench.suite import cell as rules
@@ -55,7 +56,8 @@ def asked_of(read: Sequence[ReadCell], plan: Plan) -> tuple[dict[str, Asked], tu
         read: every cell of the folder.
         plan: the suite, planned today.
     """
-    planned, mine = by_work(plan.cells), [cell for cell in read if not older(cell.document)]
+    planned = by_work(plan.cells)
+    mine = [cell for cell in read if not (older(cell.document) or cell.id.startswith(taken_out.ID))]
     known = {cell.id: planned_cell(cell.document, planned) for cell in mine}
     there = {found.id for found in known.values() if found is not None}
     rows: dict[str, list[Cell]] = defaultdict(list)
@@ -67,7 +69,7 @@ def asked_of(read: Sequence[ReadCell], plan: Plan) -> tuple[dict[str, Asked], tu
         if cell.status == "done":
             row = _row(cell.document)
             asked[cell.id] = _asked(cell, known[cell.id], plan.spec.store.images, lacking.get(row, []), len(rows[row]))
-    everything = len(mine) == len(read)
+    everything = not any(older(cell.document) for cell in read)
     return asked, tuple(_incomplete(mine, rows) if everything else ())
 
 
