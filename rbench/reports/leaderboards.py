@@ -11,7 +11,7 @@ from rbench.reports.latex import latex
 from rbench.reports.markdown import markdown
 from rbench.results.runs import Runs, read_runs
 from rbench.results.table import Table, table
-from rbench.suite.cell import JUDGE_VERSION
+from rbench.suite import cell as rules
 
 _MADE: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": csv, "tex": latex, "html": html}
 _NOT_COMPARED = (
@@ -33,7 +33,7 @@ def edited(root: Path, before: Runs) -> list[str]:
         root: the run folder.
         before: the same folder, read before it was verified.
     """
-    if any(cell.document.get("judge") != JUDGE_VERSION for cell in before.cells):
+    if any(cell.document.get("judge") != rules.JUDGE_VERSION for cell in before.cells):
         return []
     names = [name for name in _MADE if (root / f"leaderboard.{name}").is_file()]
     if not names:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rbench.errors import InputError
+from rbench.errors import CellFailed, InputError
 from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.flags import of_cell
@@ -19,6 +19,7 @@ from rbench.results.samples import predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
 from rbench.suite.cell import id_of
+from rbench.verifying.blame import blamed
 
 TOLERANCE = 1.2e-7
 """How far an external attack's rounding may leave the ball (docs/judging.md, rule 1.7); judged again, our own are held to nothing."""
@@ -51,6 +52,16 @@ def contradictions(
         planned: the cell as `cells.jsonl` has it.
         old: it was judged by another version of the rules, so that its examples, if they are gone, could not be judged again anyway.
     """
+    try:
+        with blamed("the files"):
+            return _contradictions(folder, record, samples, planned, old=old)
+    except CellFailed as error:
+        return [str(error)]
+
+
+def _contradictions(
+    folder: RunFolder, record: Record, samples: pa.Table, planned: Mapping[str, Any], *, old: bool
+) -> list[str]:
     arrays = arrays_of(samples)
     return [
         *_cell(record, planned),
@@ -153,6 +164,9 @@ def _figures(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]
     for field, name in _FIGURES.items():
         said: Figure | None = getattr(record.summary, field)
         if said is None:
+            continue
+        if samples[name].null_count:
+            yield f"summary.{field}: no values of samples are behind it"
             continue
         values, drawn = samples[name].to_numpy(), arrays.get(column.DRAWS_OF[name])
         given: tuple[float, ...] = (float(values.mean(dtype=np.float64)),)

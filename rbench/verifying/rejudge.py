@@ -126,11 +126,9 @@ class Rejudge:
             for one, known in zip(row, found, strict=True)
             if known.prepared
         ]
-        device = str(self.components.device)
+        root, device = self.folder.root.absolute(), str(self.components.device)
         try:
-            answers: list[Answer] = asked_afresh(
-                judge_row, self.folder.root.absolute(), device, self.batch_size, questions
-            )
+            answers: list[Answer] = asked_afresh(judge_row, root, device, self.batch_size, questions)
         except CellFailed as error:
             return [Answer((f"{row[0].model}: {error}",))] * len(row)
         return answers
