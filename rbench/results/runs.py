@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rbench.errors import InputError
+from rbench.results import sample_columns as column
 from rbench.results import samples as parquet
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
@@ -147,12 +148,19 @@ def _read_cell(folder: RunFolder, cell_id: str, document: dict[str, Any], readin
         return ReadCell(cell_id, document, record.status, folder.root, record)
     try:
         table = folder.read_samples(record)
+        _check_rounded(table, folder.samples_path(cell_id))
         if record.protocol.decide != "mean" or record.protocol.draws == 1:
             parquet.check_decided(table, folder.samples_path(cell_id))
     except InputError as error:
         reading.broken.append(Broken(str(folder.samples_path(cell_id)), str(error)))
         return ReadCell(cell_id, document, "unreadable", folder.root, record)
     return ReadCell(cell_id, document, "done", folder.root, record, table, _is_verified(folder, cell_id, reading))
+
+
+def _check_rounded(table: "pa.Table", path: Path) -> None:
+    """Refuse samples of which the 8-bit images were chosen by draws and valued by nothing."""
+    if table[column.ROBUST_8BIT_SELECT].null_count == 0 and table[column.ROBUST_8BIT].null_count:
+        raise InputError(f"{path}: {column.ROBUST_8BIT}: has nulls, and {column.ROBUST_8BIT_SELECT} has none.")
 
 
 def _is_verified(folder: RunFolder, cell_id: str, reading: _Reading) -> bool:

@@ -256,7 +256,7 @@ def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[
     said = record.provenance.get("images_sha256")
     if record.images != "fooled" and said and array_hash({column.IMAGES: images}, (column.IMAGES,)) != said:
         yield "images: the stored examples are not those that were judged (provenance.images_sha256)"
-    flat = images.reshape(len(images), -1)
+    flat = images.reshape(len(images), int(np.prod(images.shape[1:])))
     yield from _differ(ids, ~np.isfinite(flat).all(axis=1), "images: NaN or infinite pixels")
     outside = np.any((flat < -TOLERANCE) | (flat > 1 + TOLERANCE), axis=1)
     yield from _differ(ids, outside, "images: pixels outside [0, 1]")
