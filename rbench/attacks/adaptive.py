@@ -27,6 +27,10 @@ LEAST_EOT = 10
 TARGETS, RANDOM_TARGETS = 9, 3
 """Wrong classes that targeted APGD aims at; fewer where every gradient is the mean over draws."""
 
+LONG, MOMENTUM = 4, 0.9
+"""A long run against a random defence: so many times the steps, and the share of the gathered gradient that is carried over a step. Noise
+makes single steps contradict each other, and points beyond the border take longer to find."""
+
 RANDOM_QUERIES = 1000
 """Most queries of Square against a random defence, each of them the mean over draws."""
 
@@ -45,7 +49,8 @@ def adaptive(
     and APGD on the cross-entropy, PGD on the margin and APGD toward other classes along the exact path, or along BPDA where it is of no
     use; PGD on the margin along BPDA; and Square, which needs no gradient, unless the defence is random and its gradients are of use. For
     hard labels, the winning class and nothing else, RayS takes the place of what needs a margin. Against a random defence every query is
-    the mean over 10 draws, or over `eot` if that is more. Under L1 APGD takes the place of PGD. The record says what each did.
+    the mean over 10 draws, or over `eot` if that is more, and a long PGD with momentum runs as well. Under L1 APGD takes the place of PGD.
+    The record says what each did.
 
     Args:
         steps: gradient steps of each rung, and toward each class.
@@ -99,6 +104,8 @@ def _by_logits(measured: Measured, steps: int, restarts: int, aims: int) -> Iter
     """Rungs on losses of the logits: APGD, and PGD for its fixed steps, since the noise of a mean over draws misleads APGD's schedule."""
     along = _along(measured)
     yield Rung("pgd-ce", pgd(steps=steps), **along)
+    if measured.random:
+        yield Rung("pgd-momentum", pgd(steps=LONG * steps, momentum=MOMENTUM, loss="margin"), **along)
     yield Rung("apgd-ce", apgd(steps=steps), **along)
     name = "apgd" if measured.norm == "L1" else "pgd"
     margin = (apgd if measured.norm == "L1" else pgd)(steps=steps, restarts=restarts, loss="margin")

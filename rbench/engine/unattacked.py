@@ -59,6 +59,4 @@ def _judged(judge: Judge, clean: Batch) -> Judged:
 
 def noisy(judge: Judge, clean: Batch) -> Tensor:
     """Images under uniform noise in the ball: the baseline that every attack must beat."""
-    noise = judge.noise.of("calibration", clean.ids, clean.device)
-    shape = clean.x.shape[1:]
-    return judge.ball.uniform(clean.x, noise.normal(*shape), noise.uniform(*shape))
+    return judge.ball.uniform(clean.x, judge.noise.of("calibration", clean.ids, clean.device))

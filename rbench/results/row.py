@@ -9,7 +9,15 @@ import numpy as np
 from rbench.results import sample_columns as column
 from rbench.results.attacker import attacker_of
 from rbench.results.flags.catalogue import FlagName, threshold
-from rbench.results.flags.of_row import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
+from rbench.results.flags.of_row import (
+    Judged,
+    RowFlag,
+    blind_wins,
+    few_samples,
+    flags_of_cells,
+    unverified,
+    weak_gradient,
+)
 from rbench.results.row_facts import facts_of, mixed
 from rbench.results.runs import ReadCell
 from rbench.results.worst_case import Rule, Values, attack_scores, unattacked_scores
@@ -86,7 +94,7 @@ def _values(
         return values, None
     worst = rule.worst([one.scores for one in judged])
     estimate = worst.estimate()
-    strongest = min(judged, key=lambda one: float(one.scores.value.mean()))
+    strongest = min(judged, key=lambda one: float((one.scores.select if rule.random else one.scores.value).mean()))
     values |= {
         "robust_accuracy": estimate.value,
         "robust_low": estimate.low,
@@ -122,7 +130,10 @@ def _doubts(cells: Sequence[ReadCell], done: Sequence[ReadCell], compared: _Comp
         doubts.append(few_samples(done[0].record.dataset.samples))
         doubts.append(unverified([c.label("attack") for c in done if not c.verified and not _said(c, "unverified")]))
     if compared is not None:
-        doubts += [*flags_of_cells(compared.cells, compared.rule), _weak_gradient(compared.cells, done)]
+        doubts += flags_of_cells(compared.cells, compared.rule)
+        # Around the identity every gradient is the exact one, and no attack is blind.
+        if any(cell.record and cell.record.purifier.name != "identity" for cell in done):
+            doubts += [blind_wins(compared.cells, compared.rule), _weak_gradient(compared.cells, done)]
     return [doubt for doubt in doubts if doubt is not None]
 
 
@@ -142,9 +153,6 @@ def _said(cell: ReadCell, name: FlagName) -> bool:
 
 def _weak_gradient(judged: Sequence[Judged], done: Sequence[ReadCell]) -> RowFlag | None:
     records = [cell.record for cell in done if cell.record]
-    # Around the identity every gradient is the exact one.
-    if all(record.purifier.name == "identity" for record in records):
-        return None
     paths: list[str | None] = [rung.path for record in records for rung in record.rungs]
     # What asks for no gradient has a path in its record all the same, and a ladder has one beside those of its rungs.
     for one, record in zip(judged, records, strict=True):

@@ -14,7 +14,7 @@ from rbench.results.decide import decided
 from rbench.results.flags import of_cell
 from rbench.results.flags.catalogue import FlagName, threshold
 from rbench.results.hashes import array_hash
-from rbench.results.record import ConvergencePart, Figure, Flag, Record
+from rbench.results.record import Figure, Flag, Record
 from rbench.results.samples import predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
@@ -217,13 +217,18 @@ def flag_difference(name: FlagName, said: Flag | None, found: Flag | None) -> It
 def _convergence(record: Record, raised: set[str]) -> Iterator[str]:
     parts = {part.what: part for part in record.convergence}
     base = parts.get("budget")
-    changes = {what: _change(base, parts[what]) for what in ("steps", "restarts", "eot") if base and what in parts}
-    moved = any(change > threshold("not-converged", "change") + _ROUNDING for change in changes.values())
-    # Under a random defence a change must also exceed what the draws explain, which the parts do not tell.
-    if "not-converged" in raised and not moved:
-        yield "flags: not-converged is raised, the convergence recorded says otherwise"
-    if moved and "not-converged" not in raised and not record.purifier.stochastic:
-        yield "flags: not-converged is not raised, the convergence recorded says otherwise"
+    doubled = [parts[what] for what in ("steps", "restarts", "eot") if what in parts]
+    rises = [part.robust_accuracy - base.robust_accuracy for part in doubled] if base else []
+    seen: dict[FlagName, bool] = {
+        "not-converged": any(abs(rise) > threshold("not-converged", "change") + _ROUNDING for rise in rises),
+        "weaker-with-more": any(rise > threshold("weaker-with-more", "rise") + _ROUNDING for rise in rises),
+    }
+    for name, shown in seen.items():
+        if name in raised and not shown:
+            yield f"flags: {name} is raised, the convergence recorded says otherwise"
+        # Under a random defence a change must also exceed what the draws explain, which the parts do not tell.
+        if shown and name not in raised and not record.purifier.stochastic:
+            yield f"flags: {name} is not raised, the convergence recorded says otherwise"
     if record.converged is not None and record.converged == ("not-converged" in raised):
         yield f"converged: {record.converged}, its flags say otherwise"
     free = parts.get("eps")
@@ -232,10 +237,6 @@ def _convergence(record: Record, raised: set[str]) -> Iterator[str]:
         yield "flags: unbounded-survivors is raised, the convergence recorded says otherwise"
     if surviving and "unbounded-survivors" not in raised and not record.purifier.stochastic:
         yield "flags: unbounded-survivors is not raised, the convergence recorded says otherwise"
-
-
-def _change(base: ConvergencePart | None, doubled: ConvergencePart) -> float:
-    return 0.0 if base is None else abs(base.robust_accuracy - doubled.robust_accuracy)
 
 
 def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[str]:

@@ -193,22 +193,27 @@ def net():
 
 
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
-@pytest.mark.parametrize("purifier", [None, GaussianNoise(sigma=0.05)], ids=["deterministic", "random"])
-def test_refilling_and_compaction_change_no_verdict(purifier, norm):
-    x = torch.rand(30, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(
+    ("purifier", "budget", "sizes", "times"),
+    [
+        (None, {"steps": 5, "restarts": 2}, (2, 3, 16, 64), 3),
+        (GaussianNoise(sigma=0.05), {"steps": 20, "eot": 8, "select_draws": 16}, (3, 16), 1),
+    ],
+    ids=["deterministic", "random"],
+)
+def test_refilling_and_compaction_change_no_verdict(purifier, budget, sizes, times, norm):
+    x = torch.rand(20, 1, 6, 6, generator=torch.Generator().manual_seed(0))
     y = net()(x).argmax(1)
     y[::7] = (y[::7] + 1) % 5
     eps = {"Linf": 0.03, "L2": 0.15}[norm]
     found = [
-        rbench.evaluate(
-            net(), x, y, purifier=purifier, attack="pgd", steps=5, restarts=2, eps=eps, norm=norm, batch_size=size
-        )
-        for size in (2, 3, 16, 64)
+        rbench.evaluate(net(), x, y, purifier=purifier, attack="pgd", eps=eps, norm=norm, batch_size=size, **budget)
+        for size in sizes
     ]
     assert len({f.result_hash for f in found}) == 1
     assert all(f.samples["queries"].tolist() == found[0].samples["queries"].tolist() for f in found)
     assert 0.1 < found[0].robust_accuracy.value < found[0].standard_accuracy.value - 0.1
-    assert found[0].samples["queries"].nunique() > 3, "samples leave at different times"
+    assert found[0].samples["queries"].nunique() > times, "samples leave at different times"
 
 
 def test_the_order_of_the_samples_changes_no_verdict_of_a_deterministic_model():

@@ -42,7 +42,7 @@ def test_a_random_row_is_chosen_by_select_and_valued_by_score(tmp_path):
     made.done("c", robust=[[0, 0, 0, 0]], select=[[1, 1, 1, 1]], **same)
     row = only_row(tmp_path)
     assert row["robust_accuracy"] == 0.75  # a was chosen; the lowest score, 0 of c, is what luck made of it
-    assert row["strongest_attack"] == "c"
+    assert row["strongest_attack"] == "a", "nothing is chosen by a score draw"
 
 
 def null_defence(rng, n, draws, p):
@@ -129,3 +129,23 @@ def test_draws_of_different_number_are_each_counted_once():
     assert worst.counted.sum(axis=1).tolist() == [4, 2]
     assert worst.estimate().value == 0.375
     assert worst.accuracy() == worst.estimate().value
+
+
+def test_the_image_in_eight_bits_counts_where_it_is_right_less_often():
+    made = scored(
+        clean=[[1, 1], [1, 1]],
+        robust=[[1, 1], [0, 0]],
+        select=[[1, 1], [0, 0]],
+        robust_8bit=[[0, 1], [1, 1]],
+        robust_8bit_select=[[0, 0], [1, 1]],
+    )
+    found = attack_scores(made, random=True)
+    assert found.value.tolist() == [0.5, 0.0]
+    assert found.correct.tolist() == [[False, True], [False, False]]
+
+
+def test_uniform_noise_is_a_candidate_of_a_row(tmp_path):
+    made = Made(tmp_path)
+    everything = [1, 1, 1, 1]
+    made.done("a", clean=everything, robust=[0, 1, 1, 1], noise=[1, 1, 1, 0], noise_select=[1, 1, 1, 0])
+    assert only_row(tmp_path)["robust_accuracy"] == 0.5
