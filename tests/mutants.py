@@ -523,8 +523,8 @@ MUTANTS = (
     Mutant(
         "an edited table is noticed",
         "reports/leaderboards.py",
-        "        not in {_plain",
-        "        in {_plain",
+        "if text != _plain(_MADE[name](made))",
+        "if False",
         (WHOLE, "edited_table"),
     ),
     Mutant(

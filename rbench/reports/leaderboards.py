@@ -38,19 +38,21 @@ def edited(root: Path, before: Runs) -> list[str]:
     names = [name for name in _MADE if (root / f"leaderboard.{name}").is_file()]
     if not names:
         return []
-    tables = [table(runs) for runs in _states(root, before)]
+    left = {name: _plain((root / f"leaderboard.{name}").read_text("utf-8", "replace")) for name in names}
+    for runs in _states(root, before):
+        if left:
+            made = table(runs)
+            left = {name: text for name, text in left.items() if text != _plain(_MADE[name](made))}
     return [
         f"{root / f'leaderboard.{name}'}: not what the records give; `rbench report {root} --to {_format(name)}` writes it again"
-        for name in names
-        if _plain((root / f"leaderboard.{name}").read_text("utf-8", "replace"))
-        not in {_plain(_MADE[name](one)) for one in tables}
+        for name in left
     ]
 
 
 def _states(root: Path, before: Runs) -> Iterator[Runs]:
-    """The folder as it is, as it was, and as it was when nothing was verified yet."""
-    yield read_runs([root])
+    """The folder as it was before it was verified, as it is now, and as it was when nothing was verified yet."""
     yield before
+    yield read_runs([root])
     yield replace(before, cells=tuple(replace(cell, verified=False) for cell in before.cells))
 
 
