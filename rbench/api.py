@@ -1,5 +1,6 @@
 """The public functions: load a component, evaluate plain modules, read results."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,10 +13,14 @@ from torch import Tensor, nn
 
 from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
+from rbench.engine.copies import own_copy
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
+from rbench.engine.inventory import refuse_patched
+from rbench.engine.patches import of_judging
 from rbench.engine.setup import Protocol, Setup, describe
 from rbench.errors import InputError
+from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
 from rbench.results import sample_columns as column
 from rbench.results.frames import read
@@ -109,7 +114,7 @@ def evaluate(
     """Judges plain modules under one attack, by the rules of a suite but without files.
 
     Args:
-        backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes].
+        backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes]; a copy of it is judged, where it can be copied.
         images: [N, C, H, W] float32 in [0, 1].
         labels: [N] int64 true classes.
         purifier: images to images of the same shape; the identity if not given.
@@ -141,10 +146,13 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
     )
+    refuse_patched("purifier" if purifier is not None else "backbone")
+    of_judging()
     made = _made(attack, params)
+    own = own_copy(backbone) or backbone
     loaded = Loaded(
         dataset=Dataset(labels.cpu().numpy(), lambda ids: images[torch.from_numpy(ids)].cpu().numpy()),
-        model=DefendedModel((purifier or Identity()).to(place), backbone.to(place)),
+        model=DefendedModel((purifier or Identity()).to(place), own.to(place)),
         attack=made,
         remake=lambda changes: None,
         audits=Audits(),
@@ -155,7 +163,10 @@ def evaluate(
     prepared = ready(loaded, protocol, np.arange(len(images)))
     size = made.chunk(batch_size)
     spans = [prepared.ids[start : start + size] for start in range(0, len(images), size)]
-    return _evaluation(prepared.setup, conclude(prepared, [run_span(prepared, span) for span in spans]))
+    finished = conclude(prepared, [run_span(prepared, span) for span in spans])
+    for line in NOTES.take():
+        warnings.warn(line, stacklevel=2)
+    return _evaluation(prepared.setup, finished)
 
 
 def _made(attack: str | Attack, params: dict[str, Any]) -> Attack:

@@ -9,10 +9,12 @@ from rbench.engine.audit import Audit
 from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
 from rbench.engine.gradient_audit import GradientAudit
+from rbench.engine.inventory import Inventory, take_inventory
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
 from rbench.errors import CellFailed, InputError
+from rbench.process_state import kept
 from rbench.suite.cell import Decide, GradientChoice
 from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
@@ -51,7 +53,8 @@ class Protocol:
 class Setup:
     """Everything that evaluating samples needs, after the audit.
 
-    `weights` is the hash of all parameters and buffers before it; `rungs` are those of a ladder, chosen by what was measured.
+    `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `rungs` are those of a
+    ladder, chosen by what was measured.
     """
 
     model: DefendedModel
@@ -63,6 +66,7 @@ class Setup:
     judge: Judge
     noise: Noise
     weights: str
+    inventory: Inventory
     gradients: GradientAudit
     rungs: tuple[Rung, ...] = ()
 
@@ -112,8 +116,11 @@ def set_up(
     if source is not None:
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
+    inventory = take_inventory(model.purifier, model.backbone, model.name)
     noise, ball = Noise(protocol.seed), protocol.ball
-    seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
+    with kept(model.owner), inventory.undone_on_failure():
+        seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
+    inventory.require_unchanged("while it was audited")
     path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
     eot = protocol.eot if seen.random and path != "blind" else 1
     rungs: tuple[Rung, ...] = ()
@@ -123,7 +130,7 @@ def set_up(
     judge = Judge(model, ball, protocol.draws if seen.random else 1, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, inventory, gradients, rungs)
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
@@ -136,7 +143,11 @@ def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) 
 
 
 def refuse_changed(setup: Setup) -> None:
-    """Raises CellFailed if a parameter, a buffer or a mode is not as it was before the audit."""
+    """Raises CellFailed if the defended model, a class, torch or rbench is not as it was before the audit; undoes patches.
+
+    Parameters, buffers and modes are hashed, see `state_hash`; hooks, methods and attributes are in the inventory.
+    """
+    setup.inventory.require_unchanged("during the attack")
     if state_hash(setup.model) != setup.weights:
         raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 

@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rbench.engine.defended import state_hash
 from rbench.engine.evaluation import judge_clean, judge_proposals, noisy
@@ -71,7 +72,7 @@ class Rejudge:
     components: Components
     folder: RunFolder
     batch_size: int
-    _clean: dict[Any, dict[str, Tensor]] = field(default_factory=dict)
+    _clean: WeakKeyDictionary[nn.Module, dict[Any, dict[str, Tensor]]] = field(default_factory=WeakKeyDictionary)
 
     def __call__(self, cell: Cell, record: Record, samples: pa.Table) -> Rejudged:
         """Judge a done cell again.
@@ -114,10 +115,11 @@ class Rejudge:
     def _once(self, setup: Setup, clean: Batch) -> dict[str, Tensor]:
         judge = setup.judge
         threat = (judge.ball.norm, float(judge.ball.eps), judge.draws, judge.noise)
-        key = (id(judge.model.purifier), id(judge.model.backbone), *threat, tuple(clean.ids.tolist()))
-        if key not in self._clean:
-            self._clean[key] = judge_clean(setup, clean)
-        return self._clean[key]
+        key = (*threat, tuple(clean.ids.tolist()))
+        known = self._clean.setdefault(judge.model.backbone, {})  # every defended model has a backbone of its own
+        if key not in known:
+            known[key] = judge_clean(setup, clean)
+        return known[key]
 
     def _inputs(self, cell: Cell, record: Record, samples: pa.Table) -> list[str]:
         """Whether data and weights are those that were judged."""
