@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from rbench.engine.inventory import refuse_patched, take_inventory
 from rbench.engine.modes import modes_kept
 from rbench.errors import CellFailed
-from rbench.process_state import NOTES
+from rbench.process_state import NOTES, kept
 from rbench.threat.noise import SampleNoise
 
 StandIn = Callable[[Tensor, SampleNoise], Tensor]
@@ -115,9 +115,8 @@ class DefendedModel(nn.Module):
     def _attach(self, attach: Callable[[nn.Module], object]) -> None:
         """Shows the purifier the backbone, which it must leave as it is."""
         before, weights = take_inventory(self.purifier, self.backbone, self.name), state_hash(self.backbone)
-        with before.undone_on_failure(), modes_kept(f"purifier '{self.name}'"):
+        with before.unchanged("when it was attached"), kept(f"purifier '{self.name}'"):
             attach(self.backbone)
-        before.require_unchanged("when it was attached")
         if state_hash(self.backbone) != weights:
             raise CellFailed(
                 f"purifier '{self.name}' changed the parameters, buffers or modes of the backbone when it was attached",

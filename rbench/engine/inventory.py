@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rbench.engine.patches import Patches, of_classes, undo_patches
 from rbench.errors import CellFailed
+from rbench.process_state import said, users_own
 
 _DEPTH = 6
 """How deep modules are looked for in lists, maps and objects that a module holds."""
@@ -87,13 +88,23 @@ class Inventory:
         return [*undo_patches(), *self.classes.put_back()]
 
     @contextmanager
-    def undone_on_failure(self) -> Iterator[None]:
-        """A block that runs the model: where it fails, patches are undone."""
+    def unchanged(self, when: str) -> Iterator[None]:
+        """A block that runs the model, which must be afterwards as it was; patches are undone also where the block fails.
+
+        Args:
+            when: in words, e.g. `during the attack`.
+
+        Raises:
+            CellFailed: names the purifier and what changed, which may be why the block failed.
+        """
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            if not users_own(error) and (changed := self.changes()):
+                raise self._refusal(changed, f"{when}, and then failed ({said(error)})") from error
             self.undo()
             raise
+        self.require_unchanged(when)
 
     def changes(self) -> list[str]:
         """What is not as it was, in words; patches are undone."""
@@ -110,10 +121,13 @@ class Inventory:
             CellFailed: names the purifier and what changed.
         """
         if changed := self.changes():
-            more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
-            problem = f"purifier '{self.name}' or its backbone changed {', '.join(changed[:3])}{more} {when}"
-            remedy = "A purifier computes images from images, and leaves the classifier and torch as they are."
-            raise CellFailed(f"{problem}.", component=f"purifier '{self.name}'", remedy=remedy)
+            raise self._refusal(changed, when)
+
+    def _refusal(self, changed: list[str], when: str) -> CellFailed:
+        more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
+        problem = f"purifier '{self.name}' or its backbone changed {', '.join(changed[:3])}{more} {when}."
+        remedy = "A purifier computes images from images, and leaves the classifier and torch as they are."
+        return CellFailed(problem, component=f"purifier '{self.name}'", remedy=remedy)
 
 
 def patching(component: str, patched: list[str]) -> CellFailed:

@@ -10,6 +10,7 @@ import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ _MODULES = (
 _OURS = ("rbench.engine", "rbench.threat", "rbench.attacks")
 _GLOBAL_HOOKS = tuple(name for name in vars(torch_module) if name.startswith("_global_") and "hook" in name)
 _CODE = ("__code__", "__defaults__", "__kwdefaults__")
+_TORCH = Path(torch.__file__).parent
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
@@ -58,27 +60,19 @@ def _function(value: object) -> Any:
     return value.__func__ if isinstance(value, classmethod | staticmethod) else value
 
 
-def _code(value: object) -> tuple[Any, ...]:
-    function = _function(value)
-    return tuple(getattr(function, name, None) for name in _CODE) if isinstance(function, types.FunctionType) else ()
-
-
 @dataclass(frozen=True)
-class _Held:
-    """A name as it was: the object, and the code of a Python function, which could be exchanged inside it."""
+class _Code:
+    """What a Python function runs, which could be exchanged inside it."""
 
-    value: Any
-    code: tuple[Any, ...]
+    function: types.FunctionType
+    parts: tuple[Any, ...]
 
-    def same(self, now: object) -> bool:
-        if now is not self.value:
-            return False
-        return all(a is b for a, b in zip(self.code, _code(now), strict=True))
+    def same(self) -> bool:
+        return self.function.__code__ is self.parts[0] and self.function.__defaults__ is self.parts[1]
 
-    def put_back(self, owner: Any, name: str) -> None:
-        for part, value in zip(_CODE, self.code, strict=False):
-            setattr(_function(self.value), part, value)
-        setattr(owner, name, self.value)
+    def put_back(self) -> None:
+        for name, part in zip(_CODE, self.parts, strict=True):
+            setattr(self.function, name, part)
 
 
 @dataclass(frozen=True)
@@ -89,20 +83,24 @@ class Names:
         owner: the class or module.
         called: what messages call it.
         held: the functions by name.
+        code: what those of them run that are written in Python, by name.
         plain: numbers, texts, and lists and maps of them, by name, each with what it held: a counter is no fault, but must not reach
             another row.
     """
 
     owner: Any
     called: str
-    held: dict[str, _Held]
+    held: dict[str, Any]
+    code: dict[str, _Code]
     plain: dict[str, tuple[Any, Any]]
 
     def changed(self) -> list[str]:
         """The names of functions that are others now; of a class also those that it did not have."""
         now = vars(self.owner)
         gone = object()
-        changed = [name for name, held in self.held.items() if not held.same(now.get(name, gone))]
+        changed = [name for name, value in self.held.items() if now.get(name, gone) is not value]
+        changed = [name for name in changed if not _by_torch(now.get(name), self.held[name])]
+        changed += [name for name, code in self.code.items() if not code.same()]
         if isinstance(self.owner, type):
             changed += [
                 name for name, v in now.items() if name not in self.held and _method(v) and name not in self.plain
@@ -114,7 +112,9 @@ class Names:
         changed = self.changed()
         for name in changed:
             if name in self.held:
-                self.held[name].put_back(self.owner, name)
+                if name in self.code:
+                    self.code[name].put_back()
+                setattr(self.owner, name, self.held[name])
             else:
                 delattr(self.owner, name)
         return [f"{self.called}.{name}" for name in changed]
@@ -131,15 +131,26 @@ class Names:
                 setattr(self.owner, name, value)
 
 
+def _by_torch(now: object, before: object) -> bool:
+    """Whether torch has put a function of its own in the place of another, as it does with a few when its compiler is first used."""
+    if not isinstance(now, types.FunctionType):
+        return False
+    file = Path(now.__code__.co_filename)
+    wraps = getattr(now, "__wrapped__", None) is before and file.is_relative_to(_TORCH)
+    return wraps or file.is_relative_to(_TORCH / "_dynamo")
+
+
 def _method(value: object) -> bool:
     return isinstance(value, types.FunctionType | types.MethodType | property | classmethod | staticmethod)
 
 
 def _names(owner: Any, called: str, *, plain: bool = False) -> Names:
     mine = dict(vars(owner))
-    held = {name: _Held(v, _code(v)) for name, v in mine.items() if callable_like(v) and name != "__class__"}
+    held = {name: v for name, v in mine.items() if callable_like(v)}
+    written = {name: f for name, v in held.items() if isinstance(f := _function(v), types.FunctionType)}
+    code = {name: _Code(f, tuple(getattr(f, part) for part in _CODE)) for name, f in written.items()}
     kept = {name: (v, copy.copy(v)) for name, v in mine.items() if _is_plain(v) and not name.startswith("__")}
-    return Names(owner, called, held, kept if plain else {})
+    return Names(owner, called, held, code, kept if plain else {})
 
 
 def _is_plain(value: object) -> bool:
@@ -223,7 +234,7 @@ def of_package(module: str) -> Patches:
     for name in sorted(name for name in sys.modules if name == top or name.startswith(f"{top}.")):
         here = sys.modules[name]
         own = [v for v in vars(here).values() if isinstance(v, type) and v.__module__ == name]
-        names += [replace(_names(owner, name, plain=True), held={}) for owner in (here, *own)]
+        names += [replace(_names(owner, name, plain=True), held={}, code={}) for owner in (here, *own)]
     return Patches(tuple(names))
 
 

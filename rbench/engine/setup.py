@@ -1,5 +1,7 @@
 """A cell ready to be attacked: its defended model is audited, and gradient path, EOT and draws follow from what was measured."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -118,9 +120,8 @@ def set_up(
     weights = state_hash(model)
     inventory = take_inventory(model.purifier, model.backbone, model.name)
     noise, ball = Noise(protocol.seed), protocol.ball
-    with kept(model.owner), inventory.undone_on_failure():
+    with kept(model.owner), inventory.unchanged("while it was audited"):
         seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
-    inventory.require_unchanged("while it was audited")
     path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
     eot = protocol.eot if seen.random and path != "blind" else 1
     rungs: tuple[Rung, ...] = ()
@@ -142,14 +143,19 @@ def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) 
     return "checkpointed" if staged and "checkpointed" in attack.paths else "exact"
 
 
-def refuse_changed(setup: Setup) -> None:
-    """Raises CellFailed if the defended model, a class, torch or rbench is not as it was before the audit; undoes patches.
+@contextmanager
+def watched(setup: Setup) -> Iterator[None]:
+    """A block that runs the defended model, which must be afterwards as it was before the audit; so must the process.
 
-    Parameters, buffers and modes are hashed, see `state_hash`; hooks, methods and attributes are in the inventory.
+    Parameters, buffers and modes are hashed, see `state_hash`; hooks, methods, attributes and classes are in the inventory.
+
+    Raises:
+        CellFailed: names what changed.
     """
-    setup.inventory.require_unchanged("during the attack")
-    if state_hash(setup.model) != setup.weights:
-        raise CellFailed("the parameters or buffers of the defended model changed during the attack")
+    with kept(setup.model.owner), setup.inventory.unchanged("during the attack"):
+        yield
+        if state_hash(setup.model) != setup.weights:
+            raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 
 
 def refuse_mismatch(attack: Attack, protocol: Protocol, model: DefendedModel) -> None:

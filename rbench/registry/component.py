@@ -194,7 +194,7 @@ class Component:
             MissingError: a module of another package is not installed.
         """
         try:
-            with kept(f"{self.kind} {self.name!r}"), contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), kept(f"{self.kind} {self.name!r}"):
                 yield
         except (RbenchError, NotStaticError):
             raise

@@ -9,8 +9,7 @@ import torch
 from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, join
 from rbench.engine.outcome import Outcome, draw_outcome
-from rbench.engine.setup import refuse_changed
-from rbench.process_state import kept
+from rbench.engine.setup import watched
 from rbench.results import sample_columns as column
 from rbench.results.gallery import Gallery
 from rbench.running.gallery import SAMPLES, take_gallery
@@ -48,13 +47,12 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
     whole = join(parts)
     if not np.array_equal(whole.arrays[column.SAMPLE], prepared.ids):
         raise ValueError(f"{len(whole.arrays['sample'])} samples, not each of the cell's {len(prepared.ids)} once")
-    with kept(prepared.setup.model.owner), prepared.setup.inventory.undone_on_failure():
+    with watched(prepared.setup):
         outcome, convergence = draw_outcome(prepared.setup, whole), Convergence()
         if prepared.convergence:
             few = prepared.read(prepared.ids[: prepared.convergence])
             convergence = converge(prepared.setup, prepared.loaded.remake, few)
         gallery = _gallery(prepared, whole)
-        refuse_changed(prepared.setup)
     return Finished(whole, outcome, convergence, gallery)
 
 
