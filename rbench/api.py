@@ -29,7 +29,7 @@ from rbench.running.components import Loaded, make
 from rbench.running.conclude import Finished, conclude
 from rbench.running.prepare import ready
 from rbench.running.span import run_span
-from rbench.signature import fraction
+from rbench.suite.asked import asked
 from rbench.suite.cell import Decide, GradientChoice, Norm
 from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
@@ -132,19 +132,32 @@ def evaluate(
         **params: parameters of a named attack.
 
     Raises:
-        InputError: images, labels or parameters are wrong.
+        InputError: images, labels or parameters are wrong; one line, in the words that a suite gets.
         CellFailed: the defended model or the attack broke a rule of judging; names the samples.
     """
     _check(images, labels)
     place = resolve_device(device)
-    protocol = Protocol(
-        ball=Ball(norm, _radius(eps)),
+    terms = asked(
+        attack if isinstance(attack, str) else None,
+        images[0].numel(),
+        norm=norm,
+        eps=eps,
         gradient=gradient,
+        stand_in=stand_in,
         eot=eot,
         draws=draws,
         decide=decide,
         seed=seed,
         batch_size=batch_size,
+    )
+    protocol = Protocol(
+        ball=Ball(terms.norm, terms.eps.value),
+        gradient=terms.gradient,
+        eot=terms.eot,
+        draws=terms.draws,
+        decide=terms.decide,
+        seed=terms.seed,
+        batch_size=terms.batch_size,
     )
     refuse_patched("purifier" if purifier is not None else "backbone")
     of_judging()
@@ -192,15 +205,6 @@ def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
         result_hash=outcome.result_hash,
         rungs=outcome.rungs,
     )
-
-
-def _radius(eps: float | str | Fraction) -> float:
-    exact = fraction(eps) if isinstance(eps, str) else eps
-    radius = float(eps) if exact is None else float(exact)
-    if not 0 < radius < float("inf"):
-        remedy = "Write 8/255 for eight of 255 levels"
-        raise InputError("must be above 0.", place="eps", found=str(eps), remedy=remedy)
-    return radius
 
 
 def _check(images: Tensor, labels: Tensor) -> None:

@@ -154,8 +154,13 @@ def watched(setup: Setup) -> Iterator[None]:
     """
     with kept(setup.model.owner), setup.inventory.unchanged("during the attack"):
         yield
-        if state_hash(setup.model) != setup.weights:
-            raise CellFailed("the parameters or buffers of the defended model changed during the attack")
+        refuse_changed(setup)
+
+
+def refuse_changed(setup: Setup) -> None:
+    """Raises CellFailed if a parameter, a buffer or a mode is not as it was before the audit."""
+    if state_hash(setup.model) != setup.weights:
+        raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 
 
 def refuse_mismatch(attack: Attack, protocol: Protocol, model: DefendedModel) -> None:

@@ -131,6 +131,14 @@ class Components:
             self._hashes[key] = data_hash(self.dataset(part), ids)
         return self._hashes[key]
 
+    def values(self, part: Part, ids: np.ndarray) -> int:
+        """How many numbers an image has; the first of some samples is read once for all cells."""
+        key = json.dumps(["values", part.document(), ids.tolist()], sort_keys=True)
+        if key not in self._made:
+            self._made[key] = int(read_batch(self.dataset(part), ids[:1], self.device).x.numel())
+        values: int = self._made[key]
+        return values
+
     def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
         """The purifier in front of the backbone, on the device.
 

@@ -16,7 +16,9 @@ from rbench.running.prepare import protocol_of
 from rbench.running.progress import Progress
 from rbench.running.record import blank
 from rbench.running.signals import interruptible
+from rbench.signature import Mistake
 from rbench.suite.cell import Cell
+from rbench.suite.spec import require_within
 
 
 def run(
@@ -75,7 +77,13 @@ def _checked(cell: Cell, components: Components, batch_size: int) -> int:
     except InputError as error:
         component = f"attack '{cell.attack.label}'"
         raise error.at(component, component=component) from None
-    return len(order(loaded.dataset, cell.slice))
+    ids = order(loaded.dataset, cell.slice)
+    try:
+        require_within(cell.threat.norm, cell.threat.eps, components.values(cell.dataset, ids[:1]))
+    except Mistake as mistake:
+        problem, found, remedy = mistake.problem, mistake.found, mistake.remedy
+        raise InputError(problem, place="threat.eps", found=found, remedy=remedy) from None
+    return len(ids)
 
 
 def _tell(on_note: Callable[[str], None]) -> None:
