@@ -19,6 +19,7 @@ from rbench.engine.devices import resolve_device
 from rbench.engine.inventory import refuse_patched
 from rbench.engine.patches import of_judging
 from rbench.engine.setup import Protocol, Setup, describe
+from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import InputError
 from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
@@ -34,6 +35,7 @@ from rbench.suite.cell import Decide, GradientChoice, Norm
 from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
 
+of_judging()  # as it is before a user's purifier is made
 __all__ = ["Evaluation", "evaluate", "load", "read"]
 
 
@@ -104,7 +106,8 @@ def evaluate(
     gradient: GradientChoice = "auto",
     stand_in: nn.Module | None = None,
     eot: int = 1,
-    draws: int = 8,
+    draws: int = 16,
+    select_draws: int = 64,
     decide: Decide = "mean",
     seed: int = 0,
     batch_size: int = 64,
@@ -124,7 +127,8 @@ def evaluate(
         gradient: `auto`, `exact`, `checkpointed`, `bpda` or `blind`.
         stand_in: what `bpda` differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
         eot: draws averaged per query of a random defence.
-        draws: draws of a random defence that are judged.
+        draws: draws of a random defence that value an image; nothing is chosen by them.
+        select_draws: other draws, by which the worst of several images is chosen.
         decide: `mean`, `majority` or `any` (the worst of the draws).
         seed: the root of all randomness.
         batch_size: samples at once; the results of rbench's own attacks do not depend on it.
@@ -146,6 +150,7 @@ def evaluate(
         stand_in=stand_in,
         eot=eot,
         draws=draws,
+        select_draws=select_draws,
         decide=decide,
         seed=seed,
         batch_size=batch_size,
@@ -155,12 +160,12 @@ def evaluate(
         gradient=terms.gradient,
         eot=terms.eot,
         draws=terms.draws,
+        select_draws=terms.select_draws,
         decide=terms.decide,
         seed=terms.seed,
         batch_size=terms.batch_size,
     )
     refuse_patched("purifier" if purifier is not None else "backbone")
-    of_judging()
     made = _made(attack, params)
     own = own_copy(backbone) or backbone
     loaded = Loaded(
@@ -169,6 +174,7 @@ def evaluate(
         attack=made,
         remake=lambda changes: None,
         audits=Audits(),
+        unattacked=UnattackedVerdicts(),
         device=place,
         source=None if made.source is None else DefendedModel(Identity(), make("backbone", made.source).to(place)),
         stand_in=stand_in,

@@ -124,18 +124,19 @@ def verification(folder, cell_id):
     )
 
 
-def columns(clean, robust, *, select=None, noise=None, clean_select=None, decide="mean"):
+def columns(clean, robust, *, select=None, noise=None, decide="mean", **more):
     """The samples of a cell from what was right: bool [n], or [n, draws] for a random defence."""
     right = {"clean": clean, "robust": robust, "select": robust if select is None else select}
     right["noise"] = clean if noise is None else noise
-    if clean_select is not None:
-        right["clean_select"] = clean_select
+    right |= more
     drawn = {name: np.atleast_2d(np.asarray(value, bool).T).T for name, value in right.items()}
     n = len(drawn["clean"])
-    values = {name: decided(value, decide) for name, value in drawn.items()}
+    values = {name: decided(value, "mean" if "select" in name else decide) for name, value in drawn.items()}
     label = np.arange(n) % 10
     predictions = {
-        f"{name}_predictions": np.where(drawn[name], label[:, None], label[:, None] + 1) for name in ("clean", "robust")
+        f"{name}_predictions": np.where(drawn[name], label[:, None], label[:, None] + 1)
+        for name in ("clean", "robust", "noise", "robust_8bit")
+        if name in drawn
     }
     return {
         "sample": np.arange(n),

@@ -88,8 +88,7 @@ def dense(steps: int) -> Pair:
         gaps[here] = here - before
 
     def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> ApgdState:  # noqa: ARG001
-        shape = x.shape[1:]
-        start = ball.uniform(x, noise.normal(*shape), noise.uniform(*shape))
+        start = ball.uniform(x, noise)
         none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         unknown = torch.full((len(x),), -torch.inf, device=x.device)
         return ApgdState(

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from rbench.attacks.pgd import PgdState, step
+from rbench.attacks.pgd import PgdState, begin, step
 from rbench.threat.attack import IterativeAttack
 from rbench.threat.ball import Ball
 from rbench.threat.noise import SampleNoise
@@ -22,6 +22,6 @@ def fgsm(*, loss: Loss = "ce") -> IterativeAttack:
     """
 
     def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> PgdState:  # noqa: ARG001
-        return PgdState(x, x, ball, ball.radii)
+        return begin(x, x, ball, ball.radii)
 
     return IterativeAttack(init, step, steps=STEPS, norms=NORMS, loss=loss)

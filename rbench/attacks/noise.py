@@ -29,8 +29,7 @@ def noise(*, tries: Annotated[int, Interval(ge=1, le=100_000)] = 1) -> Iterative
     """
 
     def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> NoiseState:  # noqa: ARG001
-        shape = x.shape[1:]
-        return NoiseState(ball.uniform(x, noise.normal(*shape), noise.uniform(*shape)))
+        return NoiseState(ball.uniform(x, noise))
 
     def update(state: NoiseState, answer: Answer) -> NoiseState:  # noqa: ARG001
         return state

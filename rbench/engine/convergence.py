@@ -19,7 +19,7 @@ from rbench.engine.setup import Setup
 from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
 from rbench.results.decide import decided
-from rbench.results.flags.of_cell import not_converged, unbounded_survivors
+from rbench.results.flags.of_cell import not_converged, unbounded_survivors, weaker_with_more
 from rbench.results.record import ConvergencePart, Flag
 from rbench.suite.budgets import curve
 from rbench.threat.attack import Attack, IterativeAttack
@@ -82,7 +82,8 @@ def converge(setup: Setup, remake: Callable[[Mapping[str, int | None]], Attack |
         flag
         for trial in doubled
         if base is not None and trial is not None
-        for flag in not_converged(base.values, trial.values, trial.part.what, random=setup.random)
+        for doubt in (not_converged, weaker_with_more)
+        for flag in doubt(base.values, trial.values, trial.part.what, random=setup.random)
     ]
     verdict = not flags if any(trial is not None for trial in doubled) else None
     if unbounded is not None:

@@ -1,7 +1,7 @@
 """The driver: the one loop of all our own attacks.
 
-It asks the oracle, calls `update`, lets fooled and finished samples leave and refills the batch. Early exit, compaction, restarts and the
-count of queries are written once, here.
+It asks the oracle, calls `update`, lets samples leave and refills the batch. Early exit, compaction, restarts and the count of queries are
+written once, here.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rbench.engine.judge import Judge
+from rbench.engine.kept import Asked, Kept
 from rbench.engine.oracle import Oracle
 from rbench.threat.attack import IterativeAttack
 from rbench.threat.ball import Ball
@@ -35,15 +35,14 @@ class Proposals:
     zero_gradients: Tensor  # [N] int64 queries whose gradient was all zero
     zero_at_start: Tensor  # [N] bool
     passed_by: Tensor  # [N] bool: third-party code evaluated a fooled point of the ball, whatever it returned
-    seen_fooled: int  # queried points of the ball that are wrong under the oracle's noise
-    confirmed: int  # those of them that are wrong on at least one of the judge's select draws too
+    claimed: Tensor  # [N] bool: the attacker's own draws see the point fooled
 
 
 def nothing_yet(x: Tensor) -> Proposals:
     """The clean images [N, C, H, W], before anything was asked about them."""
     unknown = torch.full((len(x),), torch.nan, device=x.device)
     none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    return Proposals(x.clone(), unknown, unknown.clone(), none, none.clone(), none.bool(), none.bool(), 0, 0)
+    return Proposals(x.clone(), unknown, unknown.clone(), none, none.clone(), none.bool(), none.bool(), none.bool())
 
 
 @dataclass
@@ -85,10 +84,9 @@ class Driver:
     Args:
         attack: the pair of functions.
         oracle: what the attack may ask. For a blind or transfer attack it is not the defended model.
-        judge: confirms on its select draws; with `adaptive` false it is not asked before the end.
+        ball: with one radius.
         noise: the root of the cell's randomness.
         batch_size: slots of the active batch.
-        adaptive: whether the attacker may learn from the defended model that a sample is fooled.
         on_done: called with the number of samples that have just been finished.
     """
 
@@ -96,39 +94,39 @@ class Driver:
         self,
         attack: IterativeAttack,
         oracle: Oracle,
-        judge: Judge,
+        ball: Ball,
         noise: Noise,
         batch_size: int,
         *,
-        adaptive: bool,
         on_done: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.attack = attack
         self.oracle = oracle
-        self.judge = judge
+        self.ball_of_all = ball
         self.noise = noise
         self.batch_size = batch_size
-        self.adaptive = adaptive
         self.on_done = on_done
 
-    def run(self, clean: Batch, clean_select: Tensor) -> Proposals:
+    def run(self, clean: Batch, attacked: Tensor, kept: Kept) -> Proposals:
         """Attacks the samples.
 
         Args:
             clean: N samples.
-            clean_select: [N] share of right select draws of the clean image; samples at 0 are fooled already and are left alone.
+            attacked: bool [N] those to attack; the others are left alone.
+            kept: what is kept of the points asked about, and who may leave.
         """
-        self.clean, self.ball = clean, self.judge.ball.of(clean.x)
+        self.clean, self.ball, self.kept = clean, self.ball_of_all.of(clean.x), kept
         self.out = nothing_yet(clean.x)
-        self.best_share = torch.full((len(clean),), 2.0, device=clean.device)  # above 1: nothing seen yet
         self.targets = clean.y.new_zeros(len(clean), self.attack.targets)
-        waiting = torch.nonzero(clean_select > 0)[:, 0].tolist()
+        waiting = torch.nonzero(attacked)[:, 0].tolist()
         self.on_done(len(clean) - len(waiting))
         queue = deque((index, 0) for index in waiting)
         slots: _Slots | None = None
         while queue or slots is not None:
             slots = self._refill(slots, queue)
             slots = self._advance(slots, queue)
+        chosen = kept.choose()
+        self.out.x, self.out.loss_last, self.out.claimed = chosen.x, chosen.loss, chosen.claimed
         return self.out
 
     def _refill(self, slots: _Slots | None, queue: deque[tuple[int, int]]) -> _Slots:
@@ -164,16 +162,16 @@ class Driver:
         if last.any():
             ending = slots.keep(last)
             answer = self._ask(ending, gradient=False)
-            fooled = self._consider(ending, answer)
-            self._leave(ending, fooled, queue)
+            leaves = self._consider(ending, answer)
+            self._leave(ending, leaves, queue)
             slots = slots.keep(~last)
         if not len(slots.index):
             return None
         answer = self._ask(slots, gradient=self.attack.asks_gradient)
-        fooled = self._consider(slots, answer)
-        if fooled.any():
-            self.on_done(int(fooled.sum()))
-            stay = ~fooled
+        leaves = self._consider(slots, answer)
+        if leaves.any():
+            self.on_done(int(leaves.sum()))
+            stay = ~leaves
             slots = slots.keep(stay)
             if not len(slots.index):
                 return None
@@ -183,8 +181,8 @@ class Driver:
         slots.step = slots.step + 1
         return slots
 
-    def _leave(self, ending: _Slots, fooled: Tensor, queue: deque[tuple[int, int]]) -> None:
-        again = ~fooled & (ending.restart + 1 < self.attack.runs)
+    def _leave(self, ending: _Slots, leaves: Tensor, queue: deque[tuple[int, int]]) -> None:
+        again = ~leaves & (ending.restart + 1 < self.attack.runs)
         restarts = zip(ending.index[again].tolist(), ending.restart[again].tolist(), strict=True)
         queue.extend((index, restart + 1) for index, restart in restarts)
         self.on_done(int((~again).sum()))
@@ -205,27 +203,6 @@ class Driver:
         return answer
 
     def _consider(self, slots: _Slots, answer: Answer) -> Tensor:
-        """Keeps the best point of every sample; returns which samples no select draw gets right any more, [B] bool.
-
-        A point that the attacker's own noise sees fooled is shown to the judge; the best is the one with the lowest share of right
-        select draws, then with the highest loss. A sample leaves only when no draw is right: leaving at half would stop short of
-        the lowest accuracy of a random defence.
-        """
-        index, clean = slots.index, self.clean.at(slots.index)
-        share = torch.ones(len(index), device=clean.device)
-        inside = self.attack.inside(slots.state)
-        seen = inside & (answer.logits.argmax(1) != clean.y)
-        if self.adaptive and seen.any():
-            shown = clean.at(seen)
-            predictions = self.judge.predictions(slots.state.x[seen], shown, "select")
-            share[seen] = (predictions == shown.y[:, None]).float().mean(1)
-            self.out.seen_fooled += int(seen.sum())
-            self.out.confirmed += int((share[seen] < 1).sum())
-        best = self.best_share[index]
-        loss = self.out.loss_last[index]
-        better = inside & ((share < best) | ((share == best) & ~(answer.loss <= loss)))
-        rows = index[better]
-        self.best_share[rows] = share[better]
-        self.out.loss_last[rows] = answer.loss[better]
-        self.out.x[rows] = slots.state.x[better].detach()
-        return share == 0
+        """Shows the points to the rule of what is kept; returns which samples leave, [B] bool."""
+        points, queries = slots.state.x.detach(), self.out.queries[slots.index]
+        return self.kept.consider(Asked(slots.index, points, queries, self.attack.inside(slots.state), answer))

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from rbench.engine.driver import Proposals
+from rbench.engine.judge import share_right
 from rbench.engine.ladder import run_ladder
-from rbench.engine.propose import propose
+from rbench.engine.propose import Problem, propose
 from rbench.engine.setup import Setup
 from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
@@ -39,16 +40,18 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
         CellFailed: an image, a logit or a proposal breaks a rule of judging.
     """
     untouched = clean.x.clone()
-    unattacked = judge_clean(setup, clean)
-    share = (unattacked[column.CLEAN_SELECT] == clean.y[:, None]).float().mean(1)
-    proposals, rungs = _propose(setup, clean, share, on_done)
+    unattacked = setup.unattacked.of(setup.judge, clean)
+    proposals, rungs = _propose(
+        setup, clean, share_right(unattacked[column.CLEAN_SELECT_PREDICTIONS], clean.y), on_done
+    )
     if not torch.equal(clean.x, untouched):
         raise CellFailed("the attack or the model changed the clean images in place")
+    judged = judge_proposals(setup, proposals.x, clean)
     tensors = {
         column.SAMPLE: clean.ids,
         column.LABEL: clean.y,
         **unattacked,
-        **judge_proposals(setup, proposals.x, clean),
+        **judged,
         column.LOSS_FIRST: proposals.loss_first,
         column.LOSS_LAST: proposals.loss_last,
         column.QUERIES: proposals.queries,
@@ -57,23 +60,9 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
         column.PASSED_BY: proposals.passed_by,
         column.IMAGES: proposals.x,
     }
-    counts: dict[str, float] = {"proposed": proposals.seen_fooled, "confirmed": proposals.confirmed, **rungs}
+    upheld = proposals.claimed & (share_right(judged[column.SELECT_PREDICTIONS], clean.y) < 0.5)
+    counts: dict[str, float] = {"proposed": int(proposals.claimed.sum()), "confirmed": int(upheld.sum()), **rungs}
     return Evaluated({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}, counts)
-
-
-def judge_clean(setup: Setup, clean: Batch) -> dict[str, Tensor]:
-    """The judge's predictions for the images without an attack and under uniform noise: classes [N, draws] by name.
-
-    Raises:
-        CellFailed: a logit is not finite.
-    """
-    judge = setup.judge
-    select = judge.predictions(clean.x, clean, "select")
-    return {
-        column.CLEAN_SELECT: select,
-        column.CLEAN_PREDICTIONS: judge.predictions(clean.x, clean, "score") if setup.random else select,
-        column.NOISE_PREDICTIONS: judge.predictions(noisy(setup, clean), clean, "score"),
-    }
 
 
 def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Tensor]:
@@ -84,30 +73,25 @@ def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Ten
     """
     judge = setup.judge
     moved = judge.admit(images, clean, setup.tolerance)
-    select = judge.predictions(images, clean, "select")
-    rounded = judge.ball.eight_bits(images, clean.x)
+    select, score = judge.both(images, clean)
+    rounded_select, rounded_score = judge.both(judge.ball.eight_bits(images, clean.x), clean)
     return {
         column.SELECT_PREDICTIONS: select,
-        column.ROBUST_PREDICTIONS: judge.predictions(images, clean, "score") if setup.random else select,
-        column.ROBUST_8BIT_PREDICTIONS: judge.predictions(rounded, clean, "score"),
+        column.ROBUST_PREDICTIONS: score,
+        column.ROBUST_8BIT_SELECT_PREDICTIONS: rounded_select,
+        column.ROBUST_8BIT_PREDICTIONS: rounded_score,
         column.DISTANCE: moved,
     }
 
 
-def noisy(setup: Setup, clean: Batch) -> Tensor:
-    """Images under uniform noise in the ball: the baseline that every attack must beat."""
-    noise = setup.noise.of("calibration", clean.ids, clean.device)
-    shape = clean.x.shape[1:]
-    return setup.judge.ball.uniform(clean.x, noise.normal(*shape), noise.uniform(*shape))
-
-
 def _propose(
-    setup: Setup, clean: Batch, share: Tensor, on_done: Callable[[int], None]
+    setup: Setup, clean: Batch, clean_select: Tensor, on_done: Callable[[int], None]
 ) -> tuple[Proposals, dict[str, float]]:
-    classes = setup.audit.classes
+    problem = Problem.of(setup.judge, clean, clean_select, setup.audit.classes)
     if isinstance(setup.attack, IterativeAttack | ExternalAttack):
-        return propose(setup.attack, setup.oracle, setup.judge, clean, share, classes, on_done), {}
-    return run_ladder(setup.rungs, setup.judge, clean, share, classes, on_done)
+        rows = torch.arange(len(clean), device=clean.device)
+        return propose(setup.attack, setup.oracle, problem, rows, on_done), {}
+    return run_ladder(setup.rungs, problem, on_done)
 
 
 def join(parts: Sequence[Evaluated]) -> Evaluated:

@@ -187,9 +187,11 @@ def _cosine(exact: Tensor, other: Tensor) -> float | None:
 
 
 def _loss_change(model: DefendedModel, few: _Few, ball: Ball) -> float | None:
-    shape, draws = few.x.shape[1:], few.draw(3)
-    normals, uniforms = (draw(NEIGHBOURS, *shape).flatten(0, 1) for draw in (draws.normal, draws.uniform))
-    points = ball.uniform(few.x.repeat_interleave(NEIGHBOURS, 0), normals, uniforms).view(-1, NEIGHBOURS, *shape)
+    ids, calls = few.batch.ids, torch.arange(NEIGHBOURS, device=few.batch.device)
+    noise = few.noise.of(
+        "audit", ids.repeat_interleave(NEIGHBOURS), few.batch.device, draw=3, calls=calls.repeat(len(ids))
+    )
+    points = ball.uniform(few.x.repeat_interleave(NEIGHBOURS, 0), noise).view(-1, NEIGHBOURS, *few.x.shape[1:])
     here = _around(model, few, few.x[:, None], margin).double()
     change = float((_around(model, few, points, margin) - here).abs().mean() / here.abs().mean().clamp(min=_FLAT))
     return change if math.isfinite(change) else None

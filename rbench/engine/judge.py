@@ -20,8 +20,9 @@ class Judge:
     Attributes:
         model: the defended model, judged in float32 and eval mode.
         ball: where a proposal must lie.
-        draws: independent evaluations of a random defence; 1 for a deterministic one.
-        decide: how draws become a verdict.
+        draws: score draws, the independent evaluations of a random defence that value an image; 1 for a deterministic one.
+        select_draws: the draws by which images are chosen; 1 for a deterministic one, whose one draw serves for both.
+        decide: how score draws become a verdict.
         noise: the root of the cell's randomness.
         batch_size: images evaluated at once; changes nothing but speed.
     """
@@ -29,39 +30,75 @@ class Judge:
     model: DefendedModel
     ball: Ball
     draws: int
+    select_draws: int
     decide: Decide
     noise: Noise
     batch_size: int
 
-    def predictions(self, images: Tensor, clean: Batch, role: Role) -> Tensor:
-        """The predicted class of every draw, int64 [B, draws]; the first index wins a tie.
+    @property
+    def random(self) -> bool:
+        """Whether images are judged on more than one draw, so that choosing and valuing need draws of their own."""
+        return self.draws > 1 or self.select_draws > 1
+
+    def both(self, images: Tensor, clean: Batch) -> tuple[Tensor, Tensor]:
+        """What `select` and `score` give; the one draw of a deterministic defence is evaluated once."""
+        select = self.select(images, clean)
+        return select, self.score(images, clean) if self.random else select
+
+    def select(self, images: Tensor, clean: Batch) -> Tensor:
+        """The predicted class on every select draw, int64 [B, select_draws], alike in all cells of a row; arguments as in `predictions`."""
+        return self.predictions(images, clean, "select", torch.arange(self.select_draws, device=clean.device))
+
+    def score(self, images: Tensor, clean: Batch) -> Tensor:
+        """The predicted class on every score draw, int64 [B, draws]; arguments as in `predictions`."""
+        return self.predictions(images, clean, "score", torch.arange(self.draws, device=clean.device))
+
+    def predictions(self, images: Tensor, clean: Batch, role: Role, draws: Tensor) -> Tensor:
+        """The predicted class on some draws, int64 [B, K]; the first index wins a tie.
 
         Args:
             images: [B, C, H, W] what to judge.
             clean: the samples that they were made from.
-            role: `select` to choose among proposals, `score` to report; the two never share a draw.
+            role: whose draws; roles never share one.
+            draws: int64 [K] numbers of the draws, or [B, K] where every sample has its own.
 
         Raises:
             CellFailed: a logit is not finite.
         """
-        spans = [slice(start, start + self.batch_size) for start in range(0, len(images), self.batch_size)]
-        return torch.cat([self._batch(images[span], clean.at(span), role) for span in spans])
+        return self.logits(images, clean, role, draws).argmax(2)
 
-    def _batch(self, images: Tensor, clean: Batch, role: Role) -> Tensor:
-        columns = []
+    def logits(self, images: Tensor, clean: Batch, role: Role, draws: Tensor) -> Tensor:
+        """The logits [B, K, classes] on some draws; arguments as in `predictions`.
+
+        Raises:
+            CellFailed: a logit is not finite.
+        """
+        numbers = draws.expand(len(images), -1)
+        spans = [slice(start, start + self.batch_size) for start in range(0, len(images), self.batch_size)]
+        return torch.cat([self._span(images[span], clean.at(span), role, numbers[span]) for span in spans])
+
+    def _span(self, images: Tensor, clean: Batch, role: Role, numbers: Tensor) -> Tensor:
+        """The logits of at most a batch of images; several draws of few images are one batch."""
+        # What uses a global generator may draw once for the whole batch, so there no image is shown twice in it.
+        at_once = self.batch_size // len(images) if self.model.accepts_noise else 1
+        parts = [self._block(images, clean, role, part) for part in torch.split(numbers, max(1, at_once), dim=1)]
+        return torch.cat(parts, dim=1)
+
+    def _block(self, images: Tensor, clean: Batch, role: Role, numbers: Tensor) -> Tensor:
+        count = numbers.shape[1]
+        shown = images.repeat_interleave(count, 0)
+        of = clean.at(torch.arange(len(images), device=images.device).repeat_interleave(count))
         with torch.no_grad():
-            for draw in range(self.draws):
-                logits = self.model(images, self.noise.of(role, clean.ids, clean.device, draw=draw))
-                broken = ~torch.isfinite(logits).all(1)
-                if broken.any():
-                    samples = clean.ids[broken].tolist()
-                    moved = float(self.ball.distance(images, clean.x)[broken][0])
-                    raise CellFailed(
-                        f"sample {samples[0]}: logits are NaN or infinite after it was moved by {self.ball.norm} {moved:.4g}",
-                        samples,
-                    )
-                columns.append(logits.argmax(1))
-        return torch.stack(columns, 1)
+            logits: Tensor = self.model(shown, self.noise.of(role, of.ids, of.device, calls=numbers.flatten()))
+        broken = ~torch.isfinite(logits).all(1)
+        if broken.any():
+            samples = list(dict.fromkeys(of.ids[broken].tolist()))
+            moved = float(self.ball.distance(shown, of.x)[broken][0])
+            raise CellFailed(
+                f"sample {samples[0]}: logits are NaN or infinite after it was moved by {self.ball.norm} {moved:.4g}",
+                samples,
+            )
+        return logits.view(len(images), count, -1)
 
     def admit(self, proposals: Tensor, clean: Batch, tolerance: float) -> Tensor:
         """Checks proposals against the threat, the pixel range and finiteness; returns their float64 distances [B].
@@ -87,6 +124,11 @@ class Judge:
         spread = f"pixels from {float(flat.min()):.6g} to {float(flat.max()):.6g}"
         _refuse((flat.amin(1) < -tolerance) | (flat.amax(1) > 1 + tolerance), ids, f"the attack left [0, 1] ({spread})")
         return moved
+
+
+def share_right(predictions: Tensor, y: Tensor) -> Tensor:
+    """The share of draws [B] whose predicted class [B, K] is the label [B]."""
+    return (predictions == y[:, None]).float().mean(1)
 
 
 def _refuse(broken: Tensor, ids: Tensor, what: str) -> None:

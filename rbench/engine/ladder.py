@@ -10,9 +10,9 @@ from torch import Tensor
 from rbench.engine.audit import SAMPLES, Audit
 from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Proposals, nothing_yet
-from rbench.engine.judge import Judge
+from rbench.engine.judge import share_right
 from rbench.engine.oracle import Oracle
-from rbench.engine.propose import propose
+from rbench.engine.propose import Problem, propose
 from rbench.errors import CellFailed
 from rbench.results.record import RungPart
 from rbench.threat.batch import Batch
@@ -84,16 +84,15 @@ def _fitted(rung: Rung, model: DefendedModel, classes: int) -> Rung:
 
 
 def run_ladder(
-    rungs: Sequence[Rung], judge: Judge, clean: Batch, share: Tensor, classes: int, on_done: Callable[[int], None]
+    rungs: Sequence[Rung], problem: Problem, on_done: Callable[[int], None]
 ) -> tuple[Proposals, dict[str, float]]:
-    """Runs the rungs in order; a sample leaves when no select draw is right any more.
+    """Runs the rungs in order.
+
+    A sample that a deterministic defence gets wrong leaves; against a random one it leaves when it has passed the test of `Leaving`.
 
     Args:
         rungs: in the order to run.
-        judge: who decides that a sample is fooled.
-        clean: N samples.
-        share: [N] share of right select draws of the clean image; samples at 0 are fooled already.
-        classes: width of the logits.
+        problem: N samples.
         on_done: called with the number of samples that are done.
 
     Returns:
@@ -102,24 +101,25 @@ def run_ladder(
     Raises:
         CellFailed: a logit or a proposal breaks a rule of judging; names the rung.
     """
-    best, counts = _Best(clean.x), dict[str, float]()
-    surviving = share > 0
-    on_done(int((~surviving).sum()))
+    best, counts = _Best(problem.clean.x), dict[str, float]()
+    judge, staying = problem.judge, problem.attacked.clone()
+    on_done(int((~staying).sum()))
     for position, rung in enumerate(rungs):
-        rows = torch.nonzero(surviving)[:, 0]
-        spent, clock, fooled = judge.model.meter.backwards, time.monotonic(), rows[:0]
+        rows = torch.nonzero(staying)[:, 0]
+        spent, clock, fooled, left = judge.model.meter.backwards, time.monotonic(), 0, rows[:0]
         if len(rows):
             try:
-                proposals, left = _attempt(rung, position, judge, clean.at(rows), share[rows], classes)
+                proposals, share = _attempt(rung, position, problem, rows)
             except CellFailed as error:
                 raise CellFailed(f"{rung.label}: {error}", error.sample_ids) from error
-            best.take(rung, rows, proposals, left)
-            fooled = rows[left == 0]
-            surviving[fooled] = False
-            on_done(len(fooled))
-        did = (len(rows), len(fooled), judge.model.meter.backwards - spent, time.monotonic() - clock)
+            fooled = int(((share == 0) & (best.share[rows] > 0)).sum())
+            best.take(rung, rows, proposals, share)
+            left = rows[problem.leaving.passed[rows] if judge.random else share == 0]
+            staying[left] = False
+            on_done(len(left))
+        did = (len(rows), fooled, judge.model.meter.backwards - spent, time.monotonic() - clock)
         counts |= {_key(rung, name): value for name, value in zip(COUNTED, did, strict=True)}
-    on_done(int(surviving.sum()))
+    on_done(int(staying.sum()))
     return best.proposals(), counts
 
 
@@ -142,18 +142,16 @@ def _key(rung: Rung, name: str) -> str:
     return f"{rung.label}.{name}"
 
 
-def _attempt(
-    rung: Rung, position: int, judge: Judge, clean: Batch, share: Tensor, classes: int
-) -> tuple[Proposals, Tensor]:
-    """What one rung proposes, and the share of select draws [N] that are still right on its points."""
+def _attempt(rung: Rung, position: int, problem: Problem, rows: Tensor) -> tuple[Proposals, Tensor]:
+    """What one rung proposes for some samples, and the share of select draws [M] that are right on its points."""
+    judge, clean = problem.judge, problem.clean.at(rows)
     model = judge.model if rung.stand_in == "surrogate" else judge.model.with_stand_in(None)
     # Rungs must not all start from the same points: each adds a multiple of 2**32 of its own, which no seed of a suite reaches.
     noise = Noise(judge.noise.seed + (position << 32))
     oracle = Oracle(model, rung.path, eot=rung.eot, noise=noise)
-    proposals = propose(rung.attack, oracle, judge, clean, share, classes, lambda count: None)
+    proposals = propose(rung.attack, oracle, problem, rows, lambda count: None)
     judge.admit(proposals.x, clean, rung.attack.tolerance)
-    predictions = judge.predictions(proposals.x, clean, "select")
-    return proposals, (predictions == clean.y[:, None]).float().mean(1)
+    return proposals, share_right(judge.select(proposals.x, clean), clean.y)
 
 
 class _Best:
@@ -174,11 +172,10 @@ class _Best:
         self.kept.x[into] = proposals.x[better]
         self.kept.loss_first[into] = proposals.loss_first[better]
         self.kept.loss_last[into] = proposals.loss_last[better]
+        self.kept.claimed[into] = proposals.claimed[better]
         self.kept.queries[rows] += proposals.queries
         self.kept.zero_gradients[rows] += proposals.zero_gradients
         self.kept.passed_by[rows] |= proposals.passed_by
-        self.kept.seen_fooled += proposals.seen_fooled
-        self.kept.confirmed += proposals.confirmed
         if rung.attack.driven and rung.attack.asks_gradient and rung.path != "blind":
             self.asked[rows] = True
             self.zero_at_start[rows] &= proposals.zero_at_start

@@ -201,20 +201,21 @@ class _Mean:
     """Running sums over the EOT draws."""
 
     def __init__(self) -> None:
-        self.logits: Tensor | None = None
+        self.logits: list[Tensor] = []
         self.loss: Tensor | None = None
         self.gradient: Tensor | None = None
 
     def add(self, logits: Tensor, loss: Tensor, gradient: Tensor | None) -> None:
-        self.logits = logits if self.logits is None else self.logits + logits
+        self.logits.append(logits)
         self.loss = loss if self.loss is None else self.loss + loss
         if gradient is not None:
             self.gradient = gradient if self.gradient is None else self.gradient + gradient
 
     def answer(self, draws: int) -> Answer:
-        assert self.logits is not None
         assert self.loss is not None
-        return Answer(self.logits / draws, self.loss / draws, None if self.gradient is None else self.gradient / draws)
+        mean = sum(self.logits[1:], start=self.logits[0]) / draws
+        gradient = None if self.gradient is None else self.gradient / draws
+        return Answer(mean, self.loss / draws, gradient, tuple(self.logits))
 
 
 class OracleModule(nn.Module):

@@ -46,6 +46,7 @@ def draw_outcome(setup: Setup, evaluated: Evaluated) -> Outcome:
         column.SAMPLE: arrays[column.SAMPLE],
         column.LABEL: label,
         **{name: decided(arrays[draws], label, setup.protocol.decide) for name, draws in column.DRAWS_OF.items()},
+        **{name: decided(arrays[draws], label, "mean") for name, draws in column.SELECT_DRAWS_OF.items()},
         **{name: arrays[name] for name in column.PREDICTIONS},
         **{name: arrays[name] for name in (column.DISTANCE, column.LOSS_FIRST, column.LOSS_LAST)},
         **{name: arrays[name].astype(np.int32) for name in (column.QUERIES, column.ZERO_GRADIENTS)},

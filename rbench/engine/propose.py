@@ -1,6 +1,7 @@
 """One attack on some samples: what it proposes to the judge."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from rbench.engine.defended import global_generators
 from rbench.engine.driver import Driver, Proposals, nothing_yet
 from rbench.engine.judge import Judge
+from rbench.engine.kept import BestOfMany, FirstFooled, HighestLoss, Kept
+from rbench.engine.leaving import Leaving
 from rbench.engine.oracle import Oracle
 from rbench.threat.attack import ExternalAttack, IterativeAttack
 from rbench.threat.ball import EXTERNAL_TOLERANCE, Ball
@@ -30,13 +33,43 @@ class _Watch:
         self.fooled[rows[inside & (logits.detach().argmax(1) != nearest.y)]] = True
 
 
+@dataclass(frozen=True)
+class Problem:
+    """Samples under attack, and what is known of them.
+
+    Attributes:
+        clean: N samples.
+        judge: confirms what is fooled, and has the ball.
+        attacked: bool [N] those that are attacked; a deterministic defence that is wrong already needs no attack.
+        leaving: of a random defence, which samples need no more attack, and the tests that they have had.
+        classes: width of the logits.
+    """
+
+    clean: Batch
+    judge: Judge
+    attacked: Tensor
+    leaving: Leaving
+    classes: int
+
+    @classmethod
+    def of(cls, judge: Judge, clean: Batch, clean_select: Tensor, classes: int) -> "Problem":
+        """The problem before any attack.
+
+        Args:
+            judge: of the cell.
+            clean: N samples.
+            clean_select: [N] share of right select draws of the clean image.
+            classes: width of the logits.
+        """
+        attacked = torch.ones_like(clean_select, dtype=torch.bool) if judge.random else clean_select > 0
+        return cls(clean, judge, attacked, Leaving(len(clean), clean.device), classes)
+
+
 def propose(
     attack: IterativeAttack | ExternalAttack,
     oracle: Oracle,
-    judge: Judge,
-    clean: Batch,
-    share: Tensor,
-    classes: int,
+    problem: Problem,
+    rows: Tensor,
     on_done: Callable[[int], None],
 ) -> Proposals:
     """Runs one attack.
@@ -44,25 +77,34 @@ def propose(
     Args:
         attack: ours goes through the driver, third-party code around it.
         oracle: what it may ask.
-        judge: confirms what is fooled, and has the ball.
-        clean: the samples to attack.
-        share: [N] share of right select draws of the clean image.
-        classes: width of the logits.
+        problem: the samples.
+        rows: [M] those of them that it is run on.
         on_done: called with the number of samples that are done.
+
+    Returns:
+        What it proposes for these M samples.
     """
+    clean, judge = problem.clean.at(rows), problem.judge
     if isinstance(attack, IterativeAttack):
-        adaptive = oracle.path != "blind"
-        driver = Driver(attack, oracle, judge, oracle.noise, judge.batch_size, adaptive=adaptive, on_done=on_done)
-        return driver.run(clean, share)
+        driver = Driver(attack, oracle, judge.ball, oracle.noise, judge.batch_size, on_done=on_done)
+        return driver.run(clean, problem.attacked[rows], _kept(oracle, problem, rows, clean))
     module, seed = oracle.as_module(clean), judge.noise.seed
     watch = _Watch(clean, judge.ball)
-    if judge.draws == 1 and oracle.path != "blind":
+    if not judge.random and oracle.path != "blind":
         # Under fresh noise, or without the purifier, a point that it saw fooled is no success yet.
         module.register_forward_hook(watch)
     given = Batch(clean.x.clone(), clean.y.clone(), clean.ids)
     with global_generators(seed, clean.device):
-        points = attack.perturb(module, given, judge.ball, classes, seed)
+        points = attack.perturb(module, given, judge.ball, problem.classes, seed)
     on_done(len(clean))
     proposals = nothing_yet(clean.x)
     proposals.x, proposals.passed_by = points.detach(), watch.fooled
     return proposals
+
+
+def _kept(oracle: Oracle, problem: Problem, rows: Tensor, clean: Batch) -> Kept:
+    if oracle.path == "blind":
+        return HighestLoss(clean)
+    if problem.judge.random:
+        return BestOfMany(problem.judge, clean, problem.leaving, rows)
+    return FirstFooled(problem.judge, clean)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import nn
@@ -15,6 +15,7 @@ from rbench.engine.inventory import Inventory, take_inventory
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
+from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
 from rbench.process_state import kept
 from rbench.suite.cell import Decide, GradientChoice
@@ -36,8 +37,9 @@ class Protocol:
         gradient: the gradient path; `auto` takes `exact`, or `checkpointed` where the purifier has stages, if that gradient is of use, else
             `bpda`.
         eot: draws averaged per query of a random defence.
-        draws: draws of a random defence that are judged.
-        decide: how draws become a verdict.
+        draws: score draws of a random defence, which value an image.
+        select_draws: other draws of it, by which images are chosen.
+        decide: how score draws become a verdict.
         seed: the root of all randomness.
         batch_size: samples at once; changes only the speed of our own attacks.
     """
@@ -45,7 +47,8 @@ class Protocol:
     ball: Ball
     gradient: GradientChoice = "auto"
     eot: int = 1
-    draws: int = 8
+    draws: int = 16
+    select_draws: int = 64
     decide: Decide = "mean"
     seed: int = 0
     batch_size: int = 64
@@ -56,7 +59,7 @@ class Setup:
     """Everything that evaluating samples needs, after the audit.
 
     `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `rungs` are those of a
-    ladder, chosen by what was measured.
+    ladder, chosen by what was measured; `unattacked` are the verdicts on images without an attack.
     """
 
     model: DefendedModel
@@ -71,6 +74,7 @@ class Setup:
     inventory: Inventory
     gradients: GradientAudit
     rungs: tuple[Rung, ...] = ()
+    unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
 
     @property
     def random(self) -> bool:
@@ -96,6 +100,7 @@ def set_up(
     source: DefendedModel | None = None,
     stand_in: nn.Module | None = None,
     audits: Audits | None = None,
+    unattacked: UnattackedVerdicts | None = None,
 ) -> Setup:
     """Audits a defended model and fixes gradient path, EOT and draws by what was measured.
 
@@ -107,6 +112,7 @@ def set_up(
         source: the model to craft on, for a transfer attack.
         stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
         audits: those of the run, so that what was measured for another attack is not measured again.
+        unattacked: those verdicts of the run, so that they are not asked for again.
 
     Raises:
         InputError: the attack cannot do what the protocol asks, or not with this purifier.
@@ -128,10 +134,12 @@ def set_up(
     if isinstance(attack, Ladder):
         rungs = choose(attack, model, seen, sample, noise, eot, ball.norm)
         eot = max(rung.eot for rung in rungs)
-    judge = Judge(model, ball, protocol.draws if seen.random else 1, protocol.decide, noise, protocol.batch_size)
+    draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
+    judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, inventory, gradients, rungs)
+    known = unattacked or UnattackedVerdicts()
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, inventory, gradients, rungs, known)
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:

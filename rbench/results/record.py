@@ -65,8 +65,8 @@ class Figure(Document):
 class Confirmation(Document):
     """How many proposals of the attack the judge upheld on draws the attack had not seen."""
 
-    proposed: Count = Field(description="Samples that the attack proposed as fooled.")
-    confirmed: Count = Field(description="Samples that the judge found fooled.")
+    proposed: Count = Field(description="Samples whose proposed point the attacker's own draws see fooled.")
+    confirmed: Count = Field(description="Those of them that the judge's select draws see fooled.")
 
 
 class Summary(Document):
@@ -197,6 +197,9 @@ class Protocol(Document):
     """How a random defence is judged."""
 
     draws: int = Field(ge=1, description="Independent draws of the defence really used to judge each image.")
+    select_draws: int | None = Field(
+        default=None, ge=1, description="Other draws, by which images are chosen; null in older records."
+    )
     decide: Literal["mean", "majority", "any"] = Field(description="How the draws of an image become one value.")
     seed: int = Field(description="The seed that all noise is keyed by.")
 

@@ -9,10 +9,18 @@ import numpy as np
 from rbench.results import sample_columns as column
 from rbench.results.attacker import attacker_of
 from rbench.results.flags.catalogue import FlagName, threshold
-from rbench.results.flags.of_row import Judged, RowFlag, few_samples, flags_of_cells, unverified, weak_gradient
+from rbench.results.flags.of_row import (
+    Judged,
+    RowFlag,
+    blind_wins,
+    few_samples,
+    flags_of_cells,
+    unverified,
+    weak_gradient,
+)
 from rbench.results.row_facts import facts_of, mixed
 from rbench.results.runs import ReadCell
-from rbench.results.worst_case import Rule, Values, attack_scores, clean_scores
+from rbench.results.worst_case import Rule, Values, attack_scores, unattacked_scores
 
 
 @dataclass
@@ -57,15 +65,16 @@ class _Compared:
 
 def _compared(done: Sequence[ReadCell], facts: dict[str, Any]) -> _Compared:
     random = bool(facts["stochastic"]) or facts["draws"] > 1
-    clean = clean_scores(done[0].samples, random=random, decide=facts["decide"])
-    return _Compared(tuple(_judged(cell) for cell in done), Rule(random, facts["decide"], clean))
+    unattacked = unattacked_scores(done[0].samples, random=random, decide=facts["decide"])
+    judged = tuple(_judged(cell, random=random) for cell in done)
+    return _Compared(judged, Rule(random, facts["decide"], unattacked))
 
 
-def _judged(cell: ReadCell) -> Judged:
+def _judged(cell: ReadCell, *, random: bool) -> Judged:
     assert cell.samples is not None
     assert cell.record is not None
     noise = np.asarray(cell.samples[column.NOISE].to_numpy(), dtype=np.float64)
-    scores = attack_scores(cell.samples)
+    scores = attack_scores(cell.samples, random=random)
     return Judged(cell.label("attack"), *attacker_of(cell.record), cell.record.attack.gradient, scores, noise)
 
 
@@ -121,7 +130,10 @@ def _doubts(cells: Sequence[ReadCell], done: Sequence[ReadCell], compared: _Comp
         doubts.append(few_samples(done[0].record.dataset.samples))
         doubts.append(unverified([c.label("attack") for c in done if not c.verified and not _said(c, "unverified")]))
     if compared is not None:
-        doubts += [*flags_of_cells(compared.cells, compared.rule), _weak_gradient(compared.cells, done)]
+        doubts += flags_of_cells(compared.cells, compared.rule)
+        # Around the identity every gradient is the exact one, and no attack is blind.
+        if any(cell.record and cell.record.purifier.name != "identity" for cell in done):
+            doubts += [blind_wins(compared.cells, compared.rule), _weak_gradient(compared.cells, done)]
     return [doubt for doubt in doubts if doubt is not None]
 
 
@@ -141,9 +153,6 @@ def _said(cell: ReadCell, name: FlagName) -> bool:
 
 def _weak_gradient(judged: Sequence[Judged], done: Sequence[ReadCell]) -> RowFlag | None:
     records = [cell.record for cell in done if cell.record]
-    # Around the identity every gradient is the exact one.
-    if all(record.purifier.name == "identity" for record in records):
-        return None
     paths: list[str | None] = [rung.path for record in records for rung in record.rungs]
     # What asks for no gradient has a path in its record all the same, and a ladder has one beside those of its rungs.
     for one, record in zip(judged, records, strict=True):

@@ -22,10 +22,13 @@ SCHEMA = pa.schema(
         pa.field(column.SELECT, pa.float32(), nullable=False),
         pa.field(column.ROBUST, pa.float32(), nullable=False),
         pa.field(column.ROBUST_8BIT, pa.float32()),
+        pa.field(column.NOISE_SELECT, pa.float32()),
+        pa.field(column.ROBUST_8BIT_SELECT, pa.float32()),
         pa.field(column.CLEAN_PREDICTIONS, pa.list_(pa.int32()), nullable=False),
         pa.field(column.NOISE_PREDICTIONS, pa.list_(pa.int32())),
         pa.field(column.SELECT_PREDICTIONS, pa.list_(pa.int32())),
         pa.field(column.ROBUST_PREDICTIONS, pa.list_(pa.int32()), nullable=False),
+        pa.field(column.ROBUST_8BIT_PREDICTIONS, pa.list_(pa.int32())),
         pa.field(column.DISTANCE, pa.float64(), nullable=False),
         pa.field(column.LOSS_FIRST, pa.float32()),
         pa.field(column.LOSS_LAST, pa.float32()),
@@ -36,8 +39,8 @@ SCHEMA = pa.schema(
         pa.field(column.OUTCOME, pa.string(), nullable=False),
     ]
 )
-"""Accuracies of a sample are in [0, 1] after the decide rule. `select` was measured on other draws than
-`robust`, and `clean_select` on other draws than `clean`: what is chosen by one is valued by the other.
+"""`clean`, `noise`, `robust` and `robust_8bit` are in [0, 1] after the decide rule. `clean_select`, `noise_select`, `select` and
+`robust_8bit_select` are shares of other draws: what is chosen by these is valued by those.
 `zero_gradients` counts the queries that were answered with a zero gradient, `zero_at_start` says whether the first one was,
 `passed_by` whether the attack saw the sample fooled and gave it back unfooled."""
 
@@ -57,7 +60,7 @@ def encode(columns: Mapping[str, Any]) -> bytes:
         raise ValueError(f"no such columns of samples: {sorted(unknown)}")
     arrays = [_column(given.get(field.name), field, len(robust)) for field in SCHEMA]
     table = pa.Table.from_arrays(arrays, schema=SCHEMA)
-    for name in column.DRAWS_OF:
+    for name in column.SHARES:
         values = table[name].drop_null().to_numpy()
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"column {name!r} has values outside [0, 1]")
@@ -126,7 +129,7 @@ def _check(table: pa.Table, path: Path) -> None:
     for field in SCHEMA:
         if not field.nullable and table[field.name].null_count:
             raise InputError(f"{path}: {field.name}: has nulls.")
-    for name in column.DRAWS_OF:
+    for name in column.SHARES:
         values = table[name].drop_null().to_numpy()
         if not ((values >= 0) & (values <= 1)).all():
             raise InputError(f"{path}: {name}: has values outside [0, 1].")

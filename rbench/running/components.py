@@ -20,6 +20,7 @@ from rbench.engine.defended import DefendedModel, freeze
 from rbench.engine.fixed_noise import load_purifier
 from rbench.engine.inventory import patching, reached
 from rbench.engine.patches import Patches, of_classes, of_judging, of_package, undo_patches
+from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
 from rbench.registry import load, registry
 from rbench.suite.cell import Cell, Part, Slice
@@ -41,6 +42,7 @@ class Loaded:
         attack: as the suite has it.
         remake: makes the attack anew with other parameters.
         audits: what was measured of models before.
+        unattacked: the verdicts on images without an attack, shared by the cells of a row.
         device: where samples are wanted.
         source: the bare backbone that a transfer attack is crafted on.
         stand_in: what BPDA differentiates in place of the purifier, if the suite names something.
@@ -51,6 +53,7 @@ class Loaded:
     attack: Attack
     remake: Remake
     audits: Audits
+    unattacked: UnattackedVerdicts
     device: torch.device
     source: DefendedModel | None = None
     stand_in: nn.Module | None = None
@@ -65,6 +68,7 @@ class _Row:
         model: purifier and a backbone of its own.
         classes: those of the backbone, as they were before the purifier was imported.
         audits: what was measured of it.
+        unattacked: the verdicts on images without an attack.
         stand_ins: what BPDA differentiates in its place, by part.
     """
 
@@ -72,6 +76,7 @@ class _Row:
     model: DefendedModel
     classes: Patches
     audits: Audits = field(default_factory=Audits)
+    unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     stand_ins: dict[str, nn.Module] = field(default_factory=dict)
 
 
@@ -114,6 +119,7 @@ class Components:
             attack=attack,
             remake=partial(_changed_attack, cell.attack),
             audits=row.audits,
+            unattacked=row.unattacked,
             device=self.device,
             source=self._bare(attack.source) if attack.source else None,
             stand_in=None if cell.stand_in is None else self._stand_in(row, cell.stand_in),

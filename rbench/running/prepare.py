@@ -64,7 +64,8 @@ def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int 
         CellFailed: the defended model cannot be judged.
     """
     first = read_batch(loaded.dataset, ids[:SAMPLES], loaded.device)
-    setup = set_up(loaded.model, loaded.attack, protocol, first, loaded.source, loaded.stand_in, loaded.audits)
+    shared = loaded.audits, loaded.unattacked
+    setup = set_up(loaded.model, loaded.attack, protocol, first, loaded.source, loaded.stand_in, *shared)
     loaded.dataset.require_classes(setup.audit.classes)
     return Prepared(loaded, setup, ids, convergence)
 
@@ -76,6 +77,7 @@ def protocol_of(cell: Cell, batch_size: int) -> Protocol:
         gradient=cell.gradient,
         eot=cell.eot,
         draws=cell.draws,
+        select_draws=cell.select_draws,
         decide=cell.decide,
         seed=cell.seed,
         batch_size=batch_size,

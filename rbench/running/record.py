@@ -26,10 +26,14 @@ def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Reco
             "status": status,
             "error": error,
             "failed_samples": samples,
-            "protocol": ProtocolPart(draws=cell.draws, decide=cell.decide, seed=cell.seed),
+            "protocol": _protocol(cell, cell.draws, cell.select_draws),
             "provenance": versions(),
         }
     )
+
+
+def _protocol(cell: Cell, draws: int, select_draws: int) -> ProtocolPart:
+    return ProtocolPart(draws=draws, select_draws=select_draws, decide=cell.decide, seed=cell.seed)
 
 
 def done(cell: Cell, prepared: Prepared, finished: Finished, data_hash: str, images: str) -> Record:
@@ -52,7 +56,7 @@ def done(cell: Cell, prepared: Prepared, finished: Finished, data_hash: str, ima
             "dataset": parts["dataset"].model_copy(update=judged),
             "purifier": parts["purifier"].model_copy(update={"stochastic": setup.random}),
             "attack": parts["attack"].model_copy(update=used(cell, setup)),
-            "protocol": ProtocolPart(draws=setup.judge.draws, decide=cell.decide, seed=cell.seed),
+            "protocol": _protocol(cell, setup.judge.draws, setup.judge.select_draws),
             "summary": outcome.summary,
             "cost": Cost(
                 **{name: int(whole.counts[name]) for name in COSTS}, seconds=round(float(whole.counts["seconds"]), 3)

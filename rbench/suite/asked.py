@@ -22,7 +22,8 @@ class Asked(FileModel):
     gradient: GradientChoice = Field("auto")
     stand_in: Any = None
     eot: Eot = Field(1)
-    draws: Draws = Field(8)
+    draws: Draws = Field(16)
+    select_draws: Draws = Field(64)
     decide: Decide = Field("mean")
     seed: Seed = Field(0)
     batch_size: BatchSize = Field(64)

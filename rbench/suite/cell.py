@@ -104,6 +104,7 @@ class Cell:
     gradient: GradientChoice
     eot: int
     draws: int
+    select_draws: int
     decide: Decide
     seed: int
     stand_in: Part | None = None
@@ -124,6 +125,7 @@ class Cell:
             "attack": {**self.attack.document(), "gradient": self.gradient, "eot": self.eot, **self._stand_in()},
             "protocol": {
                 "draws": self.draws,
+                "select_draws": self.select_draws,
                 "decide": self.decide,
                 "seed": self.seed,
                 **({"convergence": self.convergence} if self.convergence else {}),

@@ -114,8 +114,8 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
                         continue
                     cell = Cell(
                         dataset, piece, backbone, purifier, Threat(spec.threat.norm, eps), attack,
-                        own.gradient, own.eot, protocol.draws, protocol.decide, protocol.seed, stand_in,
-                        protocol.convergence,
+                        own.gradient, own.eot, protocol.draws, protocol.select_draws,
+                        protocol.decide, protocol.seed, stand_in, protocol.convergence,
                     )  # fmt: skip
                     yield cell, (behind.path, purifier_path, ("threat", "eps", i), bound.path)
 

@@ -262,7 +262,10 @@ class ThreatSpec(Model):
 class ProtocolSpec(Model):
     """How the final images are judged."""
 
-    draws: Draws = Field(8, description="Independent draws of a random defence.")
+    draws: Draws = Field(
+        16, description="Independent draws of a random defence that value an image; nothing is chosen by them."
+    )
+    select_draws: Draws = Field(64, description="Other draws, by which the worst of several images is chosen.")
     decide: Decide = Field("mean", description="How the draws of a sample become one verdict.")
     seed: Seed = Field(0, description="Seed of all noise.")
     convergence: Annotated[int, Field(ge=0, le=MAX_SAMPLES)] = Field(

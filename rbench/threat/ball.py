@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rbench.threat.l1_ball import onto_l1_ball
+from rbench.threat.noise import SampleNoise
 from rbench.threat.terms import Norm
 
 EXTERNAL_TOLERANCE = 1.2e-7
@@ -102,25 +103,25 @@ class Ball:
         """
         return _project(points, origin, self._radius(origin), self.norm)
 
-    def uniform(self, origin: Tensor, normals: Tensor, uniforms: Tensor) -> Tensor:
+    def uniform(self, origin: Tensor, noise: SampleNoise) -> Tensor:
         """Uniform points of the ball, then clipped to [0, 1].
 
         Args:
             origin: [B, C, H, W] clean images.
-            normals: [B, C, H, W] standard normal draws (used for L2 and L1).
-            uniforms: [B, C, H, W] draws in [0, 1).
+            noise: of these samples; the draws that the norm needs are taken, and no others.
 
         Returns:
             float32 [B, C, H, W] inside ball and range.
         """
-        radius = self._radius(origin)
+        shape, radius = origin.shape[1:], self._radius(origin)
         if self.norm == "Linf":
-            return self.project(origin.double() + (2 * uniforms.double() - 1) * radius, origin)
+            return self.project(origin.double() + (2 * noise.uniform(*shape).double() - 1) * radius, origin)
         if self.norm == "L2":
-            directions = normals.double() / per_sample(normals.double().flatten(1).norm(dim=1), origin)
-            share = uniforms.double().flatten(1)[:, 0] ** (1 / origin[0].numel())
+            normals = noise.normal(*shape).double()
+            directions = normals / per_sample(normals.flatten(1).norm(dim=1), origin)
+            share = noise.uniform().double() ** (1 / origin[0].numel())
             return self.project(origin.double() + directions * per_sample(share, origin) * radius, origin)
-        delta = _uniform_l1(normals.double(), uniforms.double()) * radius
+        delta = _uniform_l1(shape, noise) * radius
         return cast_inward((origin.double() + delta * (1 - 1e-12)).clamp(0, 1), origin)
 
     def eight_bits(self, points: Tensor, origin: Tensor) -> Tensor:
@@ -187,11 +188,10 @@ def _project(points: Tensor, origin: Tensor, radius: Tensor, norm: Norm) -> Tens
     return cast_inward((centre + shrunk).clamp(0, 1), origin)
 
 
-def _uniform_l1(normals: Tensor, uniforms: Tensor) -> Tensor:
-    """Uniform points of the unit ball: exponentials over their sum plus one more exponential (Barthe et al. 2005)."""
-    magnitudes = -torch.log1p(-uniforms)
-    # It is made of the size of a normal draw, which is independent of the sign that the first pixel takes from the same draw.
-    size = torch.special.erf(normals.flatten(1)[:, 0].abs() / 2**0.5)
-    one_more = -torch.log1p(-size.clamp(max=1 - 1e-16))
+def _uniform_l1(shape: torch.Size, noise: SampleNoise) -> Tensor:
+    """Uniform points of the unit ball: exponentials over their sum plus one more exponential (Barthe et al. 2005), and signs."""
+    magnitudes = -torch.log1p(-noise.uniform(*shape).double())
+    one_more = -torch.log1p(-noise.uniform().double())
+    up = noise.uniform(*shape) < 0.5
     total = magnitudes.flatten(1).sum(1) + one_more
-    return normals.sign() * magnitudes / per_sample(total, normals)
+    return torch.where(up, magnitudes, -magnitudes) / per_sample(total, magnitudes)

@@ -12,8 +12,10 @@ class Answer(NamedTuple):
         logits: [B, classes], the mean over the EOT draws.
         loss: [B], the mean over the EOT draws.
         gradient: [B, C, H, W] of the loss, the mean over the EOT draws; None if only logits were asked.
+        draws: the logits [B, classes] of each EOT draw.
     """
 
     logits: Tensor
     loss: Tensor
     gradient: Tensor | None
+    draws: tuple[Tensor, ...] = ()

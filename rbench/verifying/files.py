@@ -14,7 +14,7 @@ from rbench.results.decide import decided
 from rbench.results.flags import of_cell
 from rbench.results.flags.catalogue import FlagName, threshold
 from rbench.results.hashes import array_hash
-from rbench.results.record import ConvergencePart, Figure, Flag, Record
+from rbench.results.record import Figure, Flag, Record
 from rbench.results.samples import predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
@@ -84,16 +84,18 @@ def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
 
 def _samples(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
     ids, label = arrays[column.SAMPLE], arrays[column.LABEL]
-    for name, draws in column.DRAWS_OF.items():
+    for name, draws in {**column.DRAWS_OF, **column.SELECT_DRAWS_OF}.items():
         if draws in arrays:
-            expected = decided(arrays[draws], label, record.protocol.decide)
+            decide = "mean" if name in column.SELECT_DRAWS_OF else record.protocol.decide
+            expected = decided(arrays[draws], label, decide)
             yield from _differ(ids, samples[name].to_numpy() != expected, f"{name}: not what its predictions give")
     robust = samples[column.ROBUST].to_numpy()
     outcome = np.where(robust >= 0.5, "robust", "fooled")
     yield from _differ(ids, samples[column.OUTCOME].to_numpy() != outcome, "outcome: not what `robust` gives")
     outside = ~(samples[column.DISTANCE].to_numpy() <= record.threat.eps + TOLERANCE)
     yield from _differ(ids, outside, f"distance: outside the ball of {record.threat.eps_text}")
-    if set(column.DECIDED) <= set(arrays) and array_hash(arrays, column.DECIDED) != record.result_hash:
+    decided_columns = column.DECIDED if column.ROBUST_8BIT_PREDICTIONS in arrays else column.DECIDED_BEFORE
+    if set(decided_columns) <= set(arrays) and array_hash(arrays, decided_columns) != record.result_hash:
         yield "result_hash: the samples have another"
 
 
@@ -153,13 +155,18 @@ def flag_difference(name: FlagName, said: Flag | None, found: Flag | None) -> It
 def _convergence(record: Record, raised: set[str]) -> Iterator[str]:
     parts = {part.what: part for part in record.convergence}
     base = parts.get("budget")
-    changes = {what: _change(base, parts[what]) for what in ("steps", "restarts", "eot") if base and what in parts}
-    moved = any(change > threshold("not-converged", "change") + _ROUNDING for change in changes.values())
-    # Under a random defence a change must also exceed what the draws explain, which the parts do not tell.
-    if "not-converged" in raised and not moved:
-        yield "flags: not-converged is raised, the convergence recorded says otherwise"
-    if moved and "not-converged" not in raised and not record.purifier.stochastic:
-        yield "flags: not-converged is not raised, the convergence recorded says otherwise"
+    doubled = [parts[what] for what in ("steps", "restarts", "eot") if what in parts]
+    rises = [part.robust_accuracy - base.robust_accuracy for part in doubled] if base else []
+    seen: dict[FlagName, bool] = {
+        "not-converged": any(abs(rise) > threshold("not-converged", "change") + _ROUNDING for rise in rises),
+        "weaker-with-more": any(rise > threshold("weaker-with-more", "rise") + _ROUNDING for rise in rises),
+    }
+    for name, shown in seen.items():
+        if name in raised and not shown:
+            yield f"flags: {name} is raised, the convergence recorded says otherwise"
+        # Under a random defence a change must also exceed what the draws explain, which the parts do not tell.
+        if shown and name not in raised and not record.purifier.stochastic:
+            yield f"flags: {name} is not raised, the convergence recorded says otherwise"
     if record.converged is not None and record.converged == ("not-converged" in raised):
         yield f"converged: {record.converged}, its flags say otherwise"
     free = parts.get("eps")
@@ -168,10 +175,6 @@ def _convergence(record: Record, raised: set[str]) -> Iterator[str]:
         yield "flags: unbounded-survivors is raised, the convergence recorded says otherwise"
     if surviving and "unbounded-survivors" not in raised and not record.purifier.stochastic:
         yield "flags: unbounded-survivors is not raised, the convergence recorded says otherwise"
-
-
-def _change(base: ConvergencePart | None, doubled: ConvergencePart) -> float:
-    return 0.0 if base is None else abs(base.robust_accuracy - doubled.robust_accuracy)
 
 
 def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[str]:

@@ -13,7 +13,7 @@ from rbench.verifying.files import flag_difference
 
 _PROCESS: dict[str, FlagName] = {column.ZERO_GRADIENTS: "zero-gradients", column.PASSED_BY: "silent-success"}
 """Columns that say what happened during the attack, and the flags made of them; older runs did not store them."""
-_OF_OTHERS: set[FlagName] = {"not-converged", "unbounded-survivors", "unverified"}
+_OF_OTHERS: set[FlagName] = {"not-converged", "weaker-with-more", "unbounded-survivors", "unverified"}
 """Flags that do not come from the samples; the record is held to its own convergence and policy elsewhere."""
 
 
@@ -33,7 +33,7 @@ def flag_faults(setup: Setup, record: Record, samples: pa.Table, judged: dict[st
         for name in ("attacked", "fooled", "backwards", "seconds"):
             counts[f"{rung.label}.{name}"] = float(getattr(rung, name))
     arrays = {**_stored(samples), **judged, column.IMAGES: np.zeros(0, np.float32)}
-    for draws in column.DRAWS_OF.values():
+    for draws in (*column.DRAWS_OF.values(), *column.SELECT_DRAWS_OF.values()):
         arrays.setdefault(draws, judged[column.CLEAN_PREDICTIONS])  # a stand-in for what an older run did not store
     found = {flag.name: flag for flag in draw_outcome(setup, Evaluated(arrays, counts)).flags}
     said = {flag.name: flag for flag in record.flags}

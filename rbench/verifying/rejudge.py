@@ -3,17 +3,16 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rbench.engine.defended import state_hash
-from rbench.engine.evaluation import judge_clean, judge_proposals, noisy
+from rbench.engine.evaluation import judge_proposals
 from rbench.engine.setup import Setup, describe
+from rbench.engine.unattacked import noisy
 from rbench.errors import CellFailed, InputError
 from rbench.results import sample_columns as column
 from rbench.results.decide import decided
@@ -22,7 +21,7 @@ from rbench.results.store import RunFolder
 from rbench.running.components import Components, order
 from rbench.running.prepare import Prepared, prepare
 from rbench.running.record import used
-from rbench.suite.cell import Cell
+from rbench.suite.cell import Cell, Decide
 from rbench.threat.batch import Batch
 from rbench.threat.noise import Role
 from rbench.verifying.files import arrays_of
@@ -72,7 +71,6 @@ class Rejudge:
     components: Components
     folder: RunFolder
     batch_size: int
-    _clean: WeakKeyDictionary[nn.Module, dict[Any, dict[str, Tensor]]] = field(default_factory=WeakKeyDictionary)
 
     def __call__(self, cell: Cell, record: Record, samples: pa.Table) -> Rejudged:
         """Judge a done cell again.
@@ -102,7 +100,7 @@ class Rejudge:
         for start in range(0, len(ids), self.batch_size):
             part = ids[start : start + self.batch_size]
             clean = prepared.read(part)
-            again.clean(start, clean, self._once(setup, clean))
+            again.clean(start, clean, setup.unattacked.of(setup.judge, clean))
             kept = np.isin(part, stored)
             if kept.any():
                 examples = torch.from_numpy(images[np.isin(stored, part)]).to(clean.device)
@@ -111,15 +109,6 @@ class Rejudge:
         again.faults += flag_faults(setup, record, samples, again.arrays)
         again.faults += gallery_faults(prepared, cell.id, self.folder, (images, stored))
         return Rejudged(tuple(again.conclusion()), prepared, len(stored), again.near_ties, again.largest)
-
-    def _once(self, setup: Setup, clean: Batch) -> dict[str, Tensor]:
-        judge = setup.judge
-        threat = (judge.ball.norm, float(judge.ball.eps), judge.draws, judge.noise)
-        key = (*threat, tuple(clean.ids.tolist()))
-        known = self._clean.setdefault(judge.model.backbone, {})  # every defended model has a backbone of its own
-        if key not in known:
-            known[key] = judge_clean(setup, clean)
-        return known[key]
 
     def _inputs(self, cell: Cell, record: Record, samples: pa.Table) -> list[str]:
         """Whether data and weights are those that were judged."""
@@ -179,9 +168,11 @@ class _Again:
     def clean(self, start: int, clean: Batch, judged: dict[str, Tensor]) -> None:
         """Takes in the verdicts on a batch, from row `start` on, without an attack."""
         rows = np.arange(start, start + len(clean))
+        noise = clean.of(noisy(self.setup.judge, clean))
         self._take(rows, column.CLEAN_SELECT, judged, clean, "select")
         self._take(rows, column.CLEAN, judged, clean, "score")
-        self._take(rows, column.NOISE, judged, clean.of(noisy(self.setup, clean)), "score")
+        self._take(rows, column.NOISE_SELECT, judged, noise, "select")
+        self._take(rows, column.NOISE, judged, noise, "score")
 
     def examples(self, rows: np.ndarray, images: Tensor, clean: Batch) -> None:
         """Takes in the verdicts on stored examples; refuses those outside the ball."""
@@ -194,10 +185,12 @@ class _Again:
         shown, rounded = clean.of(images), clean.of(self.setup.judge.ball.eight_bits(images, clean.x))
         self._take(rows, column.SELECT, judged, shown, "select")
         self._take(rows, column.ROBUST, judged, shown, "score")
+        self._take(rows, column.ROBUST_8BIT_SELECT, judged, rounded, "select")
         self._take(rows, column.ROBUST_8BIT, judged, rounded, "score")
 
     def _take(self, rows: np.ndarray, name: str, judged: dict[str, Tensor], shown: Batch, role: Role) -> None:
-        draws, decide = column.DRAWS_OF[name], self.setup.protocol.decide
+        draws = {**column.DRAWS_OF, **column.SELECT_DRAWS_OF}[name]
+        decide: Decide = "mean" if name in column.SELECT_DRAWS_OF else self.setup.protocol.decide
         now = judged[draws].cpu().numpy()
         values = self.samples[name].to_numpy(zero_copy_only=False)[rows].astype(np.float64)
         if draws in self.arrays:
@@ -242,10 +235,9 @@ def nearly_tied(setup: Setup, shown: Batch, role: Role) -> np.ndarray:
         shown: N images as they were judged.
         role: of the draws that they were judged on.
     """
-    tied = torch.zeros(len(shown), dtype=torch.bool, device=shown.device)
-    with torch.no_grad():
-        for draw in range(setup.judge.draws):
-            logits = setup.model(shown.x, setup.noise.of(role, shown.ids, shown.device, draw=draw))
-            first, second = logits.topk(2, dim=1).values.T
-            tied |= first - second <= NEAR_TIE * logits.abs().amax(1)
-    return tied.cpu().numpy()
+    judge = setup.judge
+    count = judge.select_draws if role == "select" else judge.draws
+    logits = judge.logits(shown.x, shown, role, torch.arange(count, device=shown.device))
+    first, second = logits.topk(2, dim=2).values.unbind(2)
+    tied: np.ndarray = (first - second <= NEAR_TIE * logits.abs().amax(2)).any(1).cpu().numpy()
+    return tied

@@ -7,6 +7,7 @@ from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Driver
 from rbench.engine.evaluation import evaluate_batch
 from rbench.engine.judge import Judge
+from rbench.engine.kept import FirstFooled
 from rbench.engine.oracle import Oracle
 from rbench.engine.setup import Protocol, set_up
 from rbench.purifiers.identity import Identity
@@ -28,11 +29,11 @@ def problem(n, *, channels=1, side=8, classes=10):
 def fooled_at(attack, model, x, y, norm, eps):
     """Which samples fall, each within a radius of its own."""
     defended, noise, ids = DefendedModel(Identity(), model), Noise(0), torch.arange(len(x))
-    judge = Judge(defended, Ball(norm, eps.double()), 1, "mean", noise, len(x))
+    judge = Judge(defended, Ball(norm, eps.double()), 1, 1, "mean", noise, len(x))
     attack = attack.fit(model(x).shape[1])
     oracle = Oracle(defended, "exact", eot=1, noise=noise)
-    driver = Driver(attack, oracle, judge, noise, len(x), adaptive=True)
-    found = driver.run(Batch(x, y, ids), torch.ones(len(x))).x
+    driver, clean = Driver(attack, oracle, judge.ball, noise, len(x)), Batch(x, y, ids)
+    found = driver.run(clean, torch.ones(len(x), dtype=torch.bool), FirstFooled(judge, clean)).x
     assert bool(judge.ball.contains(found, x).all())
     return model(found).argmax(1) != y
 

@@ -1,11 +1,13 @@
 """An attack that was stopped too early is caught by doubling it, and one that does not work by forbidding it nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from rbench.attacks.fgsm import fgsm
-from rbench.attacks.pgd import pgd
+from rbench.attacks.pgd import begin, pgd
 from rbench.engine.convergence import converge
 from rbench.engine.defended import DefendedModel
 from rbench.engine.setup import Protocol, set_up
@@ -44,6 +46,7 @@ def test_an_attack_too_short_for_its_step_is_not_converged():
     flag = next(flag for flag in seen.flags if flag.name == "not-converged")
     assert flag.value > 0.01
     assert "twice the steps" in flag.detail
+    assert "weaker-with-more" not in names(seen)
     assert "unbounded-survivors" not in names(seen)  # without a ball it takes the steps that it would then take
 
 
@@ -55,6 +58,19 @@ def test_an_attack_that_finds_the_optimum_is_converged_and_nothing_stands_withou
     free = next(part for part in seen.parts if part.what == "eps")
     assert free.eps == 1
     assert free.standing == 0
+
+
+def test_an_attack_that_does_worse_with_more_is_weaker_with_more():
+    """With twice the steps this one goes the other way."""
+    model, x, y, far = linear()
+    turned = replace(pgd(steps=8), init=lambda x, y, ball, noise: begin(x, x, ball, -ball.radii))
+    seen = found(
+        model, x, y, pgd(steps=4), eps=1.2 * far, remake=lambda changes: turned if "steps" in changes else None
+    )
+    assert seen.converged is False
+    flag = next(flag for flag in seen.flags if flag.name == "weaker-with-more")
+    assert flag.value > 0.5
+    assert "twice the steps" in flag.detail
 
 
 def test_the_curve_ends_in_the_budget_of_the_cell_and_falls():

@@ -23,22 +23,20 @@ def samples(x, ids):
 
 def judge(*, purifier=None, norm="Linf", draws=1, batch_size=64, eps=EPS):
     model = DefendedModel(purifier or Identity(), nn.Flatten())
-    return Judge(model, Ball(norm, eps), draws, "mean", Noise(0), batch_size)
+    return Judge(model, Ball(norm, eps), draws, draws, "mean", Noise(0), batch_size)
 
 
 def test_equal_logits_are_decided_for_the_first_class():
     x = torch.zeros(2, 1, 1, 3)
-    assert judge().predictions(x, samples(x, torch.arange(2)), "score").tolist() == [[0], [0]]
+    assert judge().score(x, samples(x, torch.arange(2))).tolist() == [[0], [0]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7])
 def test_the_batch_size_changes_no_prediction(batch_size):
     x = torch.full((7, 1, 2, 2), 0.5)
     noisy = judge(purifier=GaussianNoise(), draws=6)
-    expected = noisy.predictions(x, samples(x, torch.arange(7)), "score")
-    found = judge(purifier=GaussianNoise(), draws=6, batch_size=batch_size).predictions(
-        x, samples(x, torch.arange(7)), "score"
-    )
+    expected = noisy.score(x, samples(x, torch.arange(7)))
+    found = judge(purifier=GaussianNoise(), draws=6, batch_size=batch_size).score(x, samples(x, torch.arange(7)))
     assert torch.equal(found, expected)
     assert expected.unique().numel() > 1
 
@@ -46,7 +44,7 @@ def test_the_batch_size_changes_no_prediction(batch_size):
 def test_draws_are_independent_and_select_and_score_share_none():
     x = torch.full((50, 1, 2, 2), 0.5)
     noisy = judge(purifier=GaussianNoise(), draws=20)
-    select, score = (noisy.predictions(x, samples(x, torch.arange(50)), role) for role in ("select", "score"))
+    select, score = noisy.both(x, samples(x, torch.arange(50)))
     assert float((select == score).float().mean()) == pytest.approx(1 / 4, abs=0.06)
     assert float((score[:, :-1] == score[:, 1:]).float().mean()) == pytest.approx(1 / 4, abs=0.06)
     assert noisy.model.meter.queries == 0, "the judge's looks are no queries of an attacker"
@@ -60,7 +58,7 @@ def test_a_logit_that_is_not_finite_fails_the_cell_and_says_how_far_the_sample_w
     with pytest.raises(
         CellFailed, match=r"sample 8: logits are NaN or infinite after it was moved by Linf inf"
     ) as failure:
-        judge().predictions(x, samples(origin, torch.tensor([7, 8, 9])), "score")
+        judge().score(x, samples(origin, torch.tensor([7, 8, 9])))
     assert failure.value.sample_ids == (8,)
 
 

@@ -94,14 +94,15 @@ def test_oracle_judge_and_audit_answer_the_same_one_by_one(meta):
         module = oracle.as_module(batch)
         point = x.clone().requires_grad_()
         (slope,) = torch.autograd.grad(module(point).sum(), point)
-        judge = Judge(model, Ball("Linf", 0.1), 3, "majority", noise, 4)
-        predictions = judge.predictions(x, batch, "score")
+        judge = Judge(model, Ball("Linf", 0.1), 3, 5, "majority", noise, 4)
+        select, score = judge.both(x, batch)
         answers.append(
             [
-                *oracle.gradient(batch, calls, "ce"),
+                *oracle.gradient(batch, calls, "ce")[:3],
                 *oracle.logits(batch, calls, "margin")[:2],
                 slope,
-                predictions,
+                select,
+                score,
                 judge.admit(x, batch, 0.0),
                 judge.ball.eight_bits(x, x),
                 audit(model, batch, noise),

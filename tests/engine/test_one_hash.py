@@ -41,7 +41,7 @@ def result(attack, purifier, *, batch_size=16, order=None, pieces=1):
     """The hash of a cell evaluated in an order and in pieces, its samples put back in order of their ids."""
     net, x, y = problem()
     ids = torch.arange(100, 100 + N)
-    protocol = Protocol(Ball("Linf", 0.03), eot=2, draws=4, batch_size=batch_size)
+    protocol = Protocol(Ball("Linf", 0.03), eot=2, draws=4, select_draws=8, batch_size=batch_size)
     setup = set_up(DefendedModel(purifier, net), attack, protocol, Batch(x, y, ids))
     order = torch.arange(N) if order is None else order
     whole = join([evaluate_batch(setup, Batch(x, y, ids).at(part)) for part in order.chunk(pieces)])

@@ -144,8 +144,9 @@ def test_eot_is_the_mean_of_the_draws_each_differentiated_under_its_own_noise(eo
         logits.append(model(2 * point + 0.3 * noise))
         losses.append(LOSSES[loss](logits[-1], y))
         gradients.append(torch.autograd.grad(losses[-1].sum(), point)[0])
-    for found, parts in zip(answer, (logits, losses, gradients), strict=True):
+    for found, parts in zip(answer[:3], (logits, losses, gradients), strict=True):
         assert torch.allclose(found, torch.stack(parts).mean(0), atol=1e-6)
+    assert torch.equal(torch.stack(answer.draws), torch.stack(logits)), "the logits of every draw are told"
 
 
 def test_forward_and_backward_meet_the_same_noise(problem):
@@ -226,7 +227,7 @@ def test_a_sample_alone_gets_the_answer_it_gets_among_others(purifier, path, pro
     for row in range(B):
         one = slice(row, row + 1)
         alone = asked.gradient(Batch(x[one], y[one], ids[one]), calls[one] + 4, "ce")
-        for found, expected in zip(alone, together, strict=True):
+        for found, expected in zip(alone[:3], together[:3], strict=True):
             assert torch.allclose(found, expected[one], atol=1e-5)
 
 

@@ -103,12 +103,25 @@ def test_more_than_a_point_up_or_down_is_not_converged(changed, raised):
         assert flags[0].detail == f"twice the steps: {changed:+.1f} points on 100 samples"
 
 
+@pytest.mark.parametrize(("risen", "raised"), [(0, False), (1, False), (2, True), (-2, False)])
+def test_more_than_a_point_higher_is_weaker_with_more(risen, raised):
+    before, after = np.zeros(100), np.zeros(100)
+    before[:50], after[: 50 + risen] = 1, 1
+    flags = of_cell.weaker_with_more(before, after, "steps", random=False)
+    assert bool(flags) == raised
+    if raised:
+        assert flags[0].value == pytest.approx(0.02)
+        assert flags[0].detail == "twice the steps: robust accuracy 2.0 points higher on 100 samples"
+
+
 def test_the_luck_of_the_draws_is_no_lack_of_convergence():
     rng = np.random.default_rng(0)
     lucky = [(rng.random((100, 8)) < 0.5).mean(1) for _ in range(40)]
     pairs = list(zip(lucky[::2], lucky[1::2], strict=True))
     assert max(abs(one.mean() - other.mean()) for one, other in pairs) > 0.02
     assert [of_cell.not_converged(*pair, "eot", random=True) for pair in pairs] == [[]] * 20
+    assert [of_cell.weaker_with_more(*pair, "eot", random=True) for pair in pairs] == [[]] * 20
+    assert of_cell.weaker_with_more(lucky[0] / 2, lucky[0], "eot", random=True)
     (flag,) = of_cell.not_converged(lucky[0], lucky[0] / 2, "eot", random=True)
     assert flag.value > 0.2
 

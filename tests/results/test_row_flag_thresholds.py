@@ -69,6 +69,48 @@ def test_noise_wins_nothing_on_samples_that_were_wrong_before(tmp_path):
     assert "noise-wins" not in flags(tmp_path)
 
 
+BLIND = {"gradient": "blind"}
+
+
+@pytest.mark.parametrize(("fooled", "raised"), [(310, False), (311, True)])
+@pytest.mark.parametrize("knows", ["white-box", "black-box"])
+def test_blind_attacks_win_more_than_a_point_below_every_attack_that_knows_the_defence(tmp_path, fooled, raised, knows):
+    made = Made(tmp_path)
+    made.done("weak", clean=EVERY, robust=standing(100, 500))
+    made.done("strong", clean=EVERY, robust=standing(300), record_changes={"knows": knows})
+    made.done("blind", clean=EVERY, robust=standing(200), record_changes=BLIND)
+    made.done("blind too", clean=EVERY, robust=standing(fooled - 200, 200), record_changes=BLIND)
+    found = flags(tmp_path)
+    assert ("blind-wins" in found) == raised
+    if raised:
+        assert found["blind-wins"].value == pytest.approx(0.011)
+        assert found["blind-wins"].detail == "blind, blind too: 1.1 points below strong"
+
+
+@pytest.mark.parametrize("other", [TRANSFER, NOISE, BLIND])
+def test_blind_attacks_win_over_none_that_does_not_know_the_defence(tmp_path, other):
+    made = Made(tmp_path)
+    made.done("other", clean=EVERY, robust=standing(0), record_changes=other)
+    made.done("blind", clean=EVERY, robust=standing(500), record_changes=BLIND)
+    assert "blind-wins" not in flags(tmp_path)
+
+
+def test_around_the_identity_no_attack_is_blind(tmp_path):
+    for purifier in ("identity", "blur"):
+        made = Made(tmp_path / purifier)
+        made.done("pgd", clean=EVERY, robust=standing(0), cell_changes={"purifier": purifier})
+        made.done("blind", clean=EVERY, robust=standing(500), record_changes=BLIND, cell_changes={"purifier": purifier})
+    assert "blind-wins" not in flags(tmp_path / "identity")
+    assert "blind-wins" in flags(tmp_path / "blur")
+
+
+def test_samples_that_were_wrong_before_are_no_win_of_a_blind_attack(tmp_path):
+    made = Made(tmp_path)
+    made.done("pgd", clean=standing(400), robust=EVERY)
+    made.done("blind", clean=standing(400), robust=standing(400), record_changes=BLIND)
+    assert "blind-wins" not in flags(tmp_path)
+
+
 @pytest.mark.parametrize("one", ["exact", "blind"])
 def test_one_step_wins_over_whatever_takes_many_along_the_same_path(tmp_path, one):
     made = Made(tmp_path)
@@ -96,7 +138,7 @@ def test_the_luck_of_a_random_defence_raises_no_flag(tmp_path):
         rng = np.random.default_rng(seed)
         made = Made(tmp_path / str(seed))
         clean = rng.random((300, 8)) < 0.7
-        for used in ({"steps": 1}, {"steps": 40}, BLACK_BOX, TRANSFER, NOISE):
+        for used in ({"steps": 1}, {"steps": 40}, BLACK_BOX, TRANSFER, NOISE, BLIND):
             drawn = {kind: rng.random((300, 8)) < 0.7 for kind in ("robust", "select", "noise", "clean_select")}
             made.done(str(used), clean=clean, record_changes={"stochastic": True, **used}, **drawn)
         assert not flags(made.root)

@@ -14,13 +14,14 @@ OWN = {name for name in NAMES if "_" in name}
 
 
 def test_the_columns_of_the_file_are_those_that_have_a_name():
-    assert set(SCHEMA.names) == NAMES - {sample_columns.IMAGES, sample_columns.ROBUST_8BIT_PREDICTIONS}
+    shares_alone = set(sample_columns.SELECT_DRAWS_OF.values()) - {sample_columns.SELECT_PREDICTIONS}
+    assert set(SCHEMA.names) == NAMES - {sample_columns.IMAGES} - shares_alone
 
 
 def test_every_value_is_made_of_classes_that_are_stored_or_known_not_to_be():
-    stored = set(sample_columns.DRAWS_OF.values()) & set(SCHEMA.names) - {sample_columns.CLEAN_SELECT}
-    assert stored == set(sample_columns.PREDICTIONS)
-    assert all(draws in (value, f"{value}_predictions") for value, draws in sample_columns.DRAWS_OF.items())
+    made_of = {**sample_columns.DRAWS_OF, **sample_columns.SELECT_DRAWS_OF}
+    assert set(made_of.values()) & set(SCHEMA.names) == set(sample_columns.PREDICTIONS)
+    assert all(draws == f"{value}_predictions" for value, draws in made_of.items())
 
 
 def test_no_other_file_spells_a_name():

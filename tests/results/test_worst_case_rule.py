@@ -7,7 +7,7 @@ from made_runs import Made, columns
 from rbench.results import samples
 from rbench.results.runs import read_runs
 from rbench.results.table import table
-from rbench.results.worst_case import Rule, Scores, attack_scores, clean_scores
+from rbench.results.worst_case import Rule, Scores, Unattacked, attack_scores, unattacked_scores
 
 RANDOM = {"record_changes": {"stochastic": True}}
 
@@ -104,28 +104,48 @@ def samples_of(written):
 
 def test_the_clean_image_is_valued_on_draws_that_did_not_choose_it():
     made = scored(clean=[[0, 1, 1, 1]], robust=[[1, 1, 1, 1]])
-    split = clean_scores(made, random=True, decide="mean")
+    split = unattacked_scores(made, random=True, decide="mean").clean
     assert split.select.tolist() == [0.5]
     assert split.value.tolist() == [1.0]
     assert split.correct.tolist() == [[True, True]]
-    measured = clean_scores(
-        scored(clean=[[0, 1, 1, 1]], robust=[[1, 1, 1, 1]], clean_select=[[1, 1, 1, 1]]), random=True, decide="any"
-    )
+    made = scored(clean=[[0, 1, 1, 1]], robust=[[1, 1, 1, 1]], clean_select=[[1, 1, 1, 1]])
+    measured = unattacked_scores(made, random=True, decide="any").clean
     assert (measured.select.tolist(), measured.value.tolist()) == ([1.0], [0.75])
 
 
 def test_one_draw_of_a_random_defence_never_drops_a_sample():
     made = scored(clean=[[0], [1]], robust=[[1], [1]])
-    assert clean_scores(made, random=True, decide="mean") is None
-    worst = Rule(True, "mean", None).worst([attack_scores(made)])
+    unattacked = unattacked_scores(made, random=True, decide="mean")
+    assert unattacked == Unattacked(None, None)
+    worst = Rule(True, "mean", unattacked).worst([attack_scores(made, random=True)])
     assert worst.value.tolist() == [1, 1]
 
 
 def test_draws_of_different_number_are_each_counted_once():
     four = Scores(np.array([0.0, 1.0]), np.array([0.25, 1.0]), np.array([[1, 0, 0, 0], [1, 1, 1, 1]], bool))
     two = Scores(np.array([0.5, 0.5]), np.array([1.0, 0.5]), np.array([[1, 1], [1, 0]], bool))
-    worst = Rule(True, "mean", None).worst([four, two])
+    worst = Rule(True, "mean", Unattacked(None, None)).worst([four, two])
     assert worst.value.tolist() == [0.25, 0.5]
     assert worst.counted.sum(axis=1).tolist() == [4, 2]
     assert worst.estimate().value == 0.375
     assert worst.accuracy() == worst.estimate().value
+
+
+def test_the_image_in_eight_bits_counts_where_it_is_right_less_often():
+    made = scored(
+        clean=[[1, 1], [1, 1]],
+        robust=[[1, 1], [0, 0]],
+        select=[[1, 1], [0, 0]],
+        robust_8bit=[[0, 1], [1, 1]],
+        robust_8bit_select=[[0, 0], [1, 1]],
+    )
+    found = attack_scores(made, random=True)
+    assert found.value.tolist() == [0.5, 0.0]
+    assert found.correct.tolist() == [[False, True], [False, False]]
+
+
+def test_uniform_noise_is_a_candidate_of_a_row(tmp_path):
+    made = Made(tmp_path)
+    everything = [1, 1, 1, 1]
+    made.done("a", clean=everything, robust=[0, 1, 1, 1], noise=[1, 1, 1, 0], noise_select=[1, 1, 1, 0])
+    assert only_row(tmp_path)["robust_accuracy"] == 0.5

@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from rbench.threat.ball import EXTERNAL_TOLERANCE, Ball, cast_inward, distance
-from rbench.threat.noise import Noise
+from rbench.threat.noise import Noise, SampleNoise
 
 radii = st.one_of(
     st.floats(1e-6, 1.0),
@@ -126,8 +127,7 @@ def test_inward_rounding_never_moves_a_pixel_away_from_the_image(seed, scale):
 def test_a_uniform_draw_lies_in_the_ball_and_in_the_pixel_range(norm, seed, eps):
     origin = images(seed)
     noise = Noise(seed).of("attack", torch.arange(4), origin.device)
-    draws = noise.normal(*origin.shape[1:]), noise.uniform(*origin.shape[1:])
-    found = Ball(norm, torch.full((4,), eps, dtype=torch.float64)).uniform(origin, *draws)
+    found = Ball(norm, torch.full((4,), eps, dtype=torch.float64)).uniform(origin, noise)
     assert inside(found, origin, eps, norm)
 
 
@@ -136,10 +136,8 @@ def test_uniform_means_that_the_share_within_a_radius_is_its_power_of_the_dimens
     """The volume of a ball of radius r * eps is r^d of that of the ball; and a coordinate is as often up as down."""
     n, d, eps = 20_000, 3, 0.1
     origin = torch.full((n, 1, 1, d), 0.5)
-    generator = torch.Generator().manual_seed(0)
-    normals = torch.randn(origin.shape, generator=generator)
-    uniforms = torch.rand(origin.shape, generator=generator)
-    found = Ball(norm, torch.full((n,), eps, dtype=torch.float64)).uniform(origin, normals, uniforms)
+    noise = Noise(0).of("attack", torch.arange(n), origin.device)
+    found = Ball(norm, torch.full((n,), eps, dtype=torch.float64)).uniform(origin, noise)
     volume = (distance(found, origin, norm) / eps) ** d
     for quantile in (0.1, 0.25, 0.5, 0.75, 0.9):
         assert float((volume <= quantile).double().mean()) == pytest.approx(quantile, abs=0.015)  # 4 standard errors
@@ -147,6 +145,67 @@ def test_uniform_means_that_the_share_within_a_radius_is_its_power_of_the_dimens
     assert float((delta > 0).float().mean()) == pytest.approx(0.5, abs=0.01)
     assert float((delta / eps).mean(0).abs().max()) < 0.02
     assert float(torch.corrcoef(delta.T).fill_diagonal_(0).abs().max()) < 0.03
+
+
+def test_a_uniform_draw_under_linf_is_uniform_in_every_pixel():
+    delta = uniform_points("Linf", 3).flatten()
+    assert stats.kstest(delta.numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("d", [2, 30])
+def test_a_uniform_draw_under_l2_has_a_uniform_direction_and_a_radius_of_its_law(d):
+    delta = uniform_points("L2", d)
+    radius = delta.norm(dim=1)
+    assert stats.kstest((radius**d).numpy(), "uniform").pvalue > 1e-3
+    first = (1 + (delta / radius[:, None])[:, 0]) / 2  # a coordinate of a point of the sphere: beta, symmetric
+    assert stats.kstest(first.numpy(), stats.beta((d - 1) / 2, (d - 1) / 2).cdf).pvalue > 1e-3
+    assert abs(float(torch.corrcoef(torch.stack([radius, first]))[0, 1])) < 4 / len(delta) ** 0.5
+
+
+@pytest.mark.parametrize("d", [2, 30])
+def test_a_uniform_draw_under_l1_has_the_law_of_its_norm_and_of_its_shares(d):
+    delta = uniform_points("L1", d)
+    norms = delta.abs().sum(1)
+    assert stats.kstest((norms**d).numpy(), "uniform").pvalue > 1e-3
+    share = delta[:, 0].abs() / norms  # of d exponentials over their sum
+    assert stats.kstest(share.numpy(), stats.beta(1, d - 1).cdf).pvalue > 1e-3
+    up = (delta > 0).double()
+    assert float((up.mean(0) - 0.5).abs().max()) < 5 * 0.5 / len(delta) ** 0.5
+    assert float(torch.corrcoef(torch.cat([up, delta.abs()], 1).T)[:d, d:].abs().max()) < 5 / len(delta) ** 0.5
+
+
+def uniform_points(norm, d, n=20_000):
+    """Perturbations [n, d] in units of the radius, float64."""
+    origin = torch.full((n, 1, 1, d), 0.5)
+    noise = Noise(3).of("attack", torch.arange(n), origin.device)
+    return (Ball(norm, 0.4).uniform(origin, noise).double() - 0.5).flatten(1) / 0.4
+
+
+class Counted(SampleNoise):
+    """Notes what it was asked for."""
+
+    def normal(self, *shape):
+        self.asked = [*getattr(self, "asked", []), ("normal", shape)]
+        return super().normal(*shape)
+
+    def uniform(self, *shape):
+        self.asked = [*getattr(self, "asked", []), ("uniform", shape)]
+        return super().uniform(*shape)
+
+
+@pytest.mark.parametrize(
+    ("norm", "asked"),
+    [
+        ("Linf", [("uniform", (1, 2, 3))]),
+        ("L2", [("normal", (1, 2, 3)), ("uniform", ())]),
+        ("L1", [("uniform", (1, 2, 3)), ("uniform", ()), ("uniform", (1, 2, 3))]),
+    ],
+)
+def test_a_uniform_draw_takes_what_its_norm_needs_and_no_more(norm, asked):
+    ids = torch.arange(4)
+    noise = Counted(0, "attack", ids, 0, torch.zeros_like(ids), ids.device)
+    Ball(norm, 0.1).uniform(torch.full((4, 1, 2, 3), 0.5), noise)
+    assert noise.asked == asked
 
 
 # --- eight bits ---------------------------------------------------------------------------------------------------

@@ -200,14 +200,26 @@ def not_converged(before: np.ndarray, after: np.ndarray, what: str, *, random: b
     """
     change = float((before - after).mean())
     # In whole samples, so that a change of exactly one point is not above it by rounding.
-    if abs(change) <= threshold("not-converged", "change") + 1e-9:
+    if abs(change) <= threshold("not-converged", "change") + 1e-9 or (random and _luck(before, after)):
         return []
-    if random:
-        interval = paired_bootstrap(before, after, confidence=LUCK_CONFIDENCE)
-        if interval.low <= 0 <= interval.high:
-            return []
     detail = f"twice the {what}: {100 * change:+.1f} points on {len(before)} samples"
     return [Flag(name="not-converged", value=abs(change), detail=detail)]
+
+
+def weaker_with_more(before: np.ndarray, after: np.ndarray, what: str, *, random: bool) -> list[Flag]:
+    """Twice the budget left more samples right.
+
+    Args:
+        before: [N] value of each sample under the attack.
+        after: [N] the same with twice the budget.
+        what: was doubled.
+        random: the defence is, so that some of the rise is luck.
+    """
+    rise = float((after - before).mean())
+    if rise <= threshold("weaker-with-more", "rise") + 1e-9 or (random and _luck(before, after)):
+        return []
+    detail = f"twice the {what}: robust accuracy {100 * rise:.1f} points higher on {len(before)} samples"
+    return [Flag(name="weaker-with-more", value=rise, detail=detail)]
 
 
 def unbounded_survivors(values: np.ndarray, eps: float) -> list[Flag]:
@@ -234,6 +246,12 @@ def unverifiable(images: str | None) -> list[Flag]:
         images: which adversarial images are stored; None in older records.
     """
     return [Flag(name="unverified", detail="store.images is none")] if images == "none" else []
+
+
+def _luck(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether the draws of a random defence explain the difference."""
+    interval = paired_bootstrap(before, after, confidence=LUCK_CONFIDENCE)
+    return interval.low <= 0 <= interval.high
 
 
 def _finite(number: float) -> float | None:

@@ -70,6 +70,23 @@ def flags_of_cells(cells: Sequence[Judged], rule: Rule) -> list[RowFlag]:
     ]
 
 
+def blind_wins(cells: Sequence[Judged], rule: Rule) -> RowFlag | None:
+    """The flag of a row whose blind attacks leave less than every attack that knows the purifier.
+
+    Not for the identity: around it a blind attack knows all there is.
+    """
+    blind = [cell for cell in cells if cell.knows == "blind"]
+    knowing = [cell for cell in cells if cell.knows in ("white-box", "black-box")]
+    if not blind or not knowing:
+        return None
+    left = [(cell.label, rule.worst([cell.scores]).value) for cell in knowing]
+    strongest, before = min(left, key=lambda one: float(one[1].mean()))
+    after = rule.worst([cell.scores for cell in blind]).value
+    lost = _drop(before, after, threshold("blind-wins", "margin"), random=rule.random)
+    labels = ", ".join(cell.label for cell in blind)
+    return None if lost is None else RowFlag("blind-wins", lost, f"{labels}: {_points(lost)} below {strongest}")
+
+
 def weak_gradient(paths: Sequence[str | None], *, differentiable: bool) -> RowFlag | None:
     """The flag of a row whose attacks all went around a purifier that a gradient goes through.
 
@@ -125,7 +142,7 @@ def _wins(name: FlagName, cells: Sequence[Judged], knows: Knows, white: Sequence
 def _noise_wins(cells: Sequence[Judged], by_gradient: Sequence[Judged], rule: Rule) -> list[RowFlag]:
     if not by_gradient:
         return []
-    before = rule.worst([cell.scores for cell in by_gradient]).value
+    before = rule.worst_without_noise([cell.scores for cell in by_gradient]).value
     noises = [cell.scores.value for cell in cells if cell.knows == "noise"] + [by_gradient[0].noise]
     # A random defence may err by chance on either image of a sample, so there the means are compared.
     after = noises if rule.random else [np.minimum(before, noise) for noise in noises]
