@@ -48,6 +48,7 @@ class Mutant(NamedTuple):
 
 FORGED, REJUDGE = "verifying/test_verify_forgeries.py", "verifying/rejudge.py"
 CELL_FLAGS = "results/flags/of_cell.py"
+ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
 JUDGE, KEPT, RANDOM = "engine/judge.py", "engine/kept.py", "engine/test_random_defences.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
     "engine/evaluation.py",
@@ -510,6 +511,90 @@ MUTANTS = (
         "if not _same_without_attack(done[0], cell):",
         "if False:",
         ("results/test_row_doubts.py", "disagree"),
+    ),
+    Mutant(
+        "every defended model has a backbone of its own",
+        "running/components.py",
+        "own = None if loaded is None else own_copy(loaded)",
+        "own = loaded",
+        (ISOLATION, "backbone_of_its_own"),
+    ),
+    Mutant(
+        "a copy that shares something is none",
+        "engine/copies.py",
+        "if any(_remembers(value) for part in parts for value in _functions(part)):",
+        "if False:",
+        (ISOLATION, "cannot_be_copied"),
+    ),
+    Mutant(
+        "what a purifier leaves on its backbone fails the cell",
+        "engine/inventory.py",
+        "return [*dict.fromkeys([*patched, *(change for part in self.parts for change in part.changes())])]",
+        "return patched",
+        (ISOLATION, "leaves_behind"),
+    ),
+    Mutant(
+        "patches of torch are undone and named",
+        "engine/patches.py",
+        "return [*of_torch().put_back(), *of_judging().put_back()]",
+        "return []",
+        (ISOLATION, "imported_made_or_attached"),
+    ),
+    Mutant(
+        "weights changed by attach fail the cell",
+        "engine/defended.py",
+        "if state_hash(self.backbone) != weights:",
+        "if False:",
+        (ISOLATION, "imported_made_or_attached"),
+    ),
+    Mutant(
+        "modules that only a list holds are compared",
+        "engine/inventory.py",
+        "if self.numbers != now.numbers:",
+        "if False:",
+        (ISOLATION, "deep_in_a_list"),
+    ),
+    Mutant(
+        "counters of a plug-in do not reach the next row",
+        "running/components.py",
+        "            package.reset()",
+        "            pass",
+        (ISOLATION, "counter"),
+    ),
+    Mutant(
+        "settings of torch are put back around plug-in code",
+        "process_state.py",
+        "        setting.put(value)\n",
+        "",
+        (ISOLATION, "after_a_component_is_loaded"),
+    ),
+    Mutant(
+        "grad mode is put back after every pass",
+        "engine/modes.py",
+        "            torch.set_grad_enabled(grad)\n",
+        "",
+        (ISOLATION, "turns_gradients_off"),
+    ),
+    Mutant(
+        "SystemExit of a model is a failed cell",
+        "running/cell_run.py",
+        "    except BaseException as error:",
+        "    except Exception as error:",
+        (ISOLATION, "a_model_that_would_end"),
+    ),
+    Mutant(
+        "evaluate refuses what a suite refuses",
+        "suite/asked.py",
+        "        raise argument_mistake(error, Asked) from None",
+        '        terms = Asked.model_construct(**{**given, "eps": Asked(eps=0.1).eps})',
+        (ARGUMENTS, "wrong_argument"),
+    ),
+    Mutant(
+        "a radius beyond the images is refused",
+        "suite/spec.py",
+        "if eps.value > widest:",
+        "if False:",
+        (ARGUMENTS, "beyond_the_images"),
     ),
 )
 
