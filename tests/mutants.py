@@ -47,6 +47,8 @@ class Mutant(NamedTuple):
 
 
 FORGED, REJUDGE = "verifying/test_verify_forgeries.py", "verifying/rejudge.py"
+AGAIN, PLANNED = "verifying/again.py", "verifying/planned.py"
+WHOLE, MISBEHAVING = "verifying/test_verify_whole_folders.py", "verifying/test_verify_models.py"
 CELL_FLAGS = "results/flags/of_cell.py"
 ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
 JUDGE, KEPT, RANDOM = "engine/judge.py", "engine/kept.py", "engine/test_random_defences.py"
@@ -387,7 +389,7 @@ MUTANTS = (
     ),
     Mutant(
         "a verdict must be what the model says when it is judged again",
-        REJUDGE,
+        AGAIN,
         "self._fault(rows[differ][~close],",
         "self._fault(rows[:0],",
         (FORGED, "survivor_claimed"),
@@ -401,7 +403,7 @@ MUTANTS = (
     ),
     Mutant(
         "distances are measured again",
-        REJUDGE,
+        AGAIN,
         "self._fault(rows[wrong],",
         "self._fault(rows[:0],",
         (FORGED, "distance_lowered"),
@@ -595,6 +597,104 @@ MUTANTS = (
         "if eps.value > widest:",
         "if False:",
         (ARGUMENTS, "beyond_the_images"),
+    ),
+    Mutant(
+        "a row must have every cell that the suite plans for it",
+        PLANNED,
+        "    if lacking:\n",
+        "    if False:\n",
+        (WHOLE, "strongest"),
+    ),
+    Mutant(
+        "a table blocks a row that lacks a cell of its suite",
+        "results/taken_out.py",
+        "missing = [title for title in asked if",
+        "missing = [title for title in asked[:0] if",
+        (WHOLE, "blocked_by_name"),
+    ),
+    Mutant(
+        "tables call a part what the suite calls it",
+        PLANNED,
+        "if read.label(part) != planned.label:",
+        "if False:",
+        (WHOLE, "renamed"),
+    ),
+    Mutant(
+        "the radius that tables print is the radius",
+        "verifying/files.py",
+        "if _number(record.threat.eps_text) != eps:",
+        "if False:",
+        (WHOLE, "eps_text"),
+    ),
+    Mutant(
+        "every column that flags come from must be there",
+        "verifying/files.py",
+        "if name in samples.column_names and samples[name].null_count:",
+        "if False:",
+        (WHOLE, "column_that_flags"),
+    ),
+    Mutant(
+        "stored examples are those that the policy of the suite keeps",
+        REJUDGE,
+        "    if record.images in (None, usual):",
+        "    if True:",
+        (WHOLE, "withheld_by_a_policy"),
+    ),
+    Mutant(
+        "pictures of a cell must be there",
+        "verifying/regallery.py",
+        '        yield f"{folder.gallery_path(cell_id)}: no pictures, and every run keeps those of its first samples"\n',
+        "",
+        (WHOLE, "pictures_that_are_gone"),
+    ),
+    Mutant(
+        "survivors meet attacks of the verifier's choice",
+        "verifying/reattack.py",
+        "attacks = [_own_ladder(row[0]), *row]",
+        "attacks = [*row]",
+        (WHOLE, "useless"),
+    ),
+    Mutant(
+        "stored examples are judged in a fresh process",
+        REJUDGE,
+        "asked_afresh(judge_row, ",
+        "judge_row(",
+        (MISBEHAVING, "remembers"),
+    ),
+    Mutant(
+        "attacked images are judged before clean ones",
+        AGAIN,
+        "(_Cell.load, _Cell.examples, _Cell.unattacked, _Cell.once_more)",
+        "(_Cell.load, _Cell.unattacked, _Cell.examples, _Cell.once_more)",
+        (MISBEHAVING, "attacked_images"),
+    ),
+    Mutant(
+        "whatever a model raises is a failed verification",
+        "verifying/blame.py",
+        "    except BaseException as error:",
+        "    except ZeroDivisionError as error:",
+        (MISBEHAVING, "whatever"),
+    ),
+    Mutant(
+        "counters are compared by an audit",
+        "verifying/rerun.py",
+        "faults = [*_counters(samples, whole.arrays), *_rungs(record, again, whole)]",
+        "faults = []",
+        (WHOLE, "counters"),
+    ),
+    Mutant(
+        "an edited table is noticed",
+        "reports/leaderboards.py",
+        "        not in {_plain",
+        "        in {_plain",
+        (WHOLE, "edited_table"),
+    ),
+    Mutant(
+        "survivors that fall by luck do not belie a random defence",
+        "verifying/reattack.py",
+        "fooled - perhaps",
+        "fooled - 0",
+        ("verifying/test_reattack_share.py", "by_chance"),
     ),
 )
 
