@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rbench.engine.evaluation import Evaluated, evaluate_batch
-from rbench.engine.setup import refuse_changed
+from rbench.engine.setup import watched
 from rbench.running.prepare import Prepared
 
 
@@ -26,7 +26,7 @@ def run_span(prepared: Prepared, ids: np.ndarray, on_done: Callable[[int], None]
     """
     meter = prepared.setup.model.meter
     spent, clock = meter.totals(), time.monotonic()
-    evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
-    refuse_changed(prepared.setup)  # before the samples are kept: a later run would not attack them, and so not notice
+    with watched(prepared.setup):  # before the samples are kept: a later run would not attack them, and so not notice
+        evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
     cost = {name: count - spent[name] for name, count in meter.totals().items()}
     return Evaluated(evaluated.arrays, {**evaluated.counts, **cost, "seconds": time.monotonic() - clock})
