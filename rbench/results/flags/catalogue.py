@@ -119,6 +119,9 @@ FLAGS: dict[FlagName, FlagFacts] = {
             "slopes": Threshold(
                 0.1, "", "difference of slopes by the graph and by finite differences, relative to the longer"
             ),
+            "slopes in 16 bits": Threshold(
+                0.5, "", "the same where the forward pass computes in 16 bits, whose rounding is no lie"
+            ),
             "replayed": Threshold(
                 1e-3, "", "difference of the checkpointed gradient and the plain one, relative to the longer"
             ),
