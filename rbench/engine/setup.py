@@ -9,7 +9,7 @@ from torch import nn
 
 from rbench.engine.answers import FirstAnswers
 from rbench.engine.audit import Audit
-from rbench.engine.audits import Audits
+from rbench.engine.audits import Audits, Measurements
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
 from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.inventory import Inventory, take_inventory
@@ -62,8 +62,8 @@ class Setup:
     """Everything that evaluating samples needs, after the audit.
 
     `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `first` are the first
-    answers of the model; `loss_change` is what the margin changes by in the ball; `rungs` are those of a ladder, chosen by what was measured;
-    `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along.
+    answers of the model; `loss_change` is what the margin changes by in the ball; `rungs` are those of a ladder, chosen by what was
+    measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along.
     """
 
     model: DefendedModel
@@ -82,6 +82,11 @@ class Setup:
     rungs: tuple[Rung, ...] = ()
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     trial: Trial | None = None
+
+    @property
+    def measured(self) -> Measurements:
+        """All that was measured of the defended model."""
+        return Measurements(self.audit, self.loss_change, self.gradients, self.first)
 
     @property
     def random(self) -> bool:
