@@ -126,7 +126,7 @@ def set_up(
     weights = state_hash(model)
     inventory = take_inventory(model.purifier, model.backbone, model.name)
     noise, ball = Noise(protocol.seed), protocol.ball
-    with kept(model.owner), inventory.unchanged("while it was audited"):
+    with inventory.unchanged("while it was audited"):
         seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
     path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
     eot = protocol.eot if seen.random and path != "blind" else 1
