@@ -49,7 +49,7 @@ class Evaluation:
         robust_accuracy: under the attack.
         flags: doubts about the figures.
         gradient: the gradient path really used.
-        audit: what was measured before the attack.
+        audit: what was measured of the defended model.
         cost: forwards, backwards, purifier passes and queries, in images.
         samples: a row per sample.
         adversarial: [N, C, H, W] float32 proposals, on the CPU.
@@ -208,7 +208,7 @@ def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
         robust_accuracy=outcome.summary.robust_accuracy,
         flags=outcome.flags,
         gradient=setup.path,
-        audit=describe(setup),
+        audit={**describe(setup), **finished.facts},
         cost=setup.model.meter.totals(),
         samples=pd.DataFrame(columns),
         adversarial=torch.from_numpy(finished.whole.arrays[column.IMAGES]),

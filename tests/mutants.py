@@ -47,6 +47,8 @@ class Mutant(NamedTuple):
 
 
 FORGED, REJUDGE = "verifying/test_verify_forgeries.py", "verifying/rejudge.py"
+AGAIN, PLANNED = "verifying/again.py", "verifying/planned.py"
+WHOLE, MISBEHAVING = "verifying/test_verify_whole_folders.py", "verifying/test_verify_models.py"
 CELL_FLAGS = "results/flags/of_cell.py"
 ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
 JUDGE, KEPT, RANDOM = "engine/judge.py", "engine/kept.py", "engine/test_random_defences.py"
@@ -387,7 +389,7 @@ MUTANTS = (
     ),
     Mutant(
         "a verdict must be what the model says when it is judged again",
-        REJUDGE,
+        AGAIN,
         "self._fault(rows[differ][~close],",
         "self._fault(rows[:0],",
         (FORGED, "survivor_claimed"),
@@ -401,7 +403,7 @@ MUTANTS = (
     ),
     Mutant(
         "distances are measured again",
-        REJUDGE,
+        AGAIN,
         "self._fault(rows[wrong],",
         "self._fault(rows[:0],",
         (FORGED, "distance_lowered"),
@@ -434,6 +436,83 @@ MUTANTS = (
         "            and holds(found, self.record_path(cell_id), self.samples_path(cell_id))\n",
         "",
         (FORGED, "after_it_was_verified"),
+    ),
+    Mutant(
+        "a purifier that changed no image that was looked at is met blind and along BPDA all the same",
+        "engine/ladder.py",
+        "if type(model.purifier) is not Identity:",
+        "if False:",
+        ("attacks/test_adaptive.py", "when_it_was_looked_at"),
+    ),
+    Mutant(
+        "a stand-in that misleads is dropped",
+        "engine/surrogates.py",
+        "return self.misleads and not self.kept",
+        "return False",
+        ("engine/test_surrogates.py", "does_not_raise"),
+    ),
+    Mutant(
+        "stand-ins are tried where attacks go",
+        "engine/surrogates.py",
+        "for start in (moved, few.x)]",
+        "for start in (few.x,)]",
+        ("engine/test_surrogates.py", "misleads_is_found"),
+    ),
+    Mutant(
+        "a black box runs where the gradients of a random defence are not trusted",
+        "attacks/adaptive.py",
+        "if measured.random and not measured.doubtful:",
+        "if measured.random and measured.differentiable:",
+        ("attacks/test_adaptive.py", "not_trusted"),
+    ),
+    Mutant(
+        "no row ranks on gradients that mislead",
+        "results/flags/of_row.py",
+        "if black_box or not reasons:",
+        "if True:",
+        ("results/test_row_doubts.py", "need_a_black_box"),
+    ),
+    Mutant(
+        "a black box on the bare backbone is none",
+        "results/attacker.py",
+        'if attack.gradient == "blind":  # what it asked was the bare backbone',
+        "if False:",
+        ("results/test_row_doubts.py", "bare_backbone_is_none"),
+    ),
+    Mutant(
+        "a provisional row ranks below all others",
+        "results/table.py",
+        'return any(flag.name == "provisional" for flag in row.flags), not row.fields["verified"]',
+        'return False, not row.fields["verified"]',
+        ("results/test_row_doubts.py", "ranks_below"),
+    ),
+    Mutant(
+        "a purifier that hands out clean images is flagged",
+        CELL_FLAGS,
+        'if share is None or share <= threshold("leaks", "share"):',
+        "if True:",
+        ("engine/test_leaks.py", "knows_the_clean or few_stored"),
+    ),
+    Mutant(
+        "what restores images wherever they lie is no leak",
+        "engine/leaks.py",
+        "restored &= ~_is_restored(model.purify(rolled, replace(noise)), rolled, origin).cpu()",
+        "pass",
+        ("engine/test_leaks.py", "is_no_leak"),
+    ),
+    Mutant(
+        "a standard accuracy that guessing gives is flagged",
+        "results/undefended.py",
+        "row.flags += [flag] if flag else []",
+        "pass",
+        ("results/test_row_doubts.py", "near_chance or bare_backbone_has"),
+    ),
+    Mutant(
+        "cells that disagree about clean images make no row",
+        "results/row_facts.py",
+        "if not _same_without_attack(done[0], cell):",
+        "if False:",
+        ("results/test_row_doubts.py", "disagree"),
     ),
     Mutant(
         "every defended model has a backbone of its own",
@@ -518,6 +597,104 @@ MUTANTS = (
         "if eps.value > widest:",
         "if False:",
         (ARGUMENTS, "beyond_the_images"),
+    ),
+    Mutant(
+        "a row must have every cell that the suite plans for it",
+        PLANNED,
+        "    if lacking:\n",
+        "    if False:\n",
+        (WHOLE, "strongest"),
+    ),
+    Mutant(
+        "a table blocks a row that lacks a cell of its suite",
+        "results/taken_out.py",
+        "missing = [title for title in asked if",
+        "missing = [title for title in asked[:0] if",
+        (WHOLE, "blocked_by_name"),
+    ),
+    Mutant(
+        "tables call a part what the suite calls it",
+        PLANNED,
+        "if read.label(part) != planned.label:",
+        "if False:",
+        (WHOLE, "renamed"),
+    ),
+    Mutant(
+        "the radius that tables print is the radius",
+        "verifying/files.py",
+        "if _number(record.threat.eps_text) != eps:",
+        "if False:",
+        (WHOLE, "eps_text"),
+    ),
+    Mutant(
+        "every column that flags come from must be there",
+        "verifying/files.py",
+        "if name in samples.column_names and samples[name].null_count:",
+        "if False:",
+        (WHOLE, "column_that_flags"),
+    ),
+    Mutant(
+        "stored examples are those that the policy of the suite keeps",
+        REJUDGE,
+        "    if record.images in (None, usual):",
+        "    if True:",
+        (WHOLE, "withheld_by_a_policy"),
+    ),
+    Mutant(
+        "pictures of a cell must be there",
+        "verifying/regallery.py",
+        '        yield f"{folder.gallery_path(cell_id)}: no pictures, and every run keeps those of its first samples"\n',
+        "",
+        (WHOLE, "pictures_that_are_gone"),
+    ),
+    Mutant(
+        "survivors meet attacks of the verifier's choice",
+        "verifying/reattack.py",
+        "attacks = [_own_ladder(row[0]), *row]",
+        "attacks = [*row]",
+        (WHOLE, "useless"),
+    ),
+    Mutant(
+        "stored examples are judged in a fresh process",
+        REJUDGE,
+        "asked_afresh(judge_row, ",
+        "judge_row(",
+        (MISBEHAVING, "remembers"),
+    ),
+    Mutant(
+        "attacked images are judged before clean ones",
+        AGAIN,
+        "(_Cell.load, _Cell.examples, _Cell.unattacked, _Cell.once_more)",
+        "(_Cell.load, _Cell.unattacked, _Cell.examples, _Cell.once_more)",
+        (MISBEHAVING, "attacked_images"),
+    ),
+    Mutant(
+        "whatever a model raises is a failed verification",
+        "verifying/blame.py",
+        "    except BaseException as error:",
+        "    except ZeroDivisionError as error:",
+        (MISBEHAVING, "whatever"),
+    ),
+    Mutant(
+        "counters are compared by an audit",
+        "verifying/rerun.py",
+        "faults = [*_counters(samples, whole.arrays), *_rungs(record, again, whole)]",
+        "faults = []",
+        (WHOLE, "counters"),
+    ),
+    Mutant(
+        "an edited table is noticed",
+        "reports/leaderboards.py",
+        "        not in {_plain",
+        "        in {_plain",
+        (WHOLE, "edited_table"),
+    ),
+    Mutant(
+        "survivors that fall by luck do not belie a random defence",
+        "verifying/reattack.py",
+        "fooled - perhaps",
+        "fooled - 0",
+        ("verifying/test_reattack_share.py", "by_chance"),
     ),
 )
 

@@ -8,6 +8,7 @@ from torch import nn
 from rbench.engine.audit import Audit, audit
 from rbench.engine.defended import DefendedModel
 from rbench.engine.gradient_audit import GradientAudit, audit_gradients
+from rbench.engine.surrogates import Trials
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
@@ -15,8 +16,13 @@ from rbench.threat.noise import Noise
 
 @dataclass
 class Audits:
-    """Measures each defended model once for each radius, seed and set of samples; one that is refused is measured again each time."""
+    """Measures each defended model once for each radius, seed and set of samples; one that is refused is measured again each time.
 
+    Attributes:
+        trials: of the stand-ins.
+    """
+
+    trials: Trials = field(default_factory=Trials)
     _made: dict[tuple[Any, ...], tuple[Audit, GradientAudit]] = field(default_factory=dict)
     _alive: list[nn.Module] = field(default_factory=list)
 

@@ -14,6 +14,7 @@ from rbench.engine.judge import share_right
 from rbench.engine.oracle import Oracle
 from rbench.engine.propose import Problem, propose
 from rbench.errors import CellFailed
+from rbench.purifiers.identity import Identity
 from rbench.results.record import RungPart
 from rbench.threat.batch import Batch
 from rbench.threat.ladder import Ladder, Measured, Rung
@@ -25,7 +26,15 @@ COUNTED = ("attacked", "fooled", "backwards", "seconds")
 
 
 def choose(
-    ladder: Ladder, model: DefendedModel, seen: Audit, sample: Batch, noise: Noise, eot: int, norm: Norm
+    ladder: Ladder,
+    model: DefendedModel,
+    seen: Audit,
+    sample: Batch,
+    noise: Noise,
+    eot: int,
+    norm: Norm,
+    *,
+    trusted: bool = True,
 ) -> tuple[Rung, ...]:
     """The rungs for a defended model.
 
@@ -33,24 +42,38 @@ def choose(
         ladder: the attack.
         model: the defended model.
         seen: what the audit measured of it.
-        sample: some samples, to see whether the purifier changes any.
+        sample: some samples.
         noise: the root of the cell's randomness.
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
+        trusted: nothing measured speaks against the exact gradient.
     """
-    with torch.no_grad():
-        changes = not torch.equal(model.purify(sample.x, noise.of("audit", sample.ids, sample.device)), sample.x)
     measured = Measured(
         random=seen.random,
         differentiable=seen.differentiable,
-        changes=changes,
+        changes=may_change(model, sample, noise),
         encodes=model.encodes,
         surrogate=model.surrogate is not None,
         hard_label=tells_the_winner_alone(model, sample.at(slice(SAMPLES)), noise),
         eot=eot,
         norm=norm,
+        trusted=trusted,
     )
     return tuple(_fitted(rung, model, seen.classes) for rung in ladder.rungs(measured))
+
+
+def may_change(model: DefendedModel, sample: Batch, noise: Noise) -> bool:
+    """Whether there is a purifier to go around: any but rbench's own `identity`. Others may change images that were not looked at.
+
+    Args:
+        model: the defended model.
+        sample: some samples.
+        noise: the root of the cell's randomness.
+    """
+    if type(model.purifier) is not Identity:
+        return True
+    with torch.no_grad():
+        return not torch.equal(model.purify(sample.x, noise.of("audit", sample.ids, sample.device)), sample.x)
 
 
 def tells_the_winner_alone(model: DefendedModel, sample: Batch, noise: Noise) -> bool:

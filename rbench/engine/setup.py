@@ -15,9 +15,11 @@ from rbench.engine.inventory import Inventory, take_inventory
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
+from rbench.engine.surrogates import Trial
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
 from rbench.process_state import kept
+from rbench.results.flags.gradient_trust import distrusted
 from rbench.suite.cell import Decide, GradientChoice
 from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
@@ -59,7 +61,8 @@ class Setup:
     """Everything that evaluating samples needs, after the audit.
 
     `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `rungs` are those of a
-    ladder, chosen by what was measured; `unattacked` are the verdicts on images without an attack.
+    ladder, chosen by what was measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where
+    BPDA has one to go along.
     """
 
     model: DefendedModel
@@ -75,6 +78,7 @@ class Setup:
     gradients: GradientAudit
     rungs: tuple[Rung, ...] = ()
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
+    trial: Trial | None = None
 
     @property
     def random(self) -> bool:
@@ -110,7 +114,8 @@ def set_up(
         protocol: the cell's protocol.
         sample: the samples to audit on.
         source: the model to craft on, for a transfer attack.
-        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
+        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one and it does not mislead, else the
+            identity, if not given.
         audits: those of the run, so that what was measured for another attack is not measured again.
         unattacked: those verdicts of the run, so that they are not asked for again.
 
@@ -126,20 +131,30 @@ def set_up(
     weights = state_hash(model)
     inventory = take_inventory(model.purifier, model.backbone, model.name)
     noise, ball = Noise(protocol.seed), protocol.ball
-    with inventory.unchanged("while it was audited"):
-        seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
-    path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
-    eot = protocol.eot if seen.random and path != "blind" else 1
+    audits = audits or Audits()
+    trial: Trial | None = None
     rungs: tuple[Rung, ...] = ()
-    if isinstance(attack, Ladder):
-        rungs = choose(attack, model, seen, sample, noise, eot, ball.norm)
-        eot = max(rung.eot for rung in rungs)
+    with inventory.unchanged("while it was audited"):
+        seen, gradients = audits.of(model, stand_in, sample, noise, ball)
+        path: GradientPath = (
+            "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
+        )
+        eot = protocol.eot if seen.random and path != "blind" else 1
+        if attack.asks_gradient and (path == "bpda" or isinstance(attack, Ladder)):
+            trial = audits.trials.of(model, stand_in, sample, noise, ball, random=seen.random)
+            model = model.with_stand_in(None) if trial and trial.dropped else model
+        if isinstance(attack, Ladder):
+            trusted = distrusted({**asdict(seen), **asdict(gradients), **(trial.facts() if trial else {})}) is None
+            rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, trusted=trusted)
+            eot = max(rung.eot for rung in rungs)
     draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
     judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, inventory, gradients, rungs, known)
+    return Setup(
+        model, fitted, protocol, seen, path, oracle, judge, noise, weights, inventory, gradients, rungs, known, trial
+    )
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
@@ -162,11 +177,16 @@ def watched(setup: Setup) -> Iterator[None]:
     """
     with kept(setup.model.owner), setup.inventory.unchanged("during the attack"):
         yield
-        refuse_changed(setup)
+        _refuse_other_numbers(setup)
 
 
 def refuse_changed(setup: Setup) -> None:
-    """Raises CellFailed if a parameter, a buffer or a mode is not as it was before the audit."""
+    """Raises CellFailed if the defended model, a class, torch or rbench is not as it was before the audit; undoes patches."""
+    setup.inventory.require_unchanged("during the attack")
+    _refuse_other_numbers(setup)
+
+
+def _refuse_other_numbers(setup: Setup) -> None:
     if state_hash(setup.model) != setup.weights:
         raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 
@@ -192,4 +212,5 @@ def describe(setup: Setup) -> dict[str, Any]:
     attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
     notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
     loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}
-    return {**asdict(setup.audit), **asdict(setup.gradients), **notes, **loss}
+    tried = {} if setup.trial is None else setup.trial.facts()
+    return {**asdict(setup.audit), **asdict(setup.gradients), **tried, **notes, **loss}

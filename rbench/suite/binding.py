@@ -13,7 +13,7 @@ from rbench.suite.document import FieldPath
 from rbench.suite.model import FileModel
 from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec, require_bpda
 
-_BASELINE = "identity"
+BASELINE = "identity"
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
         MissingError: a component needs a module that is not installed to say what it takes.
     """
     purifiers: list[tuple[PartSpec, FieldPath]] = [(p, ("purifiers", i)) for i, p in enumerate(spec.purifiers)]
-    if not any(p.name == _BASELINE for p in spec.purifiers):
-        purifiers.insert(0, (PurifierSpec(name=_BASELINE, params={}), ("purifiers",)))
+    if not any(p.name == BASELINE for p in spec.purifiers):
+        purifiers.insert(0, (PurifierSpec(name=BASELINE, params={}), ("purifiers",)))
     backbones = [(b, ("backbones", i)) for i, b in enumerate(spec.backbones)]
     attacks = [(a, ("attacks", i)) for i, a in enumerate(spec.attacks)]
     bound = _all_bound(spec, "purifier", purifiers)
@@ -99,7 +99,7 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
 def _all_bound(spec: SuiteSpec, kind: str, parts: Sequence[tuple[PartSpec, FieldPath]]) -> list[BoundPart]:
     """The components of a list. Labels are checked last: a mistyped key may be why two are equal, and is the better message."""
     bound = [bound_part(spec, kind, part, path) for part, path in parts]
-    return [replace(part, label=label) for part, label in zip(bound, _labels(spec, parts), strict=True)]
+    return [replace(part, label=label) for part, label in zip(bound, labels_of(spec, parts), strict=True)]
 
 
 def bound_part(spec: FileModel, kind: str, part: PartSpec, path: FieldPath) -> BoundPart:
@@ -228,7 +228,7 @@ def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
                 raise spec.wrong((*part.path, "purifiers"), problem, remedy="Add one.")
 
 
-def _labels(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
+def labels_of(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
     """The labels of a list; an attack whose label is taken gets its gradient path added to its name.
 
     Raises:

@@ -287,7 +287,7 @@ def test_the_state_of_the_process_is_put_back_after_a_component_is_loaded(
 
 def test_a_purifier_that_turns_gradients_off_is_not_robust_by_that(judged):
     """The graph of the backbone behind it must still be built."""
-    suite = SUITE.replace("steps: 3", "steps: 10, gradient: bpda").replace("eps: 0.05", "eps: 0.1")
+    suite = SUITE.replace("steps: 3", "steps: 10, gradient: exact").replace("eps: 0.05", "eps: 0.1")
     records, _ = judged(
         "class Cheat(Guest):\n    def forward(self, x):\n        torch.set_grad_enabled(False)\n        return x\n",
         suite,

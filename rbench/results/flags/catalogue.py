@@ -27,6 +27,9 @@ FlagName = Literal[
     "unverified",
     "no-eot",
     "not-reproducible",
+    "leaks",
+    "near-chance",
+    "provisional",
 ]
 
 
@@ -240,6 +243,33 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "The purifier seeds itself from the clock or reads a source that cannot be seeded.",
         "Draw through `noise`, or from torch's global generator.",
         {"difference": Threshold(1e-4, "", f"difference {_LOGITS}")},
+    ),
+    "leaks": FlagFacts(
+        "LK",
+        "The purifier turns attacked images into the clean ones, bit by bit, and does not do so where the images are rolled.",
+        "It has stored images of the test set, or keeps those that it was shown.",
+        "Keep the test set from the purifier; no number behind it says anything.",
+        {"share": Threshold(0.01, "%", "share of the attacked images that the purifier changed")},
+    ),
+    "near-chance": FlagFacts(
+        "CH",
+        "Standard accuracy is not above that of guessing, or less than half of what the backbone has without a purifier.",
+        "Labels that belong to other pictures, another order of the classes, or a purifier that destroys the images.",
+        "Compare some labels with their pictures, and the preprocessing of the backbone with its card.",
+        {
+            "p": Threshold(
+                0.05, "", "p-value of the one-sided binomial test against 1 / classes, from which on it may be guessing"
+            ),
+            # Below half, most of what a row calls fooled was wrong before any attack.
+            "undefended": Threshold(0.5, "%", "share of the standard accuracy of the same backbone without a purifier"),
+        },
+    ),
+    "provisional": FlagFacts(
+        "PV",
+        "The gradients are zero, not finite or wrong, and no attack of the row did without them.",
+        "The suite has attacks along gradients alone, and the purifier rounds, detaches or has a backward pass of its own.",
+        "Add a black-box attack (`square`), or `adaptive`, which has one; until then the row ranks below all others.",
+        {"share": Threshold(0.1, "%", "share of the audited samples whose exact gradient is zero, or not finite")},
     ),
 }
 

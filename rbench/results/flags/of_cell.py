@@ -236,6 +236,19 @@ def unbounded_survivors(values: np.ndarray, eps: float) -> list[Flag]:
     return [Flag(name="unbounded-survivors", value=surviving, detail=detail)]
 
 
+def leaks(share: float | None) -> list[Flag]:
+    """The purifier handed out clean images.
+
+    Args:
+        share: of the attacked images that it changed, those that it changed to the clean one; None where it changed none.
+    """
+    if share is None or share <= threshold("leaks", "share"):
+        return []
+    return [
+        Flag(name="leaks", value=share, detail="share of the attacked images that were changed back to the clean one")
+    ]
+
+
 # --- what was kept ------------------------------------------------------------------------------------------------
 
 
