@@ -138,8 +138,12 @@ def evaluate(
     Raises:
         InputError: images, labels or parameters are wrong; one line, in the words that a suite gets.
         CellFailed: the defended model or the attack broke a rule of judging; names the samples.
+
+    Warns:
+        UserWarning: code of a third party changed the state of the process (default dtype, seed, ...), which was put back.
     """
     _check(images, labels)
+    NOTES.take()  # what is told here is of this call
     place = resolve_device(device)
     terms = asked(
         attack if isinstance(attack, str) else None,

@@ -142,7 +142,7 @@ def set_up(
     audits = audits or Audits()
     trial: Trial | None = None
     rungs: tuple[Rung, ...] = ()
-    with kept(model.owner), inventory.unchanged("while it was audited"):
+    with inventory.unchanged("while it was audited"):
         made = audits.of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
         seen, gradients = made.audit, made.gradients
         path: GradientPath = (
@@ -198,11 +198,16 @@ def watched(setup: Setup) -> Iterator[None]:
     """
     with kept(setup.model.owner), setup.inventory.unchanged("during the attack"):
         yield
-        refuse_changed(setup)
+        _refuse_other_numbers(setup)
 
 
 def refuse_changed(setup: Setup) -> None:
-    """Raises CellFailed if a parameter, a buffer or a mode is not as it was before the audit."""
+    """Raises CellFailed if the defended model, a class, torch or rbench is not as it was before the audit; undoes patches."""
+    setup.inventory.require_unchanged("during the attack")
+    _refuse_other_numbers(setup)
+
+
+def _refuse_other_numbers(setup: Setup) -> None:
     if state_hash(setup.model) != setup.weights:
         raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 

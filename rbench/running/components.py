@@ -22,6 +22,7 @@ from rbench.engine.inventory import patching, reached
 from rbench.engine.patches import Patches, of_classes, of_judging, of_package, undo_patches
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
+from rbench.process_state import kept
 from rbench.registry import load, registry
 from rbench.suite.cell import Cell, Part, Slice
 from rbench.suite.resolve import resolve_part
@@ -134,14 +135,16 @@ class Components:
         """sha256 of the images and labels of some samples; all cells of a slice share one reading."""
         key = json.dumps([part.document(), ids.tolist()], sort_keys=True)
         if key not in self._hashes:
-            self._hashes[key] = data_hash(self.dataset(part), ids)
+            with kept(f"dataset '{part.label}'"):
+                self._hashes[key] = data_hash(self.dataset(part), ids)
         return self._hashes[key]
 
     def values(self, part: Part, ids: np.ndarray) -> int:
         """How many numbers an image has; the first of some samples is read once for all cells."""
         key = json.dumps(["values", part.document(), ids.tolist()], sort_keys=True)
         if key not in self._made:
-            self._made[key] = int(read_batch(self.dataset(part), ids[:1], self.device).x.numel())
+            with kept(f"dataset '{part.label}'"):
+                self._made[key] = int(read_batch(self.dataset(part), ids[:1], self.device).x.numel())
         values: int = self._made[key]
         return values
 

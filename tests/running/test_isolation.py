@@ -13,8 +13,9 @@ from fake_plugins import Plugins
 from parts import refused, some
 from torch import nn
 
+from rbench import evaluate
 from rbench.engine.patches import undo_patches
-from rbench.errors import InputError
+from rbench.errors import CellFailed, InputError
 from rbench.process_state import NOTES
 from rbench.results.store import RunFolder
 from rbench.running.components import Components
@@ -286,7 +287,7 @@ def test_the_state_of_the_process_is_put_back_after_a_component_is_loaded(
 
 def test_a_purifier_that_turns_gradients_off_is_not_robust_by_that(judged):
     """The graph of the backbone behind it must still be built."""
-    suite = SUITE.replace("steps: 3", "steps: 10, gradient: bpda").replace("eps: 0.05", "eps: 0.1")
+    suite = SUITE.replace("steps: 3", "steps: 10, gradient: exact").replace("eps: 0.05", "eps: 0.1")
     records, _ = judged(
         "class Cheat(Guest):\n    def forward(self, x):\n        torch.set_grad_enabled(False)\n        return x\n",
         suite,
@@ -421,6 +422,9 @@ def test_a_backbone_that_cannot_be_copied_is_loaded_afresh(plugins: Plugins, tmp
     first.layer.weight.data.zero_()
     assert float(second.layer.weight.abs().sum()) > 0
     assert first.layer is not second.layer
+    for net in (first, second):  # a hook works on the network that it is asked for
+        for hook in net.layer._forward_hooks.values():
+            assert hook.__closure__[0].cell_contents is net
 
 
 def test_a_transfer_attack_is_crafted_on_a_backbone_of_its_own(tmp_path):
@@ -433,3 +437,61 @@ def test_a_transfer_attack_is_crafted_on_a_backbone_of_its_own(tmp_path):
     assert loaded.source is not None
     assert loaded.source.backbone is not loaded.model.backbone
     assert isinstance(loaded.source.backbone, nn.Module)
+
+
+class Reaching(nn.Module):
+    """Does something to what it can reach when it is asked by an attack."""
+
+    stochastic = False
+
+    def __init__(self, reach):
+        super().__init__()
+        self.reach, self.kept = reach, []
+
+    def attach(self, backbone):
+        self.kept = [backbone]
+
+    def forward(self, x):
+        self.reach(self.kept[0])
+        return x
+
+
+def tiny():
+    x = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    return net, x, net(x).argmax(1).detach()
+
+
+REACHES = {
+    "hook": lambda net: net.register_forward_hook(lambda m, i, o: o * 0),
+    "patch": lambda net: setattr(nn.Linear, "forward", lambda layer, x: x[:, :3]),
+    "weights": lambda net: net[1].weight.data.mul_(1.01),
+}
+
+
+@pytest.mark.parametrize("name", REACHES)
+def test_evaluate_judges_a_copy_of_the_backbone_and_refuses_a_purifier_that_reaches_it(name):
+    net, x, y = tiny()
+    before = evaluate(net, x, y, eps=0.05, steps=2).result_hash
+    with pytest.raises(CellFailed):
+        evaluate(net, x, y, purifier=Reaching(REACHES[name]), eps=0.05, steps=2)
+    assert undo_patches() == []
+    assert evaluate(net, x, y, eps=0.05, steps=2).result_hash == before
+
+
+def test_evaluate_refuses_a_purifier_that_patched_torch_when_it_was_made():
+    net, x, y = tiny()
+    nn.Linear.forward = lambda layer, x: x[:, :3]
+    with refused(CellFailed, problem=some("torch.nn.Linear.forward"), component="purifier"):
+        evaluate(net, x, y, purifier=nn.Identity(), eps=0.05, steps=2)
+    assert undo_patches() == []
+
+
+def test_evaluate_warns_of_a_changed_state_of_the_process():
+    net, x, y = tiny()
+    NOTES.forget()
+    with pytest.warns(UserWarning, match=r"changed torch's default dtype \(to torch\.float64\)"):
+        evaluate(net, x, y, purifier=Reaching(lambda net: torch.set_default_dtype(torch.float64)), eps=0.05, steps=2)
+    assert torch.get_default_dtype() == torch.float32
