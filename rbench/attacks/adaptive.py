@@ -12,6 +12,7 @@ from rbench.attacks.latent import latent
 from rbench.attacks.pgd import pgd
 from rbench.attacks.rays import rays
 from rbench.attacks.square import square
+from rbench.threat.attack import IterativeAttack
 from rbench.threat.ladder import Ladder, Measured, Rung
 from rbench.threat.terms import GradientChoice, GradientPath, Norm
 
@@ -47,10 +48,10 @@ def adaptive(
 
     Blind PGD; the purifier's code (where it has one), its output and the backbone's features moved away from those of the clean image; PGD
     and APGD on the cross-entropy, PGD on the margin and APGD toward other classes along the exact path, or along BPDA where it is of no
-    use; PGD on the margin along BPDA; and Square, which needs no gradient, unless the defence is random and its gradients are of use. For
+    use; PGD on the margin along BPDA; and Square, which needs no gradient, unless the defence is random and its gradients are trusted. For
     hard labels, the winning class and nothing else, RayS takes the place of what needs a margin. Against a random defence every query is
     the mean over 10 draws, or over `eot` if that is more, and a long PGD with momentum runs as well. Under L1 APGD takes the place of PGD.
-    The record says what each did.
+    The blind rung and one along BPDA always run, except around rbench's own `identity`. The record says what each did.
 
     Args:
         steps: gradient steps of each rung, and toward each class.
@@ -110,16 +111,23 @@ def _by_logits(measured: Measured, steps: int, restarts: int, aims: int) -> Iter
     name = "apgd" if measured.norm == "L1" else "pgd"
     margin = (apgd if measured.norm == "L1" else pgd)(steps=steps, restarts=restarts, loss="margin")
     yield Rung(f"{name}-margin", margin, **along)
-    if measured.changes and measured.differentiable:
-        yield Rung(f"{name}-margin-bpda", margin, "bpda", _draws(measured))
-    elif measured.changes and measured.surrogate:
-        yield Rung(f"{name}-margin-identity", margin, "bpda", _draws(measured), stand_in="identity")
+    yield from _around(measured, f"{name}-margin", margin)
     yield Rung("apgd-t", apgd(steps=steps, loss="dlr-targeted", targets=aims), **along)
 
 
+def _around(measured: Measured, name: str, attack: IterativeAttack) -> Iterator[Rung]:
+    """An attack along the BPDA that the best path is not: by the purifier's stand-in, and by the identity where a stand-in is all else."""
+    if not measured.changes:
+        return
+    if measured.differentiable:
+        yield Rung(f"{name}-bpda", attack, "bpda", _draws(measured))
+    if measured.surrogate and measured.doubtful:
+        yield Rung(f"{name}-identity", attack, "bpda", _draws(measured), stand_in="identity")
+
+
 def _black_box(measured: Measured, queries: int) -> Iterator[Rung]:
-    """Square, which shows whether gradients mislead; not for a random defence with gradients, against which a query takes many draws."""
-    if measured.random and measured.differentiable:
+    """Square, which shows whether gradients mislead; not for a random defence with gradients to trust: a query takes many draws there."""
+    if measured.random and not measured.doubtful:
         return
     yield _square(measured, queries)
 
@@ -132,9 +140,10 @@ def _square(measured: Measured, queries: int) -> Rung:
 def _by_winner(measured: Measured, steps: int, queries: int) -> Iterator[Rung]:
     """Rungs for hard labels: RayS, and one that uses gradients, which are zero unless the outputs had only saturated."""
     along = _along(measured)
-    yield Rung(
-        "pgd-ce" if measured.norm != "L1" else "apgd-ce", (pgd if measured.norm != "L1" else apgd)(steps=steps), **along
-    )
+    name = "apgd-ce" if measured.norm == "L1" else "pgd-ce"
+    climb = (apgd if measured.norm == "L1" else pgd)(steps=steps)
+    yield Rung(name, climb, **along)
+    yield from _around(measured, name, climb)
     if measured.norm in rays(queries=queries).norms:
         yield Rung("rays", rays(queries=queries), **along)
     else:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 BATCHED = True
 
+BLACK_BOX_VERSIONS = ("standard", "plus")
+BLACK_BOX_MEMBERS = ("square",)
+"""What asks for outputs only: the versions that have a member of this kind, and these members."""
+
 Version = Literal["standard", "plus", "rand", "custom"]
 Member = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
 

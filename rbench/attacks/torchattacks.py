@@ -28,6 +28,9 @@ OWNED = frozenset({"model", "eps", "max_epsilon", "norm", "n_classes", "seed", "
 BLACK_BOX = ("OnePixel", "Pixle", "SPSA", "Square")
 """Those that ask for outputs only."""
 
+BLACK_BOX_VERSIONS = ("standard", "plus")
+"""Versions of its AutoAttack that have a member of this kind."""
+
 ONE_STEP = ("FGSM",)
 """Those that follow the gradient once."""
 

@@ -7,13 +7,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rbench.engine.audit import SAMPLES, Audit
+from rbench.engine.audit import Audit
+from rbench.engine.audited_images import SAMPLES
 from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Proposals, nothing_yet
 from rbench.engine.judge import share_right
 from rbench.engine.oracle import Oracle
 from rbench.engine.propose import Problem, propose
 from rbench.errors import CellFailed
+from rbench.purifiers.identity import Identity
 from rbench.results.record import RungPart
 from rbench.threat.batch import Batch
 from rbench.threat.ladder import Ladder, Measured, Rung
@@ -25,7 +27,15 @@ COUNTED = ("attacked", "fooled", "backwards", "seconds")
 
 
 def choose(
-    ladder: Ladder, model: DefendedModel, seen: Audit, sample: Batch, noise: Noise, eot: int, norm: Norm
+    ladder: Ladder,
+    model: DefendedModel,
+    seen: Audit,
+    sample: Batch,
+    noise: Noise,
+    eot: int,
+    norm: Norm,
+    *,
+    trusted: bool = True,
 ) -> tuple[Rung, ...]:
     """The rungs for a defended model.
 
@@ -33,22 +43,23 @@ def choose(
         ladder: the attack.
         model: the defended model.
         seen: what the audit measured of it.
-        sample: some samples, to see whether the purifier changes any.
+        sample: some samples, to see whether the outputs are hard labels.
         noise: the root of the cell's randomness.
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
+        trusted: nothing measured speaks against the exact gradient.
     """
-    with torch.no_grad():
-        changes = not torch.equal(model.purify(sample.x, noise.of("audit", sample.ids, sample.device)), sample.x)
     measured = Measured(
         random=seen.random,
         differentiable=seen.differentiable,
-        changes=changes,
+        # Any purifier but rbench's own `identity` may change images that were not looked at.
+        changes=type(model.purifier) is not Identity or seen.changes,
         encodes=model.encodes,
         surrogate=model.surrogate is not None,
         hard_label=tells_the_winner_alone(model, sample.at(slice(SAMPLES)), noise),
         eot=eot,
         norm=norm,
+        trusted=trusted,
     )
     return tuple(_fitted(rung, model, seen.classes) for rung in ladder.rungs(measured))
 

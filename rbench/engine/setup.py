@@ -1,21 +1,28 @@
 """A cell ready to be attacked: its defended model is audited, and gradient path, EOT and draws follow from what was measured."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import nn
 
+from rbench.engine.answers import FirstAnswers
 from rbench.engine.audit import Audit
-from rbench.engine.audits import Audits
+from rbench.engine.audits import Audits, Measurements
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
 from rbench.engine.gradient_audit import GradientAudit
+from rbench.engine.inventory import Inventory, take_inventory
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
+from rbench.engine.surrogates import Trial
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
+from rbench.process_state import kept
+from rbench.results.flags.gradient_trust import distrusted
 from rbench.suite.cell import Decide, GradientChoice
-from rbench.threat.attack import Attack
+from rbench.threat.attack import Attack, ExternalAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.displacements import LATENT
@@ -54,8 +61,9 @@ class Protocol:
 class Setup:
     """Everything that evaluating samples needs, after the audit.
 
-    `weights` is the hash of all parameters and buffers before it; `rungs` are those of a ladder, chosen by what was measured; `unattacked`
-    are the verdicts on images without an attack.
+    `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `first` are the first
+    answers of the model; `loss_change` is what the margin changes by in the ball; `rungs` are those of a ladder, chosen by what was
+    measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along.
     """
 
     model: DefendedModel
@@ -67,9 +75,18 @@ class Setup:
     judge: Judge
     noise: Noise
     weights: str
+    inventory: Inventory
     gradients: GradientAudit
+    loss_change: float | None
+    first: FirstAnswers
     rungs: tuple[Rung, ...] = ()
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
+    trial: Trial | None = None
+
+    @property
+    def measured(self) -> Measurements:
+        """All that was measured of the defended model."""
+        return Measurements(self.audit, self.loss_change, self.gradients, self.first)
 
     @property
     def random(self) -> bool:
@@ -105,7 +122,8 @@ def set_up(
         protocol: the cell's protocol.
         sample: the samples to audit on.
         source: the model to craft on, for a transfer attack.
-        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
+        stand_in: what BPDA differentiates in place of the purifier; its own surrogate if it has one and it does not mislead, else the
+            identity, if not given.
         audits: those of the run, so that what was measured for another attack is not measured again.
         unattacked: those verdicts of the run, so that they are not asked for again.
 
@@ -119,24 +137,49 @@ def set_up(
     if source is not None:
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
+    inventory = take_inventory(model.purifier, model.backbone, model.name)
     noise, ball = Noise(protocol.seed), protocol.ball
-    seen, gradients = (audits or Audits()).of(model, stand_in, sample, noise, ball)
-    path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
-    eot = protocol.eot if seen.random and path != "blind" else 1
+    audits = audits or Audits()
+    trial: Trial | None = None
     rungs: tuple[Rung, ...] = ()
-    if isinstance(attack, Ladder):
-        rungs = choose(attack, model, seen, sample, noise, eot, ball.norm)
-        eot = max(rung.eot for rung in rungs)
+    with inventory.unchanged("while it was audited"):
+        made = audits.of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
+        seen, gradients = made.audit, made.gradients
+        path: GradientPath = (
+            "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
+        )
+        eot = protocol.eot if seen.random and path != "blind" else 1
+        if attack.asks_gradient and (path == "bpda" or isinstance(attack, Ladder)):
+            trial = audits.trials.of(model, stand_in, sample, noise, ball, random=seen.random)
+            model = model.with_stand_in(None) if trial and trial.dropped else model
+        if isinstance(attack, Ladder):
+            trusted = distrusted({**asdict(seen), **asdict(gradients), **(trial.facts() if trial else {})}) is None
+            rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, trusted=trusted)
+            eot = max(rung.eot for rung in rungs)
     draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
     judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, gradients, rungs, known)
+    measured = (inventory, gradients, made.loss_change, made.first)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, rungs, known, trial)
+
+
+def shown_together(attack: Attack, batch_size: int) -> int:
+    """How many images the attack or the judge shows the defended model together at most.
+
+    Args:
+        attack: third-party code and ladders have a batch size of their own.
+        batch_size: of the judge and of our own attacks.
+    """
+    return max(batch_size, attack.batch_size) if isinstance(attack, ExternalAttack | Ladder) else batch_size
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
-    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it is of use, else BPDA."""
+    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it is of use, else BPDA.
+
+    It is of no use where it does not reach the input, or is zero or not finite on half of the samples of either audited set.
+    """
     if chosen != "auto":
         return chosen
     if "bpda" in attack.paths and not seen.differentiable:
@@ -144,8 +187,27 @@ def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) 
     return "checkpointed" if staged and "checkpointed" in attack.paths else "exact"
 
 
+@contextmanager
+def watched(setup: Setup) -> Iterator[None]:
+    """A block that runs the defended model, which must be afterwards as it was before the audit; so must the process.
+
+    Parameters, buffers and modes are hashed, see `state_hash`; hooks, methods, attributes and classes are in the inventory.
+
+    Raises:
+        CellFailed: names what changed.
+    """
+    with kept(setup.model.owner), setup.inventory.unchanged("during the attack"):
+        yield
+        _refuse_other_numbers(setup)
+
+
 def refuse_changed(setup: Setup) -> None:
-    """Raises CellFailed if a parameter, a buffer or a mode is not as it was before the audit."""
+    """Raises CellFailed if the defended model, a class, torch or rbench is not as it was before the audit; undoes patches."""
+    setup.inventory.require_unchanged("during the attack")
+    _refuse_other_numbers(setup)
+
+
+def _refuse_other_numbers(setup: Setup) -> None:
     if state_hash(setup.model) != setup.weights:
         raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 
@@ -171,4 +233,6 @@ def describe(setup: Setup) -> dict[str, Any]:
     attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
     notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
     loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}
-    return {**asdict(setup.audit), **asdict(setup.gradients), **notes, **loss}
+    tried = {} if setup.trial is None else setup.trial.facts()
+    measured = {**asdict(setup.audit), **asdict(setup.gradients), "loss_change": setup.loss_change}
+    return {**measured, **tried, **notes, **loss}

@@ -32,6 +32,23 @@ def attacker_of(record: Record) -> Attacker:
     return said._replace(knows="blind") if said.knows == "white-box" and attack.gradient == "blind" else said
 
 
+def asks_outputs(record: Record) -> bool:
+    """Whether a finished cell has asked for the outputs of the defended model alone, with a part of its attack or with all of it."""
+    attack = record.attack
+    if record.rungs:
+        return any(rung.path == "none" for rung in record.rungs)
+    if attack.gradient == "blind":  # what it asked was the bare backbone
+        return False
+    facts, _ = _facts(attack.name)
+    members = attack.params.get("attacks")
+    asked = members if isinstance(members, list) else []
+    return (
+        attacker_of(record).knows == "black-box"
+        or attack.params.get("version") in facts.get("black_box_versions", ())
+        or not set(map(str, asked)).isdisjoint(facts.get("black_box_members", ()))
+    )
+
+
 def _of_older(record: Record) -> Attacker:
     """From what rbench's own attacks say of themselves today, and from the parameters and losses that the record has.
 

@@ -23,7 +23,9 @@ class Column:
 
 COLUMNS: dict[str, Column] = {
     "rank": Column(
-        "Place by robust accuracy among rows judged alike, the verified ones first; ties share it.", "count", "lower"
+        "Place by robust accuracy among rows judged alike: verified rows first, provisional ones last; ties share it.",
+        "count",
+        "lower",
     ),
     "dataset": Column("The data set.", "text"),
     "backbone": Column("The frozen classifier.", "text"),
@@ -38,7 +40,9 @@ COLUMNS: dict[str, Column] = {
     "blind_robust_accuracy": Column(
         "The same over the attacks that ignore the purifier; empty if there were none.", "fraction", "higher"
     ),
-    "strongest_attack": Column("The attack with the lowest accuracy of its own; by the select draws if the purifier is random.", "text"),
+    "strongest_attack": Column(
+        "The attack with the lowest accuracy of its own; by the select draws if the purifier is random.", "text"
+    ),
     "stochastic": Column("Whether the purifier was seen to be random.", "yes/no"),
     "gradient": Column("The gradient path of the strongest attack.", "text"),
     "flags": Column("Typed doubts about the row.", "text"),

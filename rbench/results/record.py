@@ -237,7 +237,8 @@ class Record(Document):
     )
     flags: tuple[Flag, ...] = Field(default=(), description="Doubts about this cell.")
     audit: dict[str, bool | int | float | str | None] = Field(
-        default={}, description="What the checks before the attack measured."
+        default={},
+        description="What the checks before the attack measured, and what the purifier made of the attacked images.",
     )
     result_hash: str | None = Field(
         default=None,

@@ -7,17 +7,20 @@ from typing import Any
 import numpy as np
 
 from rbench.results import sample_columns as column
-from rbench.results.attacker import attacker_of
+from rbench.results.attacker import asks_outputs, attacker_of
 from rbench.results.flags.catalogue import FlagName, threshold
+from rbench.results.flags.gradient_trust import distrusted
 from rbench.results.flags.of_row import (
     Judged,
     RowFlag,
     blind_wins,
     few_samples,
     flags_of_cells,
+    provisional,
     unverified,
     weak_gradient,
 )
+from rbench.results.record import Record
 from rbench.results.row_facts import facts_of, mixed
 from rbench.results.runs import ReadCell
 from rbench.results.worst_case import Rule, Values, attack_scores, unattacked_scores
@@ -130,7 +133,7 @@ def _doubts(cells: Sequence[ReadCell], done: Sequence[ReadCell], compared: _Comp
         doubts.append(few_samples(done[0].record.dataset.samples))
         doubts.append(unverified([c.label("attack") for c in done if not c.verified and not _said(c, "unverified")]))
     if compared is not None:
-        doubts += flags_of_cells(compared.cells, compared.rule)
+        doubts += [*flags_of_cells(compared.cells, compared.rule), _provisional(done)]
         # Around the identity every gradient is the exact one, and no attack is blind.
         if any(cell.record and cell.record.purifier.name != "identity" for cell in done):
             doubts += [blind_wins(compared.cells, compared.rule), _weak_gradient(compared.cells, done)]
@@ -159,9 +162,29 @@ def _weak_gradient(judged: Sequence[Judged], done: Sequence[ReadCell]) -> RowFla
         if one.knows not in ("noise", "black-box") and not record.rungs:
             paths.append(one.gradient)
     reached = any(record.audit.get("reaches_input") for record in records)
-    dead = max((_share(record.audit.get("zero_gradient_share")) for record in records), default=1.0)
+    dead = max((_useless(record) for record in records), default=1.0)
     return weak_gradient(paths, differentiable=reached and dead < threshold("weak-gradient", "zero"))
 
 
-def _share(found: object) -> float:
+def _useless(record: Record) -> float:
+    """Share of the audited samples with a gradient that is zero or not finite; older records have only that of zero."""
+    found = record.audit.get("useless_gradient_share", record.audit.get("zero_gradient_share"))
     return float(found) if isinstance(found, int | float) else 1.0
+
+
+def _provisional(done: Sequence[ReadCell]) -> RowFlag | None:
+    records = [cell.record for cell in done if cell.record]
+    reasons = [reason for record in records if (reason := _misled(record))]
+    return provisional(reasons, black_box=any(map(asks_outputs, records)))
+
+
+def _misled(record: Record) -> str | None:
+    """Why the gradients of a cell are not to be trusted: by what was measured before the attack, or by what was seen during it."""
+    if reason := distrusted(record.audit):
+        return reason
+    for flag in record.flags:
+        if flag.name in ("wrong-gradient", "no-gradient-path"):
+            return f"{record.attack.label} has the flag {flag.name}"
+        if flag.name == "zero-gradients" and (flag.value or 0.0) >= threshold("provisional", "share"):
+            return f"{record.attack.label} met gradients of zero"
+    return None

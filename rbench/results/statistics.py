@@ -109,6 +109,13 @@ def accuracy(values: ArrayLike, correct: ArrayLike | None = None, *, counted: Ar
     return wilson(round(successes), len(scores))
 
 
+def binomial_tail(successes: int, n: int, p: float) -> float:
+    """The probability of at least so many successes in n trials with probability p each: the p-value of the one-sided test."""
+    from scipy.special import bdtrc
+
+    return 1.0 if successes <= 0 else float(bdtrc(successes - 1, n, p))
+
+
 def mcnemar(first: ArrayLike, second: ArrayLike) -> McNemar:
     """McNemar's exact test: where two classifiers disagree, is either more likely to be right?"""
     from scipy.special import bdtr

@@ -16,6 +16,7 @@ from rbench.results.rankings import rankings_of, reasons_apart
 from rbench.results.row import Row, make_row
 from rbench.results.rows import rows_of
 from rbench.results.runs import Broken, ReadCell, Runs
+from rbench.results.undefended import flag_near_chance
 from rbench.results.worst_case import Values
 
 THREADS = 4
@@ -54,7 +55,9 @@ def table(runs: Runs) -> Table:
     """Make the leaderboard: a row for each defended model under a threat; rows judged alike stand together."""
     rows, notes = rows_of(runs.cells)
     with ThreadPoolExecutor(THREADS) as threads:
-        groups = rankings_of(list(threads.map(make_row, rows)))
+        made = list(threads.map(make_row, rows))
+    flag_near_chance(made)
+    groups = rankings_of(made)
     folders = list(dict.fromkeys(cell.root for cell in runs.cells))
     notes += reasons_apart(groups, folders)
     notes += [note for group in groups for note in tell_apart(group)]
@@ -80,7 +83,7 @@ def _group_order(group: Sequence[Row]) -> tuple[str, str, float, int, int, str]:
 
 
 def _rank(group: Sequence[Row]) -> list[Row]:
-    """Order a group: verified rows first, blocked ones last. Rows that its samples cannot tell apart get a flag."""
+    """Order a group: verified, unverified, provisional, blocked rows. Rows that its samples cannot tell apart get a flag."""
 
     def order(row: Row) -> tuple[float, float, str, str]:
         robust, standard = row.fields.get("robust_accuracy"), row.fields.get("standard_accuracy")
@@ -90,15 +93,24 @@ def _rank(group: Sequence[Row]) -> list[Row]:
     rows = sorted(group, key=order)
     # By accuracy alone: whether two rows can be told apart does not depend on who was verified.
     _flag_neighbours([row for row in rows if row.outcome is not None])
-    rows.sort(key=lambda row: (row.outcome is None, not row.fields["verified"]))
+    rows.sort(key=lambda row: (row.outcome is None, _standing(row)))
     above: Row | None = None
     for place, row in enumerate(rows, 1):
         if row.outcome is None:
             break
-        tied = above and all(above.fields[name] == row.fields[name] for name in ("robust_accuracy", "verified"))
+        tied = (
+            above
+            and above.fields["robust_accuracy"] == row.fields["robust_accuracy"]
+            and _standing(above) == _standing(row)
+        )
         row.fields["rank"] = above.fields["rank"] if above and tied else place
         above = row
     return rows
+
+
+def _standing(row: Row) -> tuple[bool, bool]:
+    """What ranks before accuracy: provisional rows are below all others, and unverified ones below verified ones."""
+    return any(flag.name == "provisional" for flag in row.flags), not row.fields["verified"]
 
 
 def _flag_neighbours(judged: Sequence[Row]) -> None:

@@ -1,16 +1,19 @@
 """From the finished samples of a cell to its outcome, its convergence and its gallery."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
+from rbench.engine.answers import refuse_other_answers
 from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, join
+from rbench.engine.leaks import Leaks, leaks
 from rbench.engine.outcome import Outcome, draw_outcome
-from rbench.engine.setup import refuse_changed
+from rbench.engine.setup import watched
 from rbench.results import sample_columns as column
+from rbench.results.flags import of_cell
 from rbench.results.gallery import Gallery
 from rbench.running.gallery import SAMPLES, take_gallery
 from rbench.running.prepare import Prepared
@@ -25,12 +28,14 @@ class Finished:
         outcome: figures, flags and hashes.
         convergence: what other budgets gave on the first samples; empty unless the cell asks for it.
         gallery: pictures of a few samples.
+        facts: what was measured of the purifier on the attacked images, for the record.
     """
 
     whole: Evaluated
     outcome: Outcome
     convergence: Convergence
     gallery: Gallery
+    facts: dict[str, float | None] = field(default_factory=dict)
 
 
 def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
@@ -47,12 +52,25 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
     whole = join(parts)
     if not np.array_equal(whole.arrays[column.SAMPLE], prepared.ids):
         raise ValueError(f"{len(whole.arrays['sample'])} samples, not each of the cell's {len(prepared.ids)} once")
-    outcome, convergence = draw_outcome(prepared.setup, whole), Convergence()
-    if prepared.convergence:
-        few = prepared.read(prepared.ids[: prepared.convergence])
-        convergence = converge(prepared.setup, prepared.loaded.remake, few)
-        refuse_changed(prepared.setup)
-    return Finished(whole, outcome, convergence, _gallery(prepared, whole))
+    with watched(prepared.setup):
+        outcome, convergence = draw_outcome(prepared.setup, whole), Convergence()
+        if prepared.convergence:
+            few = prepared.read(prepared.ids[: prepared.convergence])
+            convergence = converge(prepared.setup, prepared.loaded.remake, few)
+            refuse_other_answers(prepared.setup.model, prepared.setup.first)
+        leaked = _leaks(prepared, whole).share
+        gallery = _gallery(prepared, whole)
+    outcome = replace(outcome, flags=(*outcome.flags, *of_cell.leaks(leaked)))
+    return Finished(whole, outcome, convergence, gallery, {"leaks": leaked})
+
+
+def _leaks(prepared: Prepared, whole: Evaluated) -> Leaks:
+    found, size = Leaks(), prepared.setup.judge.batch_size
+    for start in range(0, len(prepared.ids), size):
+        clean = prepared.read(prepared.ids[start : start + size])
+        images = torch.from_numpy(whole.arrays[column.IMAGES][start : start + size]).to(clean.device)
+        found += leaks(prepared.setup, images, clean)
+    return found
 
 
 def _gallery(prepared: Prepared, whole: Evaluated) -> Gallery:

@@ -66,7 +66,7 @@ def done(cell: Cell, prepared: Prepared, finished: Finished, data_hash: str, ima
             "converged": convergence.converged,
             "images": images,
             "flags": (*outcome.flags, *convergence.flags, *unverifiable(images)),
-            "audit": describe(setup),
+            "audit": {**describe(setup), **finished.facts},
             "result_hash": outcome.result_hash,
             "provenance": {
                 **versions(),

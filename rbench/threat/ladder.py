@@ -15,12 +15,13 @@ class Measured:
     Attributes:
         random: repeated evaluations differ.
         differentiable: the exact gradient is of use to an attacker.
-        changes: the purifier changes images at all.
+        changes: the purifier may change images: any but rbench's own `identity`, whatever it did to those that were looked at.
         encodes: the purifier brings `encode`.
         surrogate: the purifier brings `surrogate`.
         hard_label: the outputs give the winning class and nothing else.
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
+        trusted: nothing measured says that the exact gradient is zero, not finite or wrong for some samples.
     """
 
     random: bool
@@ -31,6 +32,12 @@ class Measured:
     hard_label: bool = False
     eot: int = 1
     norm: Norm = "Linf"
+    trusted: bool = True
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether gradients alone may mislead: there is none, or it is not trusted."""
+        return not (self.differentiable and self.trusted)
 
 
 @dataclass(frozen=True)

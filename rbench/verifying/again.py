@@ -10,10 +10,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from rbench.engine.audit import SAMPLES, Audit
-from rbench.engine.audits import Audits
+from rbench.engine.audited_images import SAMPLES
+from rbench.engine.audits import Audits, Measurements
 from rbench.engine.evaluation import judge_proposals
-from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.setup import Setup, refuse_changed, set_up
 from rbench.engine.unattacked import noisy
 from rbench.errors import CellFailed
@@ -42,14 +41,12 @@ class Question:
     Attributes:
         cell: as the suite plans it today.
         recorded: id under which its files lie.
-        seen: the audit, measured in another process.
-        gradients: that of its gradients.
+        measured: of its defended model, in another process.
     """
 
     cell: Cell
     recorded: str
-    seen: Audit
-    gradients: GradientAudit
+    measured: Measurements
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,9 @@ class _Known(Audits):
 
     def __init__(self, question: Question) -> None:
         super().__init__()
-        self._told = question.seen, question.gradients
+        self._told = question.measured
 
-    def of(self, *_: Any, **__: Any) -> tuple[Audit, GradientAudit]:
+    def of(self, *_: Any, **__: Any) -> Measurements:
         """What was told."""
         return self._told
 

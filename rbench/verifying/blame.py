@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rbench.errors import CellFailed, MissingError, RbenchError
-from rbench.running.signals import Stopped
-
-_THROUGH = (KeyboardInterrupt, Stopped, MissingError)
-"""What ends verifying: its user, and an environment that lacks a module or a file."""
+from rbench.process_state import said, users_own
 
 
 @contextmanager
 def blamed(name: str) -> Iterator[None]:
     """Turns whatever fails inside into `CellFailed`, `SystemExit` of a model included.
+
+    What goes through is the user's own interrupt, and an environment that lacks a module or a file.
 
     Args:
         name: of the model that is run, for the message.
@@ -22,10 +21,11 @@ def blamed(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (*_THROUGH, CellFailed):
+    except (MissingError, CellFailed):
         raise
     except RbenchError as error:
         raise CellFailed(str(error)) from error
     except BaseException as error:
-        words = " ".join(str(error).split())
-        raise CellFailed(f"{name}: {type(error).__name__}{f': {words}' if words else ''}") from error
+        if users_own(error):
+            raise
+        raise CellFailed(f"{name}: {' '.join(said(error).split())}") from error

@@ -13,7 +13,7 @@ from rbench.verifying.files import flag_difference
 
 _PROCESS: dict[str, FlagName] = {column.ZERO_GRADIENTS: "zero-gradients", column.PASSED_BY: "silent-success"}
 """Columns that say what happened during the attack, and the flags made of them; older runs did not store them."""
-_OF_OTHERS: set[FlagName] = {"not-converged", "weaker-with-more", "unbounded-survivors", "unverified"}
+_OF_OTHERS: set[FlagName] = {"not-converged", "weaker-with-more", "unbounded-survivors", "unverified", "leaks"}
 """Flags that do not come from the samples; the record is held to its own convergence and policy elsewhere."""
 
 

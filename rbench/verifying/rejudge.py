@@ -122,7 +122,7 @@ class Rejudge:
         if not row:
             return []
         questions = [
-            Question(one.cell, one.record.id, known.prepared.setup.audit, known.prepared.setup.gradients)
+            Question(one.cell, one.record.id, known.prepared.setup.measured)
             for one, known in zip(row, found, strict=True)
             if known.prepared
         ]

@@ -56,7 +56,17 @@ def test_a_random_defence_meets_square_only_where_its_gradients_tell_nothing():
     assert rungs({"random": True, "differentiable": False}, queries=200)[-1].attack.steps == 199
 
 
+def test_gradients_that_are_not_trusted_are_met_by_all_there_is():
+    assert labels(random=True, trusted=False)[-1] == "square"
+    by_both = labels(surrogate=True, trusted=False)
+    assert by_both == [
+        *("pgd-ce-blind", *MOVED, *LOGITS),
+        *("pgd-margin-bpda", "pgd-margin-identity", "apgd-t", "square"),
+    ]
+
+
 def test_hard_labels_are_met_by_what_needs_none_and_by_rays():
+    assert labels(hard_label=True) == ["pgd-ce-blind", *MOVED, "pgd-ce", "pgd-ce-bpda", "rays"]
     assert labels(hard_label=True, differentiable=False) == ["pgd-ce-blind", *MOVED, "pgd-ce", "rays"]
     assert labels(hard_label=True, differentiable=False, changes=False) == ["feature", "pgd-ce", "rays"]
     assert labels(hard_label=True, differentiable=False, norm="L2")[-2:] == ["pgd-ce", "square"]
@@ -76,7 +86,8 @@ def test_targets_are_fewer_where_every_gradient_is_a_mean():
 
 
 FACTS = [
-    Measured(*facts, hard_label=hard, eot=eot, norm=norm)
+    Measured(*facts, hard_label=hard, eot=eot, norm=norm, trusted=trusted)
+    for trusted in (False, True)
     for facts in product((False, True), repeat=5)
     for hard in (False, True)
     for eot in (1, 32)
@@ -91,6 +102,8 @@ def test_every_ladder_keeps_the_rules_of_its_kind(norm, random):
         made = adaptive(steps=7, restarts=3, queries=40).rungs(found)
         assert len({rung.label for rung in made}) == len(made), found
         assert made, found
+        assert {"blind", "bpda"} <= {rung.path for rung in made} or not found.changes
+        assert any(rung.attack.knows == "black-box" for rung in made) or not found.doubtful
         for rung in made:
             through = rung.path != "blind"
             assert rung.eot == (max(10, found.eot) if random and through else 1)
@@ -129,6 +142,26 @@ def test_its_batch_size_changes_nothing(norm):
     told = [[(r.label, r.attacked, r.fooled, r.backwards) for r in run.rungs] for run in runs]
     assert told[0] == told[1]
     assert 0 < runs[0].robust_accuracy.value < 1
+
+
+class OffTheGrid(nn.Module):
+    """The image as it is on multiples of 1 / 255, and rounded to four levels between them."""
+
+    stochastic = False
+
+    def forward(self, x):
+        levels = 255 * x
+        on_grid = ((levels - levels.round()).abs() < 1e-3).flatten(1).all(1)
+        return torch.where(on_grid[:, None, None, None], x, (x * 3).round() / 3)
+
+
+def test_a_purifier_that_changed_nothing_when_it_was_looked_at_is_met_blind_and_by_bpda():
+    model, x, y = problem(8, side=6)
+    x = (255 * x).round() / 255
+    assert torch.equal(OffTheGrid()(x), x)
+    found = rbench.evaluate(model, x, y, purifier=OffTheGrid(), attack="adaptive", steps=3, queries=20, eps=0.05)
+    assert {"blind", "bpda"} <= {rung.path for rung in found.rungs}
+    assert rbench.evaluate(model, x, y, attack="adaptive", steps=3, queries=20, eps=0.05).rungs[0].label == "feature"
 
 
 # --- hard labels --------------------------------------------------------------------------------------------------

@@ -146,11 +146,11 @@ def test_the_luck_of_a_random_defence_raises_no_flag(tmp_path):
 
 def test_a_random_defence_that_falls_to_a_black_box_attack_is_flagged(tmp_path):
     rng = np.random.default_rng(0)
-    made = Made(tmp_path)
+    made, clean = Made(tmp_path), rng.random((300, 8)) < 0.9
     for knows, p in {"white-box": 0.9, "black-box": 0.5}.items():
         drawn = {kind: rng.random((300, 8)) < p for kind in ("robust", "select")}
         changes = {"stochastic": True, "knows": knows}
-        made.done(knows, clean=rng.random((300, 8)) < 0.9, record_changes=changes, **drawn)
+        made.done(knows, clean=clean, record_changes=changes, **drawn)
     assert flags(tmp_path)["black-box-wins"].value == pytest.approx(0.4, abs=0.03)
 
 

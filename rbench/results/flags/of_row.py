@@ -7,7 +7,7 @@ import numpy as np
 
 from rbench.results.flags.catalogue import LUCK_CONFIDENCE, FlagName, threshold
 from rbench.results.record import THROUGH_PURIFIER, Knows
-from rbench.results.statistics import mcnemar, paired_bootstrap
+from rbench.results.statistics import binomial_tail, mcnemar, paired_bootstrap
 from rbench.results.worst_case import Rule, Scores, Values
 
 
@@ -98,6 +98,45 @@ def weak_gradient(paths: Sequence[str | None], *, differentiable: bool) -> RowFl
         return None
     used = ", ".join(sorted({path for path in paths if path})) or "no gradient"
     return RowFlag("weak-gradient", None, f"{used} alone, though a gradient goes through the purifier")
+
+
+def provisional(reasons: Sequence[str], *, black_box: bool) -> RowFlag | None:
+    """The doubt about a row that was attacked along gradients alone, though they may mislead.
+
+    Args:
+        reasons: why the gradient is not to be trusted, from each of its cells that has one.
+        black_box: some attack, or some part of one, asked for the outputs of the defended model alone.
+    """
+    if black_box or not reasons:
+        return None
+    return RowFlag("provisional", None, f"{reasons[0]}, and no black-box attack was run")
+
+
+def near_chance(
+    rights: Values, classes: int | None, *, undefended: float | None = None, undefended_near_chance: bool = False
+) -> RowFlag | None:
+    """The doubt about a row of which little is right without an attack.
+
+    Args:
+        rights: [n] value of each sample without an attack.
+        classes: width of the logits; None in older records.
+        undefended: standard accuracy of the same backbone without a purifier; None if there is no such row.
+        undefended_near_chance: that one is near chance.
+    """
+    standard = float(rights.mean())
+    if classes is not None and binomial_tail(round(float(rights.sum())), len(rights), 1 / classes) >= threshold(
+        "near-chance", "p"
+    ):
+        detail = f"{100 * standard:.1f} % right without an attack, guessing gives {100 / classes:.1f} %"
+        return RowFlag("near-chance", standard, detail)
+    if undefended is None:
+        return None
+    bare = f"{100 * undefended:.1f} % without a purifier"
+    if undefended_near_chance:
+        return RowFlag("near-chance", undefended, f"the backbone is not above guessing: {bare}")
+    if standard < threshold("near-chance", "undefended") * undefended:
+        return RowFlag("near-chance", standard, f"{100 * standard:.1f} % right without an attack, {bare}")
+    return None
 
 
 def unverified(attacks: Sequence[str]) -> RowFlag | None:
