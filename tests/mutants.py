@@ -51,6 +51,8 @@ AGAIN, PLANNED = "verifying/again.py", "verifying/planned.py"
 WHOLE, MISBEHAVING = "verifying/test_verify_whole_folders.py", "verifying/test_verify_models.py"
 CELL_FLAGS = "results/flags/of_cell.py"
 ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
+WHERE, UNUSUAL = "engine/test_audit_where_attacks_go.py", "engine/test_honest_unusual.py"
+ANSWERS, IMAGES = "engine/answers.py", "engine/audited_images.py"
 JUDGE, KEPT, RANDOM = "engine/judge.py", "engine/kept.py", "engine/test_random_defences.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
     "engine/evaluation.py",
@@ -154,7 +156,7 @@ MUTANTS = (
     Mutant(
         "auto leaves an exact gradient that is zero",
         AUDITED,
-        "return self.reaches_input and self.zero_gradient_share < NO_GRADIENT",
+        "return self.reaches_input and self.useless_gradient_share < NO_GRADIENT",
         "return self.reaches_input",
         (KNOWN, "shatterer"),
     ),
@@ -215,15 +217,15 @@ MUTANTS = (
         "if False:",
         (KNOWN, "leaky"),
         (
-            (AUDITED, "if not torch.equal(before, x):", "if False:"),
+            ("engine/audited_images.py", "if not torch.equal(before, shown.x):", "if False:"),
             (EVALUATION, "if not torch.equal(clean.x, untouched):", "if False:"),
         ),
     ),
     Mutant(
         "a purifier that keeps state between calls is refused",
-        AUDITED,
-        "def _refuse_stateful(model: DefendedModel) -> None:\n    raise",
-        "def _refuse_stateful(model: DefendedModel) -> None:\n    return\n    raise",
+        ANSWERS,
+        "def refuse_stateful(model: DefendedModel) -> NoReturn:\n",
+        "def refuse_stateful(model: DefendedModel) -> NoReturn:\n    return\n",
         (KNOWN, "leaky"),
     ),
     Mutant(
@@ -236,8 +238,8 @@ MUTANTS = (
     Mutant(
         "what differs under the same seed is random",
         AUDITED,
-        "random=spread > DIFFERS or not reproducible",
-        "random=False",
+        "is_random = spread > DIFFERS or not reproducible",
+        "is_random = False",
         (KNOWN, "clock"),
     ),
     Mutant(
@@ -271,9 +273,118 @@ MUTANTS = (
     Mutant(
         "the exact gradient is compared with finite differences",
         CELL_FLAGS,
-        'difference <= threshold("wrong-gradient", "slopes")',
-        "difference <= 1e9",
+        "difference is None or difference <= limit:",
+        "difference is None or difference <= 1e9:",
         (AUDIT, "wrong_gradient"),
+    ),
+    Mutant(
+        "the audit looks at images under noise beside the clean ones",
+        IMAGES,
+        "moved.append(ball.uniform(part.x, drawn))",
+        "moved.append(part.x)",
+        (WHERE, "between_8_bit or under_noise or useless"),
+    ),
+    Mutant(
+        "the audit shows as many images together as the attack",
+        IMAGES,
+        "count = max(size, min(len(sample), SAMPLES))",
+        "count = min(len(sample), SAMPLES)",
+        (WHERE, "large_batches"),
+    ),
+    Mutant(
+        "samples are shown several times where the cell has few",
+        IMAGES,
+        "count = max(size, min(len(sample), SAMPLES))",
+        "count = min(size, len(sample))",
+        (WHERE, "large_batches"),
+    ),
+    Mutant(
+        "auto leaves an exact gradient that is not finite",
+        AUDITED,
+        "return _zero(gradient) | _broken(gradient)",
+        "return _zero(gradient)",
+        (WHERE, "useless"),
+    ),
+    Mutant(
+        "the first questions are asked again at the end",
+        ANSWERS,
+        "    if not first.reproducible:\n        return",
+        "    return",
+        (WHERE, "turns"),
+    ),
+    Mutant(
+        "moved images are asked about again after clean ones",
+        AUDITED,
+        "if max(differ(noisy, asked.logits(sets[0].few)), differ(clean, asked.logits(sets[1].few))) > DIFFERS:",
+        "if False:",
+        (WHERE, "remembers"),
+        (
+            (AUDITED, "        _refuse_memory(model, asked, sets, first)\n", "        pass\n"),
+            (ANSWERS, "    if not first.reproducible:\n        return", "    return"),
+        ),
+    ),
+    Mutant(
+        "pixels out of range raise a flag",
+        CELL_FLAGS,
+        'if distance > threshold("out-of-range", "pixels")',
+        "if distance > 1e9",
+        (WHERE, "out_of_range"),
+    ),
+    Mutant(
+        "gradients in large batches are held to those in small ones",
+        "engine/doubts.py",
+        "or of_cell.wrong_in_batches(path, seen.batch_gradient_error)",
+        "or []",
+        (WHERE, "wrong_in_large"),
+    ),
+    Mutant(
+        "draws of a global generator are compared under one shape and one seed",
+        AUDITED,
+        "compared = _companions if other_draws else _orders_and_splits",
+        "compared = _orders_and_splits",
+        (WHERE, "global_generator or dropout"),
+    ),
+    Mutant(
+        "a global generator that does not make random buys no lenience",
+        AUDITED,
+        "other_draws, dependence = moved and is_random, 0.0",
+        "other_draws, dependence = moved, 0.0",
+        (WHERE, "lenience"),
+    ),
+    Mutant(
+        "finite differences have the shape of the gradient's batch where draws depend on it",
+        "engine/points.py",
+        "torch.split(points, 1 if self.same_shape else _BLOCK, dim=1)",
+        "torch.split(points, _BLOCK, dim=1)",
+        (WHERE, "global_generator or dropout"),
+    ),
+    Mutant(
+        "the gradient in float32 is held to that in float64",
+        "engine/slopes.py",
+        "max(compared, relative(single, other))",
+        "compared",
+        (UNUSUAL, "lie"),
+    ),
+    Mutant(
+        "float64 speaks for float32 only where the logits are the same",
+        "engine/slopes.py",
+        "if _agree(model, few, double, wide):",
+        "if True:",
+        (UNUSUAL, "lie"),
+    ),
+    Mutant(
+        "16 bits inside raise a flag",
+        CELL_FLAGS,
+        'return [Flag(name="low-precision", detail=f"{narrow} inside the forward pass")] if narrow else []',
+        "return []",
+        (UNUSUAL, "low_precision"),
+    ),
+    Mutant(
+        "squashed outputs are told by images of extreme contrast",
+        "engine/outputs.py",
+        "far = _saturated(model, images) if one_sum or unit else None",
+        "far = None",
+        ("engine/test_outputs.py", "squashed_outputs"),
     ),
     Mutant(
         "a replayed stage meets the same noise",

@@ -3,29 +3,32 @@
 import math
 import pickle
 import random
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rbench.engine.defended import DefendedModel, state_hash
+from rbench.engine.answers import DIFFERS, FirstAnswers, differ, refuse_stateful
+from rbench.engine.audited_images import SAMPLES, Audited, Questions, audited_images
+from rbench.engine.defended import DefendedModel, moves_global_generators, state_hash
+from rbench.engine.oracle import Oracle
+from rbench.engine.outputs import not_logits
+from rbench.engine.slopes import relative
 from rbench.errors import CellFailed, InputError
 from rbench.results.flags.catalogue import threshold
+from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.losses import cross_entropy
 from rbench.threat.noise import Noise
+from rbench.threat.terms import GradientPath
 
-SAMPLES = 16
-"""Samples that are audited, the first of the cell."""
 REPEATS = 5
 """Evaluations of the same images, each with fresh noise."""
-DIFFERS = threshold("randomised", "difference")
-"""Largest absolute difference of two logits that still counts as none."""
 NO_GRADIENT = threshold("weak-gradient", "zero")
-"""Share of samples with an all-zero exact gradient from which on that gradient counts as useless to an attacker."""
-_ROUNDING = threshold("not-logits", "rounding")
-"""How far float rounding may take probabilities out of [0, 1], and their sum from 1."""
+"""Share of samples with a useless exact gradient from which on that gradient counts as useless to an attacker."""
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _TORCH_OWN = frozenset(vars(nn.Module()))
@@ -33,7 +36,7 @@ _TORCH_OWN = frozenset(vars(nn.Module()))
 
 @dataclass(frozen=True)
 class Audit:
-    """What was measured of a defended model.
+    """What was measured of a defended model on images under uniform noise in the ball and on clean ones, each from the worse of the two.
 
     Attributes:
         classes: width of the logits.
@@ -41,11 +44,17 @@ class Audit:
         random: repeated evaluations with fresh noise differ.
         repeat_difference: largest difference of logits over 5 repeats.
         reproducible: the same noise gives the same logits.
-        batch_difference: largest difference of logits between orders and splits of the batch.
-        not_logits: `probabilities`, `log-probabilities` or None.
+        global_generator: the purifier draws from a global generator (torch, NumPy or Python).
+        batch_difference: largest difference of logits between orders and splits of the batch, relative to the largest logit.
+        changes: the purifier changes images at all.
+        out_of_range: largest distance of a purified pixel from [0, 1].
+        not_logits: what the outputs are instead, such as `probabilities`; None if they are logits.
         reaches_input: the graph of the exact path reaches the input.
         zero_gradient_share: share of samples whose exact gradient is zero.
         non_finite_gradient_share: share of samples with a NaN or infinite entry in the exact gradient.
+        useless_gradient_share: share of samples with either.
+        batch_gradient_error: difference of an image's gradients in a small and in a large batch, relative to the longer, for the median
+            image; None where attacks show no more images together than the small batch has, or batches of other shapes meet other draws.
     """
 
     classes: int
@@ -53,11 +62,16 @@ class Audit:
     random: bool
     repeat_difference: float
     reproducible: bool
+    global_generator: bool
     batch_difference: float
+    changes: bool
+    out_of_range: float
     not_logits: str | None
     reaches_input: bool
     zero_gradient_share: float
     non_finite_gradient_share: float
+    useless_gradient_share: float
+    batch_gradient_error: float | None
 
     @property
     def batch_dependent(self) -> bool:
@@ -66,50 +80,69 @@ class Audit:
 
     @property
     def differentiable(self) -> bool:
-        """Whether the exact gradient is of use to an attacker: it reaches the input, and is zero on fewer samples than `NO_GRADIENT`."""
-        return self.reaches_input and self.zero_gradient_share < NO_GRADIENT
+        """Whether the exact gradient is of use to an attacker: it reaches the input, and is useless on fewer samples than `NO_GRADIENT`."""
+        return self.reaches_input and self.useless_gradient_share < NO_GRADIENT
 
 
-def audit(model: DefendedModel, sample: Batch, noise: Noise) -> Audit:
-    """Measures a defended model on up to 16 samples.
+def audit(
+    model: DefendedModel, sample: Batch, noise: Noise, ball: Ball, size: int = SAMPLES
+) -> tuple[Audit, FirstAnswers]:
+    """Measures a defended model in batches of up to 16 images and of `size`; the passes are not counted as the attack's.
+
+    Args:
+        model: the defended model.
+        sample: the first samples of the cell, at least one; `size` of them where there are so many.
+        noise: the root of the cell's randomness.
+        ball: with one radius.
+        size: images that attacks or the judge show together at most.
+
+    Returns:
+        What was found, and the first answers, to ask for again at the end.
 
     Raises:
-        CellFailed: the purifier changes its input or remembers earlier calls, or logits are not finite.
+        CellFailed: the purifier writes to its input or remembers earlier calls, or logits are not finite.
         InputError: a label is no class.
     """
-    sample = sample.at(slice(SAMPLES))
-    x, ids = sample.x, sample.ids
-    before = x.clone()
-    first = _logits(model, sample, noise, draw=0)
-    if not torch.equal(before, x):
-        raise CellFailed(f"purifier '{model.name}' modifies its input in place; let it return a new tensor")
-    if not torch.isfinite(first).all():
-        broken = ids[~torch.isfinite(first).all(1)].tolist()
-        raise CellFailed(f"sample {broken[0]}: logits are NaN or infinite on the clean image", broken)
-    memory = remembered(model)
-    reproducible = _differ(first, _logits(model, sample, noise, draw=0)) <= DIFFERS
-    if not reproducible:
-        _logits(model, sample.of(1 - x), noise, draw=0)
-        if remembered(model) != memory:
-            _refuse_stateful(model)
-    repeats = [first, *(_logits(model, sample, noise, draw=d) for d in range(1, REPEATS))]
-    spread = max(_differ(a, b) for a in repeats for b in repeats)
+    spent = replace(model.meter)
+    sets = audited_images(sample, noise, ball, size)
+    asked = Questions(model, noise)
+    first, reproducible = _first_answers(model, asked, sets)
+    classes = first[0].shape[1]
+    refuse_labels(sample, classes)
+    spread = max(_spread(asked, audited, logits) for audited, logits in zip(sets, first, strict=True))
+    whole = [asked.logits(audited.whole, what=audited.what) for audited in sets]
+    for audited, logits in zip(sets, whole, strict=True):
+        spread = max(spread, differ(logits, asked.logits(audited.whole, draw=1, what=audited.what)))
+        reproducible &= differ(logits, asked.logits(audited.whole, what=audited.what)) <= DIFFERS
+    moved = moves_global_generators(model, sample.x, noise.of("audit", sample.ids, sample.device))
+    is_random = spread > DIFFERS or not reproducible
+    other_draws, dependence = moved and is_random, 0.0
     if reproducible:
-        _refuse_memory(model, sample, noise)
-    refuse_labels(sample, first.shape[1])
-    zero, broken_share, reaches = _gradient(model, sample, noise)
-    return Audit(
-        classes=first.shape[1],
+        compared = _companions if other_draws else _orders_and_splits
+        dependence = max(compared(asked, audited.whole, logits) for audited, logits in zip(sets, whole, strict=True))
+    pairs = [_gradients(model, audited, noise) for audited in sets]
+    gradients = [gradient for pair in pairs for gradient in pair]
+    if reproducible:
+        _refuse_memory(model, asked, sets, first)
+    found = Audit(
+        classes=classes,
         declared_random=bool(getattr(model.purifier, "stochastic", False)),
-        random=spread > DIFFERS or not reproducible,
+        random=is_random,
         repeat_difference=spread,
         reproducible=reproducible,
-        batch_difference=_batch_difference(model, sample, noise, first) if reproducible else 0.0,
-        not_logits=_not_logits(first),
-        reaches_input=reaches,
-        zero_gradient_share=zero,
-        non_finite_gradient_share=broken_share,
+        global_generator=moved,
+        batch_difference=dependence,
+        changes=asked.changes,
+        out_of_range=asked.beyond,
+        not_logits=not_logits(model, sets[1].few.x, torch.cat([*first, *whole])),
+        reaches_input=all(gradient is not None for gradient in gradients),
+        zero_gradient_share=max(_share(gradient, _zero, 1.0) for gradient in gradients),
+        non_finite_gradient_share=max(_share(gradient, _broken, 0.0) for gradient in gradients),
+        useless_gradient_share=max(_share(gradient, _useless, 1.0) for gradient in gradients),
+        batch_gradient_error=None if other_draws or not reproducible else _batch_error(pairs),
     )
+    vars(model.meter).update(vars(spent))
+    return found, FirstAnswers(*sets, first, noise, reproducible)
 
 
 def refuse_labels(batch: Batch, classes: int) -> None:
@@ -125,33 +158,50 @@ def refuse_labels(batch: Batch, classes: int) -> None:
         )
 
 
-def _logits(model: DefendedModel, shown: Batch, noise: Noise, *, draw: int) -> Tensor:
-    with torch.no_grad():
-        logits: Tensor = model(shown.x, noise.of("audit", shown.ids, shown.device, draw=draw))
-    return logits
+def _first_answers(
+    model: DefendedModel, asked: Questions, sets: tuple[Audited, Audited]
+) -> tuple[tuple[Tensor, Tensor], bool]:
+    """Logits of the few of each set, and whether they come out the same when asked again at once.
+
+    The moved images are asked about first, and again after the clean ones: whoever remembers clean images answers otherwise then.
+    """
+    first = asked.logits(sets[0].few, what=sets[0].what)
+    memory = remembered(model)
+    answers = [first, asked.logits(sets[0].few)]
+    answers += [asked.logits(sets[1].few, what=sets[1].what), asked.logits(sets[1].few)]
+    noisy, noisy_again, clean, clean_again = answers
+    if max(differ(noisy, noisy_again), differ(clean, clean_again)) > DIFFERS:
+        asked.logits(_negative(sets[1].few))
+        if remembered(model) != memory:
+            refuse_stateful(model)
+        return (noisy, clean), False
+    if max(differ(noisy, asked.logits(sets[0].few)), differ(clean, asked.logits(sets[1].few))) > DIFFERS:
+        refuse_stateful(model)
+    return (noisy, clean), True
 
 
-def _differ(a: Tensor, b: Tensor) -> float:
-    difference = float((a - b).abs().max())
-    return math.inf if math.isnan(difference) else difference
+def _spread(asked: Questions, audited: Audited, first: Tensor) -> float:
+    """Largest difference of logits over evaluations under different draws."""
+    repeats = [first, *(asked.logits(audited.few, draw=draw, what=audited.what) for draw in range(1, REPEATS))]
+    return max(differ(a, b) for a in repeats for b in repeats)
 
 
-def _refuse_memory(model: DefendedModel, sample: Batch, noise: Noise) -> None:
+def _negative(shown: Batch) -> Batch:
+    return shown.of(1 - shown.x)
+
+
+def _refuse_memory(
+    model: DefendedModel, asked: Questions, sets: tuple[Audited, Audited], first: tuple[Tensor, Tensor]
+) -> None:
     """Refuses a model whose logits of the same images and noise change after it was shown other images."""
     state = state_hash(model)
-    reference = _logits(model, sample, noise, draw=0)
     for draw in range(3):
-        _logits(model, sample.of(1 - sample.x), noise, draw=draw)
-        if _differ(reference, _logits(model, sample, noise, draw=0)) > DIFFERS:
-            _refuse_stateful(model)
+        asked.logits(_negative(sets[1].few), draw=draw)
+        for audited, logits in zip(sets, first, strict=True):
+            if differ(logits, asked.logits(audited.few)) > DIFFERS:
+                refuse_stateful(model)
     if state_hash(model) != state:
         raise CellFailed(f"'{model.name}' or its backbone changes its parameters or buffers when called in eval mode")
-
-
-def _refuse_stateful(model: DefendedModel) -> None:
-    raise CellFailed(
-        f"purifier '{model.name}' keeps state between calls: the same image and noise gave another answer after it was called again"
-    )
 
 
 def remembered(model: DefendedModel) -> bytes:
@@ -168,37 +218,85 @@ def remembered(model: DefendedModel) -> bytes:
     return b"".join(kept)
 
 
-def _batch_difference(model: DefendedModel, sample: Batch, noise: Noise, reference: Tensor) -> float:
-    if len(sample) < 2:
+def _orders_and_splits(asked: Questions, shown: Batch, reference: Tensor) -> float:
+    """Largest difference of logits when the batch is reversed, halved or cut into small ones, relative to the largest logit."""
+    if len(shown) < 2:
         return 0.0
-    order = torch.arange(len(sample) - 1, -1, -1, device=sample.device)
-    turned = _logits(model, sample.at(order), noise, draw=0)[order]
-    half = len(sample) // 2
-    halves = [_logits(model, sample.at(part), noise, draw=0) for part in (slice(0, half), slice(half, None))]
-    scale = max(1.0, float(reference.abs().max()))
-    return max(_differ(reference, turned), _differ(reference, torch.cat(halves))) / scale
+    order = torch.arange(len(shown) - 1, -1, -1, device=shown.device)
+    answers = [asked.logits(shown.at(order))[order]]
+    half = (len(shown) + 1) // 2
+    for size in {half, min(half, SAMPLES)}:
+        starts = range(0, len(shown), size)
+        answers.append(torch.cat([asked.logits(shown.at(slice(start, start + size))) for start in starts]))
+    return max(differ(reference, answer) for answer in answers) / _scale(reference)
 
 
-def _not_logits(logits: Tensor) -> str | None:
-    """Names outputs that are (log-)probabilities: attacks lose their gradient to saturation there."""
-    total = logits.sum(1)
-    if bool((logits >= -_ROUNDING).all()) and torch.allclose(total, torch.ones_like(total), rtol=0.0, atol=_ROUNDING):
-        return "probabilities"
-    total = logits.exp().sum(1)
-    if bool((logits <= _ROUNDING).all()) and torch.allclose(total, torch.ones_like(total), rtol=0.0, atol=_ROUNDING):
-        return "log-probabilities"
-    return None
+def _companions(asked: Questions, shown: Batch, reference: Tensor) -> float:
+    """Largest difference of logits when half of the batch is replaced by other images, relative to the largest logit.
+
+    For a random purifier that draws from a global generator: a batch of another shape or order meets another draw, and would differ whether
+    or not the purifier looks at the rest of the batch. Shape and first sample, and so the draw, are kept here.
+    """
+    half, other = len(shown) // 2, 1 - shown.x
+    if not half:
+        return 0.0
+    front = asked.logits(shown.of(torch.cat([shown.x[:half], other[half:]])))[:half]
+    back = asked.logits(shown.of(torch.cat([other[:half], shown.x[half:]])))[half:]
+    return differ(reference, torch.cat([front, back])) / _scale(reference)
 
 
-def _gradient(model: DefendedModel, sample: Batch, noise: Noise) -> tuple[float, float, bool]:
-    point = sample.x.detach().clone().requires_grad_()
+def _scale(logits: Tensor) -> float:
+    return max(1.0, float(logits.abs().max()))
+
+
+def _gradients(model: DefendedModel, audited: Audited, noise: Noise) -> list[Tensor | None]:
+    """Gradients of a small batch and of a large one, this as an attacker takes it: stage by stage where the purifier has stages.
+
+    Where there is no memory for the graph of a large batch, an attack along this path will say so; others go around it.
+    """
+    found = [_gradient(model, audited.few, noise, "exact")]
+    if audited.larger:
+        with suppress(torch.OutOfMemoryError):
+            found.append(_gradient(model, audited.whole, noise, "checkpointed" if model.staged else "exact"))
+    return found
+
+
+def _batch_error(pairs: list[list[Tensor | None]]) -> float | None:
+    """The larger of two differences of the gradients in small and large batches."""
+    errors = [relative(few, whole[: len(few)]) for few, whole in _both(pairs)]
+    return max((error for error in errors if math.isfinite(error)), default=None)
+
+
+def _both(pairs: list[list[Tensor | None]]) -> Iterator[tuple[Tensor, Tensor]]:
+    for few, *whole in pairs:
+        if few is not None and whole and whole[0] is not None:
+            yield few, whole[0]
+
+
+def _gradient(model: DefendedModel, shown: Batch, noise: Noise, path: GradientPath) -> Tensor | None:
+    """The gradient of the cross-entropy as rows [B, pixels]; None where the graph does not reach the input."""
+    point = shown.x.detach().clone().requires_grad_()
+    oracle = Oracle(model, path, eot=1, noise=noise)
     with torch.enable_grad():
-        losses = cross_entropy(model(point, noise.of("audit", sample.ids, sample.device)), sample.y)
-    gradient = None
-    if losses.requires_grad:
-        (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
-    if gradient is None:
-        return 1.0, 0.0, False
-    flat = gradient.flatten(1)
-    broken = ~torch.isfinite(flat).all(1)
-    return float((flat == 0).all(1).float().mean()), float(broken.float().mean()), True
+        losses = cross_entropy(oracle.forward(point, noise.of("audit", shown.ids, shown.device)), shown.y)
+    if not losses.requires_grad:
+        return None
+    (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
+    return None if gradient is None else gradient.flatten(1)
+
+
+def _share(gradient: Tensor | None, which: Callable[[Tensor], Tensor], without: float) -> float:
+    """The share of samples whose gradient is of a kind; `without` where there is no gradient."""
+    return without if gradient is None else float(which(gradient).float().mean())
+
+
+def _zero(gradient: Tensor) -> Tensor:
+    return (gradient == 0).all(1)
+
+
+def _broken(gradient: Tensor) -> Tensor:
+    return ~torch.isfinite(gradient).all(1)
+
+
+def _useless(gradient: Tensor) -> Tensor:
+    return _zero(gradient) | _broken(gradient)

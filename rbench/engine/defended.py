@@ -5,6 +5,7 @@ Every pass is counted, and a purifier that draws from global random generators f
 
 import hashlib
 import inspect
+import pickle
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,20 @@ def global_generators(seed: int, device: torch.device) -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
 
 
+def moves_global_generators(model: "DefendedModel", x: Tensor, noise: SampleNoise) -> bool:
+    """Whether the purifier draws from a global generator (torch, NumPy or Python): one pass over `x` moves the state of one."""
+    given = {"noise": replace(noise)} if model.accepts_noise else {}
+    with global_generators(replace(noise).global_seed(), x.device), torch.no_grad():
+        before = _generator_states(x.device)
+        model.purifier(x, **given)
+        return before != _generator_states(x.device)
+
+
+def _generator_states(device: torch.device) -> bytes:
+    states = [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+    return pickle.dumps(([state.tolist() for state in states], np.random.get_state(), random.getstate()))  # noqa: NPY002
+
+
 class DefendedModel(nn.Module):
     """Purifier, then backbone; both frozen here.
 
@@ -140,12 +155,12 @@ class DefendedModel(nn.Module):
         if not self.staged:
             again = replace(noise)
             return _replayed(lambda images: self.purify(images, replace(again)), x)
-        self.meter.purifier_passes += len(x)
+        self.meter.purifier_passes, dtype = self.meter.purifier_passes + len(x), x.dtype
         stages: Callable[..., list[Callable[[Tensor], Tensor]]] = self.purifier.stages  # type: ignore[assignment]
         with modes_kept(self.owner):
             for stage in stages(x, noise):
                 x = _replayed(stage, x)
-        return x
+        return x.to(dtype)
 
     def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """The purified images [B, C, H, W]; refuses a purifier that writes to its input or changes the shape."""
@@ -164,7 +179,7 @@ class DefendedModel(nn.Module):
         if not isinstance(purified, Tensor) or purified.shape != x.shape:
             returned = tuple(purified.shape) if isinstance(purified, Tensor) else type(purified).__name__
             raise CellFailed(f"purifier '{self.name}' returned {returned}, not images of shape {tuple(x.shape)}")
-        return purified
+        return purified.to(x.dtype)  # a purifier may work in another type, the backbone in that of its weights
 
     def classify(self, images: Tensor) -> Tensor:
         """The backbone's logits [B, classes] of (purified) images."""
@@ -176,7 +191,7 @@ class DefendedModel(nn.Module):
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
             returned = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise CellFailed(f"the backbone returned {returned}, not logits of shape ({len(images)}, classes)")
-        return logits
+        return logits.to(images.dtype)
 
     @property
     def owner(self) -> str:

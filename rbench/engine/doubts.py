@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rbench.engine.gradient_audit import NEIGHBOURS
+from rbench.engine.points import NEIGHBOURS
 from rbench.engine.setup import Setup
 from rbench.results import sample_columns as column
 from rbench.results.flags import of_cell
@@ -24,16 +24,19 @@ def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
         *of_cell.not_reproducible(reproducible=seen.reproducible),
         *of_cell.batch_dependent(seen.batch_difference),
         *of_cell.not_logits(seen.not_logits),
+        *of_cell.out_of_range(seen.out_of_range),
+        *of_cell.low_precision(gradients.low_precision),
         *of_cell.no_gradient_path(path, reaches_input=seen.reaches_input or setup.attack.loss in LATENT),
         *of_cell.zero_gradients(_zero_share(setup, arrays), path),
         *of_cell.noise_wins(columns[column.NOISE], columns[column.ROBUST]),
         *of_cell.no_eot(path, random=seen.random, averages=setup.attack.averages(setup.oracle.eot)),
         *of_cell.silent_success(arrays[column.PASSED_BY].astype(bool), columns[column.ROBUST]),
         *(
-            of_cell.wrong_slope(path, gradients.slope_error, gradients.slope_precision)
+            of_cell.wrong_slope(path, gradients.slope_error, gradients.slope_precision, gradients.low_precision)
             or of_cell.wrong_replay(path, gradients.checkpointed_error)
+            or of_cell.wrong_in_batches(path, seen.batch_gradient_error)
         ),
-        *of_cell.unstable(gradients.loss_change, NEIGHBOURS),
+        *of_cell.unstable(setup.loss_change, NEIGHBOURS),
         *of_cell.optimises_at_test_time(autograd_in_forward=gradients.autograd_in_forward),
         *of_cell.few_samples(len(arrays[column.SAMPLE])),
     ]

@@ -1,37 +1,27 @@
-"""The audit of the gradient: whether it agrees with finite differences and along other paths, and how the loss varies near an image."""
+"""The audit of the gradient: whether it agrees with finite differences and along other paths, and what the forward pass does inside."""
 
-import copy
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from rbench.engine.defended import DefendedModel
 from rbench.engine.oracle import Oracle
-from rbench.threat.ball import Ball
+from rbench.engine.points import SAMPLES, Few
+from rbench.engine.slopes import Slopes, measure_slopes, relative
 from rbench.threat.batch import Batch
-from rbench.threat.losses import cross_entropy, margin
-from rbench.threat.noise import Noise, SampleNoise
+from rbench.threat.losses import cross_entropy
+from rbench.threat.noise import Noise
 from rbench.threat.terms import GradientPath
 
-SAMPLES = 4
-"""Samples that are looked at: few, since each takes hundreds of passes."""
-DIRECTIONS = 8
-"""Random directions at each sample along which the gradient is compared with finite differences."""
-NEIGHBOURS = 100
-"""Uniform points of the ball around each sample at which the loss is evaluated."""
 TINY = 1e-8
 """A gradient that is not zero and has no entry of this size or above counts as tiny."""
-_STEPS = {torch.float64: 1e-6, torch.float32: 1e-3}
-"""Length of the finite differences: a factor of each pixel's standard normal draw, larger in float32, whose losses round more."""
-_FLAT = 1e-9
-"""Gradients and margins of this length or below count as zero and are not divided by."""
-_BLOCK = 10
-"""Points around each sample that are evaluated in one batch."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +30,12 @@ class GradientAudit:
 
     Attributes:
         slope_error: difference of directional derivatives, by the graph and by finite differences with the same noise, relative to the
-            larger; 0 if both are flat.
-        slope_precision: `float64`, or `float32` if the defended model works in nothing else.
+            larger, or of the gradients in float32 and float64 where that is more; 0 if the gradient is zero.
+        slope_precision: `float64`, or `float32` if the defended model does not run in float64, or gives other logits there.
+        low_precision: the 16-bit type that the forward pass computes in somewhere, such as `float16`; None if in none.
         checkpointed_error: difference of the checkpointed gradient and the plain one, relative to the larger; None without stages.
         bpda_cosine: mean cosine of BPDA's gradient and the exact one; None where there is no exact one.
         tiny_gradient_share: share of samples with an exact gradient that is not zero and nowhere above 1e-8.
-        loss_change: mean change of the margin over 100 uniform points of the ball, the noise being the same, relative to the mean margin.
         autograd_in_forward: the defended model calls autograd inside its forward pass.
 
     A measurement is None where the graph does not reach the input, a logit is not finite or the same noise gives another answer.
@@ -53,40 +43,15 @@ class GradientAudit:
 
     slope_error: float | None
     slope_precision: str
+    low_precision: str | None
     checkpointed_error: float | None
     bpda_cosine: float | None
     tiny_gradient_share: float
-    loss_change: float | None
     autograd_in_forward: bool
 
 
-@dataclass(frozen=True)
-class _Few:
-    """The samples that are looked at, and the noise."""
-
-    batch: Batch
-    noise: Noise
-
-    @property
-    def x(self) -> Tensor:
-        return self.batch.x
-
-    def draw(self, number: int = 0) -> SampleNoise:
-        """Noise of the samples; the first draw is the one that every model here is shown."""
-        return self.noise.of("audit", self.batch.ids, self.batch.device, draw=number)
-
-    def of(self, x: Tensor) -> "_Few":
-        """Other images of the same samples."""
-        return _Few(self.batch.of(x), self.noise)
-
-
 def audit_gradients(
-    model: DefendedModel,
-    sample: Batch,
-    noise: Noise,
-    ball: Ball,
-    *,
-    reproducible: bool,
+    model: DefendedModel, sample: Batch, noise: Noise, *, reproducible: bool, same_shape: bool
 ) -> GradientAudit:
     """Measures the gradient of a defended model on up to four samples; the passes are not counted as the attack's.
 
@@ -94,37 +59,40 @@ def audit_gradients(
         model: the defended model.
         sample: of which the first four are looked at.
         noise: the root of the cell's randomness.
-        ball: with one radius.
         reproducible: the same noise gives the same logits; differences mean nothing where it does not.
+        same_shape: only batches of one shape are compared, see `Few`.
     """
-    whole = _Few(sample.at(slice(SAMPLES)), noise)
+    whole = Few(sample.at(slice(SAMPLES)), noise, same_shape)
     few = whole.of(_inner(whole))
     spent = replace(model.meter)
     exact = _gradient(model, few, "exact")
-    with _autograd_calls() as called, torch.no_grad():
+    with _autograd_calls() as called, _NarrowTypes() as narrow, torch.no_grad():
         model(few.x, few.draw())
+    low = narrow.seen
+    slopes = measure_slopes(model, few, low_precision=low is not None) if reproducible else Slopes(None, "float32")
     measured = GradientAudit(
-        *(_slope_error(model, few) if reproducible else (None, "float32")),
-        checkpointed_error=_relative(exact, _gradient(model, few, "checkpointed"))
+        slope_error=slopes.error,
+        slope_precision=slopes.precision,
+        low_precision=low,
+        checkpointed_error=relative(exact, _gradient(model, few, "checkpointed"))
         if model.staged and reproducible
         else None,
         bpda_cosine=_cosine(exact, _gradient(model, few, "bpda")),
         tiny_gradient_share=float(
             ((exact != 0).flatten(1).any(1) & (exact.abs() < TINY).flatten(1).all(1)).float().mean()
         ),
-        loss_change=_loss_change(model, whole, ball) if reproducible else None,
         autograd_in_forward=bool(called),
     )
     vars(model.meter).update(vars(spent))
     return measured
 
 
-def _inner(few: _Few) -> Tensor:
+def _inner(few: Few) -> Tensor:
     """The images moved off 0 and 1 and made free of ties: at the kink of a clip, or of pooling equal pixels, no slope can be compared."""
     return 0.03 + 0.94 * few.x + 0.04 * (few.draw(1).uniform(*few.x.shape[1:]) - 0.5)
 
 
-def _gradient(model: DefendedModel, few: _Few, path: GradientPath) -> Tensor:
+def _gradient(model: DefendedModel, few: Few, path: GradientPath) -> Tensor:
     """The gradient of the cross-entropy [B, C, H, W] along a path; zeros where there is none."""
     with torch.enable_grad():
         point = few.x.detach().clone().requires_grad_()
@@ -135,50 +103,6 @@ def _gradient(model: DefendedModel, few: _Few, path: GradientPath) -> Tensor:
     return torch.zeros_like(few.x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)
 
 
-def _slope_error(model: DefendedModel, few: _Few) -> tuple[float | None, str]:
-    """The error of the gradient against finite differences, and the type it was measured in: float64 where the model runs in it."""
-    try:
-        double = DefendedModel(copy.deepcopy(model.purifier).double(), copy.deepcopy(model.backbone).double())
-        return _compared(double, few.of(few.x.double())), "float64"
-    except Exception:
-        return _compared(model, few), "float32"
-
-
-def _compared(model: DefendedModel, few: _Few) -> float | None:
-    directions = few.draw(2).normal(DIRECTIONS, *few.x.shape[1:]).to(few.x.dtype)
-    with torch.enable_grad():
-        point = few.x.detach().clone().requires_grad_()
-        total = cross_entropy(model(point, few.draw()), few.batch.y).sum()
-        (gradient,) = torch.autograd.grad(total, point, allow_unused=True) if total.requires_grad else (None,)
-    if gradient is None:
-        return None
-    step = _STEPS[few.x.dtype] * directions
-    slopes = (gradient[:, None] * directions).flatten(2).sum(2)
-    up, down = (_around(model, few, few.x[:, None] + way * step, cross_entropy) for way in (1, -1))
-    error = _relative(slopes, (up - down) / (2 * _STEPS[few.x.dtype]))
-    return error if math.isfinite(error) else None
-
-
-def _around(model: DefendedModel, few: _Few, points: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The loss at many points [B, K, C, H, W] around each sample, all under the sample's one draw, [B, K]."""
-    losses = []
-    with torch.no_grad():
-        for block in torch.split(points, _BLOCK, dim=1):
-            count = block.shape[1]
-            noise = few.noise.of("audit", few.batch.ids.repeat_interleave(count), few.batch.device)
-            logits = model(block.flatten(0, 1), noise)
-            losses.append(loss(logits, few.batch.y.repeat_interleave(count)).view(-1, count))
-    return torch.cat(losses, 1)
-
-
-def _relative(a: Tensor, b: Tensor) -> float:
-    """The length of the difference relative to the longer of the two; the median sample counts, since one may lie on a kink."""
-    a, b = a.flatten(1).double(), b.flatten(1).double()
-    longer = torch.maximum(a.norm(dim=1), b.norm(dim=1))
-    errors = torch.where(longer > _FLAT, (a - b).norm(dim=1) / longer.clamp(min=_FLAT), 0.0)
-    return float(errors.median())
-
-
 def _cosine(exact: Tensor, other: Tensor) -> float | None:
     nonzero = (exact != 0).flatten(1).any(1)
     if not nonzero.any():
@@ -186,15 +110,21 @@ def _cosine(exact: Tensor, other: Tensor) -> float | None:
     return float(cosine_similarity(exact[nonzero].flatten(1).double(), other[nonzero].flatten(1).double()).mean())
 
 
-def _loss_change(model: DefendedModel, few: _Few, ball: Ball) -> float | None:
-    ids, calls = few.batch.ids, torch.arange(NEIGHBOURS, device=few.batch.device)
-    noise = few.noise.of(
-        "audit", ids.repeat_interleave(NEIGHBOURS), few.batch.device, draw=3, calls=calls.repeat(len(ids))
-    )
-    points = ball.uniform(few.x.repeat_interleave(NEIGHBOURS, 0), noise).view(-1, NEIGHBOURS, *few.x.shape[1:])
-    here = _around(model, few, few.x[:, None], margin).double()
-    change = float((_around(model, few, points, margin) - here).abs().mean() / here.abs().mean().clamp(min=_FLAT))
-    return change if math.isfinite(change) else None
+class _NarrowTypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the first floating type of fewer than 32 bits that an operation inside the block returns."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: str | None = None
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Calls the operation."""
+        returned = func(*args, **(kwargs or {}))
+        for value in tree_leaves(returned):
+            narrow = isinstance(value, Tensor) and value.is_floating_point() and value.dtype.itemsize < 4
+            if narrow and self.seen is None:
+                self.seen = str(value.dtype).removeprefix("torch.")
+        return returned
 
 
 @contextmanager

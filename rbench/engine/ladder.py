@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rbench.engine.audit import SAMPLES, Audit
+from rbench.engine.audit import Audit
+from rbench.engine.audited_images import SAMPLES
 from rbench.engine.defended import DefendedModel
 from rbench.engine.driver import Proposals, nothing_yet
 from rbench.engine.judge import share_right
@@ -42,7 +43,7 @@ def choose(
         ladder: the attack.
         model: the defended model.
         seen: what the audit measured of it.
-        sample: some samples.
+        sample: some samples, to see whether the outputs are hard labels.
         noise: the root of the cell's randomness.
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
@@ -51,7 +52,8 @@ def choose(
     measured = Measured(
         random=seen.random,
         differentiable=seen.differentiable,
-        changes=may_change(model, sample, noise),
+        # Any purifier but rbench's own `identity` may change images that were not looked at.
+        changes=type(model.purifier) is not Identity or seen.changes,
         encodes=model.encodes,
         surrogate=model.surrogate is not None,
         hard_label=tells_the_winner_alone(model, sample.at(slice(SAMPLES)), noise),
@@ -60,20 +62,6 @@ def choose(
         trusted=trusted,
     )
     return tuple(_fitted(rung, model, seen.classes) for rung in ladder.rungs(measured))
-
-
-def may_change(model: DefendedModel, sample: Batch, noise: Noise) -> bool:
-    """Whether there is a purifier to go around: any but rbench's own `identity`. Others may change images that were not looked at.
-
-    Args:
-        model: the defended model.
-        sample: some samples.
-        noise: the root of the cell's randomness.
-    """
-    if type(model.purifier) is not Identity:
-        return True
-    with torch.no_grad():
-        return not torch.equal(model.purify(sample.x, noise.of("audit", sample.ids, sample.device)), sample.x)
 
 
 def tells_the_winner_alone(model: DefendedModel, sample: Batch, noise: Noise) -> bool:

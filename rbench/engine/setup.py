@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from rbench.engine.answers import FirstAnswers
 from rbench.engine.audit import Audit
 from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
@@ -21,7 +22,7 @@ from rbench.errors import CellFailed, InputError
 from rbench.process_state import kept
 from rbench.results.flags.gradient_trust import distrusted
 from rbench.suite.cell import Decide, GradientChoice
-from rbench.threat.attack import Attack
+from rbench.threat.attack import Attack, ExternalAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.displacements import LATENT
@@ -60,9 +61,9 @@ class Protocol:
 class Setup:
     """Everything that evaluating samples needs, after the audit.
 
-    `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `rungs` are those of a
-    ladder, chosen by what was measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where
-    BPDA has one to go along.
+    `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `first` are the first
+    answers of the model; `loss_change` is what the margin changes by in the ball; `rungs` are those of a ladder, chosen by what was
+    measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along.
     """
 
     model: DefendedModel
@@ -76,6 +77,8 @@ class Setup:
     weights: str
     inventory: Inventory
     gradients: GradientAudit
+    loss_change: float | None
+    first: FirstAnswers
     rungs: tuple[Rung, ...] = ()
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     trial: Trial | None = None
@@ -134,8 +137,9 @@ def set_up(
     audits = audits or Audits()
     trial: Trial | None = None
     rungs: tuple[Rung, ...] = ()
-    with inventory.unchanged("while it was audited"):
-        seen, gradients = audits.of(model, stand_in, sample, noise, ball)
+    with inventory.unchanged("while it was audited"), kept(model.owner):
+        made = audits.of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
+        seen, gradients = made.audit, made.gradients
         path: GradientPath = (
             "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
         )
@@ -152,13 +156,25 @@ def set_up(
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()
-    return Setup(
-        model, fitted, protocol, seen, path, oracle, judge, noise, weights, inventory, gradients, rungs, known, trial
-    )
+    measured = (inventory, gradients, made.loss_change, made.first)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, rungs, known, trial)
+
+
+def shown_together(attack: Attack, batch_size: int) -> int:
+    """How many images the attack or the judge shows the defended model together at most.
+
+    Args:
+        attack: third-party code and ladders have a batch size of their own.
+        batch_size: of the judge and of our own attacks.
+    """
+    return max(batch_size, attack.batch_size) if isinstance(attack, ExternalAttack | Ladder) else batch_size
 
 
 def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) -> GradientPath:
-    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it is of use, else BPDA."""
+    """The path asked for; for `auto` the exact gradient, stage by stage where there are stages, if it is of use, else BPDA.
+
+    It is of no use where it does not reach the input, or is zero or not finite on half of the samples of either audited set.
+    """
     if chosen != "auto":
         return chosen
     if "bpda" in attack.paths and not seen.differentiable:
@@ -175,7 +191,7 @@ def watched(setup: Setup) -> Iterator[None]:
     Raises:
         CellFailed: names what changed.
     """
-    with kept(setup.model.owner), setup.inventory.unchanged("during the attack"):
+    with setup.inventory.unchanged("during the attack"), kept(setup.model.owner):
         yield
         _refuse_other_numbers(setup)
 
@@ -213,4 +229,5 @@ def describe(setup: Setup) -> dict[str, Any]:
     notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
     loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}
     tried = {} if setup.trial is None else setup.trial.facts()
-    return {**asdict(setup.audit), **asdict(setup.gradients), **tried, **notes, **loss}
+    measured = {**asdict(setup.audit), **asdict(setup.gradients), "loss_change": setup.loss_change}
+    return {**measured, **tried, **notes, **loss}

@@ -162,8 +162,14 @@ def _weak_gradient(judged: Sequence[Judged], done: Sequence[ReadCell]) -> RowFla
         if one.knows not in ("noise", "black-box") and not record.rungs:
             paths.append(one.gradient)
     reached = any(record.audit.get("reaches_input") for record in records)
-    dead = max((_share(record.audit.get("zero_gradient_share")) for record in records), default=1.0)
+    dead = max((_useless(record) for record in records), default=1.0)
     return weak_gradient(paths, differentiable=reached and dead < threshold("weak-gradient", "zero"))
+
+
+def _useless(record: Record) -> float:
+    """Share of the audited samples with a gradient that is zero or not finite; older records have only that of zero."""
+    found = record.audit.get("useless_gradient_share", record.audit.get("zero_gradient_share"))
+    return float(found) if isinstance(found, int | float) else 1.0
 
 
 def _provisional(done: Sequence[ReadCell]) -> RowFlag | None:
@@ -182,7 +188,3 @@ def _misled(record: Record) -> str | None:
         if flag.name == "zero-gradients" and (flag.value or 0.0) >= threshold("provisional", "share"):
             return f"{record.attack.label} met gradients of zero"
     return None
-
-
-def _share(found: object) -> float:
-    return float(found) if isinstance(found, int | float) else 1.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from rbench.engine.answers import refuse_other_answers
 from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, join
 from rbench.engine.leaks import Leaks, leaks
@@ -56,6 +57,7 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
         if prepared.convergence:
             few = prepared.read(prepared.ids[: prepared.convergence])
             convergence = converge(prepared.setup, prepared.loaded.remake, few)
+            refuse_other_answers(prepared.setup.model, prepared.setup.first)
         leaked = _leaks(prepared, whole).share
         gallery = _gallery(prepared, whole)
     outcome = replace(outcome, flags=(*outcome.flags, *of_cell.leaks(leaked)))

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rbench.engine.audit import SAMPLES
-from rbench.engine.setup import Protocol, Setup, set_up
-from rbench.process_state import kept
+from rbench.engine.audited_images import SAMPLES
+from rbench.engine.setup import Protocol, Setup, set_up, shown_together
 from rbench.running.components import Components, Loaded, order, read_batch
 from rbench.suite.cell import Cell
 from rbench.threat.ball import Ball
@@ -64,10 +63,9 @@ def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int 
         InputError: the attack cannot do what the protocol asks, or a label is no class of the model.
         CellFailed: the defended model cannot be judged.
     """
-    first = read_batch(loaded.dataset, ids[:SAMPLES], loaded.device)
-    shared = loaded.audits, loaded.unattacked
-    with kept(loaded.model.owner):
-        setup = set_up(loaded.model, loaded.attack, protocol, first, loaded.source, loaded.stand_in, *shared)
+    audited = max(SAMPLES, shown_together(loaded.attack, protocol.batch_size))
+    first, shared = read_batch(loaded.dataset, ids[:audited], loaded.device), (loaded.audits, loaded.unattacked)
+    setup = set_up(loaded.model, loaded.attack, protocol, first, loaded.source, loaded.stand_in, *shared)
     loaded.dataset.require_classes(setup.audit.classes)
     return Prepared(loaded, setup, ids, convergence)
 

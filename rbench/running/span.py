@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rbench.engine.answers import refuse_other_answers
 from rbench.engine.evaluation import Evaluated, evaluate_batch
 from rbench.engine.setup import watched
 from rbench.running.prepare import Prepared
@@ -22,11 +23,12 @@ def run_span(prepared: Prepared, ids: np.ndarray, on_done: Callable[[int], None]
         A row a sample, and what they cost, by name.
 
     Raises:
-        CellFailed: an image, a logit or a proposal breaks a rule of judging, or the model has changed.
+        CellFailed: an image, a logit or a proposal breaks a rule of judging, or the model has changed or answers otherwise than before.
     """
     meter = prepared.setup.model.meter
     spent, clock = meter.totals(), time.monotonic()
     with watched(prepared.setup):  # before the samples are kept: a later run would not attack them, and so not notice
         evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
+        refuse_other_answers(prepared.setup.model, prepared.setup.first)
     cost = {name: count - spent[name] for name, count in meter.totals().items()}
     return Evaluated(evaluated.arrays, {**evaluated.counts, **cost, "seconds": time.monotonic() - clock})

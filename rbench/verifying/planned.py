@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rbench.results import taken_out
 from rbench.results.duplicates import same_batch_size, work_of
@@ -13,10 +13,13 @@ from rbench.suite import cell as rules
 from rbench.suite.cell import Cell, lasting
 from rbench.suite.plan import Plan
 
-_SHOWN = ("dataset", "backbone", "purifier", "attack")
-"""The parts whose labels are shown in tables."""
-_FILED = ("dataset", "backbone", "purifier", "attack")
-"""The parts whose files are hashed."""
+_PARTS: tuple[Literal["dataset", "backbone", "purifier", "attack"], ...] = (
+    "dataset",
+    "backbone",
+    "purifier",
+    "attack",
+)
+"""The parts that have a label in tables, and files."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,14 @@ def asked_of(read: Sequence[ReadCell], plan: Plan) -> tuple[dict[str, Asked], tu
     known = {cell.id: planned_cell(cell.document, planned) for cell in mine}
     there = {found.id for found in known.values() if found is not None}
     rows: dict[str, list[Cell]] = defaultdict(list)
-    for cell in plan.cells:
-        rows[_row(cell.document())].append(cell)
-    lacking = {row: [cell for cell in cells if cell.id not in there] for row, cells in rows.items()}
+    for one in plan.cells:
+        rows[_row(one.document())].append(one)
     asked = {}
     for cell in mine:
         if cell.status == "done":
-            row = _row(cell.document)
-            asked[cell.id] = _asked(cell, known[cell.id], plan.spec.store.images, lacking.get(row, []), len(rows[row]))
+            row = rows.get(_row(cell.document), [])
+            lacking = [one for one in row if one.id not in there]
+            asked[cell.id] = _asked(cell, known[cell.id], plan.spec.store.images, lacking, len(row))
     everything = not any(older(cell.document) for cell in read)
     return asked, tuple(_incomplete(mine, rows) if everything else ())
 
@@ -109,7 +112,7 @@ def _incomplete(read: Sequence[ReadCell], rows: Mapping[str, Sequence[Cell]]) ->
 
 def _names(read: ReadCell, cell: Cell) -> Iterator[str]:
     """What tables print that is not what the suite calls it."""
-    for part in _SHOWN:
+    for part in _PARTS:
         planned = getattr(cell, part)
         if read.label(part) != planned.label:
             yield f"{part}: shown as '{read.label(part)}', suite.yaml calls it '{planned.label}'"
@@ -146,7 +149,7 @@ def planned_cell(document: Mapping[str, Any], planned: Mapping[str, list[Cell]])
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Other weights are a fault, other code is a note: what the code makes of the examples is judged."""
     faults, notes = [], []
-    for name in _FILED:
+    for name in _PARTS:
         before, after = (document[name].get("files", {}) for document in (then, now))
         changed = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
         faults += [f"{name}: {file} is not the file that was judged (sha256)" for file in changed]

@@ -14,6 +14,7 @@ from rbench.engine.defended import DefendedModel
 from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
+from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 
@@ -33,7 +34,8 @@ def images(n=12):
 
 def seen(purifier=None, backbone=None, *, n=12):
     x, y = images(n)
-    return audit(DefendedModel(purifier or Identity(), backbone or net()), Batch(x, y, torch.arange(n)), Noise(0))
+    model = DefendedModel(purifier or Identity(), backbone or net())
+    return audit(model, Batch(x, y, torch.arange(n)), Noise(0), Ball("Linf", 0.03), n)[0]
 
 
 def flags(purifier=None, backbone=None, **options):
@@ -63,7 +65,8 @@ def test_an_ordinary_model_gives_no_reason_for_doubt():
 
 
 @pytest.mark.parametrize(
-    ("last", "name"), [(nn.Softmax(1), "probabilities"), (nn.LogSoftmax(1), "log-probabilities"), (nn.Sigmoid(), None)]
+    ("last", "name"),
+    [(nn.Softmax(1), "probabilities"), (nn.LogSoftmax(1), "log-probabilities"), (nn.Sigmoid(), "sigmoids")],
 )
 def test_outputs_that_are_probabilities_are_told_from_logits(last, name):
     assert seen(backbone=net(last)).not_logits == name
@@ -225,8 +228,9 @@ def test_a_model_that_changes_its_buffers_is_refused():
         seen(backbone=Learns())
 
 
-def test_the_audit_looks_at_sixteen_samples_at_most():
+def test_the_audit_costs_the_attack_nothing():
     model = DefendedModel(Identity(), net())
     x, y = images(64)
-    audit(model, Batch(x, y, torch.arange(64)), Noise(0))
-    assert model.meter.forwards <= 16 * 16
+    before = model.meter.totals()
+    audit(model, Batch(x, y, torch.arange(64)), Noise(0), Ball("Linf", 0.03), 64)
+    assert model.meter.totals() == before

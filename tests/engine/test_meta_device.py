@@ -105,7 +105,7 @@ def test_oracle_judge_and_audit_answer_the_same_one_by_one(meta):
                 score,
                 judge.admit(x, batch, 0.0),
                 judge.ball.eight_bits(x, x),
-                audit(model, batch, noise),
+                audit(model, batch, noise, Ball("Linf", 0.1))[0],
             ]
         )
     for plain, under_meta in zip(*answers, strict=True):

@@ -27,6 +27,9 @@ FlagName = Literal[
     "unverified",
     "no-eot",
     "not-reproducible",
+    "keeps-state",
+    "out-of-range",
+    "low-precision",
     "leaks",
     "near-chance",
     "provisional",
@@ -91,10 +94,14 @@ FLAGS: dict[FlagName, FlagFacts] = {
     ),
     "not-logits": FlagFacts(
         "NL",
-        "The backbone returns probabilities or log-probabilities instead of logits.",
-        "A softmax is part of the model; its saturation hides gradients from the attacks.",
-        "Give the backbone without its last softmax.",
-        {"rounding": Threshold(1e-5, "", "how far probabilities may be from a sum of 1, and beyond their bounds")},
+        "The backbone returns probabilities, their logarithms, or other squashed outputs instead of logits.",
+        "A softmax or a sigmoid is part of the model; its saturation hides gradients from the attacks.",
+        "Give the backbone without its last softmax or sigmoid.",
+        {
+            "rounding": Threshold(1e-5, "", "how far probabilities may be from a sum of 1, and beyond their bounds"),
+            "end": Threshold(0.01, "%", "of the range of all outputs, within which an output lies at its end"),
+            "crowded": Threshold(0.5, "%", "share of the outputs at the ends from which on they are squashed"),
+        },
     ),
     "zero-gradients": FlagFacts(
         "ZG",
@@ -118,6 +125,9 @@ FLAGS: dict[FlagName, FlagFacts] = {
         {
             "slopes": Threshold(
                 0.1, "", "difference of slopes by the graph and by finite differences, relative to the longer"
+            ),
+            "slopes in 16 bits": Threshold(
+                0.5, "", "the same where the forward pass computes in 16 bits, whose rounding is no lie"
             ),
             "replayed": Threshold(
                 1e-3, "", "difference of the checkpointed gradient and the plain one, relative to the longer"
@@ -221,7 +231,9 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "Add an attack with `gradient: exact`.",
         {
             "zero": Threshold(
-                0.5, "%", "share of the audited samples with a zero gradient, from which on the purifier has none"
+                0.5,
+                "%",
+                "share of the audited samples with a gradient that is zero or not finite, from which on there is none",
             )
         },
     ),
@@ -243,6 +255,26 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "The purifier seeds itself from the clock or reads a source that cannot be seeded.",
         "Draw through `noise`, or from torch's global generator.",
         {"difference": Threshold(1e-4, "", f"difference {_LOGITS}")},
+    ),
+    "keeps-state": FlagFacts(
+        "KS",
+        "The first questions of the audit, asked again at the end of the cell, got other answers; the cell fails.",
+        "The purifier counts its calls, or remembers images that it was shown.",
+        "Make the answer a function of the image and the noise alone.",
+        {"difference": Threshold(1e-4, "", f"difference {_LOGITS}")},
+    ),
+    "out-of-range": FlagFacts(
+        "OR",
+        "Purified pixels lie outside [0, 1] by more than rounding.",
+        "The purifier adds noise or a correction, and does not clip.",
+        "Clip in the purifier, or take the row as that of another backbone: it was not made for such images.",
+        {"pixels": Threshold(1e-6, "", "distance of a purified pixel from [0, 1] above which it is no rounding")},
+    ),
+    "low-precision": FlagFacts(
+        "LP",
+        "The defended model computes in 16 bits somewhere in its forward pass.",
+        "A cast to half precision, or autocast inside.",
+        "Evaluate it in float32; in 16 bits small steps of an attack round to nothing.",
     ),
     "leaks": FlagFacts(
         "LK",

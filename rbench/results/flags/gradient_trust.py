@@ -20,9 +20,13 @@ def distrusted(audit: Mapping[str, object]) -> str | None:
         if share >= threshold("provisional", "share"):
             return f"the gradient is {what} for {100 * share:.0f} % of the audited samples"
     # A cast to 16 bits rounds what finite differences are made of; it does not lead an attacker astray.
-    slopes = 0.0 if audit.get("low_precision") else _number(audit, "slope_error")
-    if slopes > threshold("wrong-gradient", "slopes"):
+    limit = threshold("wrong-gradient", "slopes in 16 bits" if audit.get("low_precision") else "slopes")
+    slopes = _number(audit, "slope_error")
+    if slopes > limit:
         return f"the gradient is wrong: slopes differ by {slopes:.2g}"
+    large = _number(audit, "batch_gradient_error")
+    if large > threshold("wrong-gradient", "slopes"):
+        return f"the gradient is wrong: in large batches it differs by {large:.2g}"
     replayed = _number(audit, "checkpointed_error")
     if replayed > threshold("wrong-gradient", "replayed"):
         return f"the checkpointed gradient is wrong: it differs by {replayed:.2g}"

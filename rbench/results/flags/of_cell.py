@@ -62,15 +62,35 @@ def no_gradient_path(path: GradientPath, *, reaches_input: bool) -> list[Flag]:
     return [Flag(name="no-gradient-path", detail="the graph of the exact path does not reach the input")]
 
 
-def wrong_slope(path: GradientPath, difference: float | None, precision: str) -> list[Flag]:
+def out_of_range(distance: float) -> list[Flag]:
+    """The purifier gives the backbone pixels that are no pixels.
+
+    Args:
+        distance: largest, of a purified pixel from [0, 1].
+    """
+    return [Flag(name="out-of-range", value=distance)] if distance > threshold("out-of-range", "pixels") else []
+
+
+def low_precision(narrow: str | None) -> list[Flag]:
+    """The defended model computes in 16 bits somewhere.
+
+    Args:
+        narrow: the type; None if it does not.
+    """
+    return [Flag(name="low-precision", detail=f"{narrow} inside the forward pass")] if narrow else []
+
+
+def wrong_slope(path: GradientPath, difference: float | None, precision: str, narrow: str | None) -> list[Flag]:
     """The gradient that the attack went along is not the slope of the loss.
 
     Args:
         path: of the attack.
         difference: of slopes by the graph and by finite differences, relative; None if it was not measured.
         precision: in which it was measured.
+        narrow: the 16-bit type that the model computes in, whose rounding is no lie; None if it does not.
     """
-    if path not in THROUGH_PURIFIER or difference is None or difference <= threshold("wrong-gradient", "slopes"):
+    limit = threshold("wrong-gradient", "slopes in 16 bits" if narrow else "slopes")
+    if path not in THROUGH_PURIFIER or difference is None or difference <= limit:
         return []
     detail = f"slopes by the graph and by finite differences ({precision}) differ by this, relative"
     return [Flag(name="wrong-gradient", value=difference, detail=detail)]
@@ -86,6 +106,19 @@ def wrong_replay(path: GradientPath, difference: float | None) -> list[Flag]:
     if path != "checkpointed" or difference is None or difference <= threshold("wrong-gradient", "replayed"):
         return []
     detail = "the checkpointed gradient and the plain one differ by this, relative"
+    return [Flag(name="wrong-gradient", value=difference, detail=detail)]
+
+
+def wrong_in_batches(path: GradientPath, difference: float | None) -> list[Flag]:
+    """The gradient of an image that the attack went along is another one in large batches.
+
+    Args:
+        path: of the attack.
+        difference: of the gradients in a small and in a large batch, relative; None if it was not measured.
+    """
+    if path not in THROUGH_PURIFIER or difference is None or difference <= threshold("wrong-gradient", "slopes"):
+        return []
+    detail = "the gradients of an image in small and in large batches differ by this, relative"
     return [Flag(name="wrong-gradient", value=difference, detail=detail)]
 
 

@@ -1,0 +1,67 @@
+"""The first answers of a defended model, and the same questions at the end of a cell: another answer then means that it keeps state."""
+
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from rbench.engine.audited_images import Audited, Questions
+from rbench.engine.defended import DefendedModel
+from rbench.errors import CellFailed
+from rbench.results.flags.catalogue import threshold
+from rbench.threat.noise import Noise
+
+DIFFERS = threshold("keeps-state", "difference")
+"""Largest absolute difference of two logits that still counts as none."""
+
+
+@dataclass(frozen=True)
+class FirstAnswers:
+    """What a defended model said when it was first asked.
+
+    Attributes:
+        noisy: the moved images, which are asked about first.
+        clean: the clean images.
+        logits: [B, classes] of the few of each set, in this order.
+        noise: the root of the cell's randomness.
+        reproducible: the same noise gives the same logits; without that, another answer says nothing.
+    """
+
+    noisy: Audited
+    clean: Audited
+    logits: tuple[Tensor, Tensor]
+    noise: Noise
+    reproducible: bool
+
+
+def refuse_other_answers(model: DefendedModel, first: FirstAnswers) -> None:
+    """Asks the first questions again: moved images before and after the clean ones, in the batches and under the noise of the first time.
+
+    The passes are not counted as the attack's.
+
+    Raises:
+        CellFailed: an answer differs from the first one.
+    """
+    if not first.reproducible:
+        return
+    spent = replace(model.meter)
+    questions, (noisy, clean) = Questions(model, first.noise), first.logits
+    for audited, logits in ((first.noisy, noisy), (first.clean, clean), (first.noisy, noisy)):
+        if differ(logits, questions.logits(audited.few)) > DIFFERS:
+            refuse_stateful(model)
+    vars(model.meter).update(vars(spent))
+
+
+def refuse_stateful(model: DefendedModel) -> NoReturn:
+    """Raises CellFailed for a model that gave another answer to the same question."""
+    raise CellFailed(
+        f"purifier '{model.name}' keeps state between calls (keeps-state): the same image and noise gave another answer after it was "
+        "called again"
+    )
+
+
+def differ(a: Tensor, b: Tensor) -> float:
+    """Largest absolute difference; infinite where one is NaN."""
+    difference = float((a - b).abs().max())
+    return torch.inf if difference != difference else difference

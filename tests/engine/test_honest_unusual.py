@@ -1,0 +1,227 @@
+"""Honest models that are unusual raise no flag that they do not deserve, and a lie in the precision that attacks run in is found."""
+
+import pytest
+import torch
+from torch import nn
+
+import rbench
+from rbench.engine.audits import Audits
+from rbench.engine.defended import DefendedModel
+from rbench.purifiers.identity import Identity
+from rbench.threat.ball import Ball
+from rbench.threat.batch import Batch
+from rbench.threat.noise import Noise
+
+
+def net():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 5)).eval()
+
+
+def images(n=8):
+    x = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    return x, net()(x).argmax(1)
+
+
+def judged(purifier, backbone=None, **options):
+    x, y = images()
+    return rbench.evaluate(
+        backbone or net(), x, y, purifier=purifier, eps=0.05, **{"attack": "pgd", "steps": 2, **options}
+    )
+
+
+def gradients(purifier, backbone=None):
+    x, y = images()
+    model = DefendedModel(purifier, backbone or net())
+    return Audits().of(model, None, Batch(x, y, torch.arange(len(x))), Noise(0), Ball("Linf", 0.05), 8).gradients
+
+
+class Says(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+class Deep(nn.Module):
+    """A residual network of many layers."""
+
+    def __init__(self, depth, *, norm=False):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            self.first = nn.Conv2d(1, 8, 3, padding=1)
+            self.blocks = nn.ModuleList(
+                nn.Sequential(
+                    nn.BatchNorm2d(8) if norm else nn.Identity(),
+                    nn.Conv2d(8, 8, 3, padding=1),
+                    nn.ReLU(),
+                    nn.Conv2d(8, 8, 3, padding=1),
+                )
+                for _ in range(depth)
+            )
+            self.last = nn.Linear(8 * 64, 5)
+
+    def forward(self, x):
+        x = self.first(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.last(x.flatten(1))
+
+
+class Codebook(nn.Module):
+    """Every patch of 2x2 pixels becomes the nearest of sixteen."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("codes", torch.rand(16, 4, generator=torch.Generator().manual_seed(2)))
+
+    def forward(self, x):
+        patches = nn.functional.unfold(x, 2, stride=2).transpose(1, 2)
+        nearest = torch.cdist(patches, self.codes.expand(len(x), -1, -1).to(x)).argmin(-1)
+        return nn.functional.fold(self.codes.to(x)[nearest].transpose(1, 2), x.shape[2:], 2, stride=2)
+
+
+def blurred(x):
+    return nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+
+
+ORDINARY = {"few-samples"}
+HONEST = {
+    "bit depth": lambda x: (x * 15).round() / 15,
+    "not contiguous": lambda x: blurred(x).transpose(2, 3).contiguous().transpose(2, 3),
+    "an expanded view": lambda x: x.mean(3, keepdim=True).expand(-1, -1, -1, 8),
+    "float64 inside": lambda x: blurred(x.double()).float(),
+    "float64 returned": lambda x: blurred(x.double()),
+    "float32 inside, whatever comes": lambda x: blurred(x.float()).to(x.dtype),
+}
+
+
+@pytest.mark.parametrize("function", HONEST.values(), ids=HONEST)
+def test_an_honest_purifier_raises_no_flag(function):
+    assert judged(Says(function)).flag_names == ORDINARY
+
+
+def test_a_codebook_raises_no_flag():
+    found = judged(Codebook())
+    assert found.gradient == "bpda"
+    assert found.flag_names == ORDINARY
+
+
+@pytest.mark.parametrize("backbone", [Deep(50), Deep(150), Deep(50, norm=True)], ids=["deep", "deeper", "normalised"])
+@pytest.mark.parametrize("purifier", [Identity(), Says(blurred)], ids=["identity", "blur"])
+def test_a_very_deep_network_agrees_in_both_precisions(purifier, backbone):
+    found = gradients(purifier, backbone)
+    assert found.slope_error < 0.01
+
+
+def test_a_backbone_of_float64_logits_raises_no_flag():
+    assert judged(Identity(), nn.Sequential(net(), Says(torch.Tensor.double))).flag_names == ORDINARY
+
+
+@pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16])
+def test_sixteen_bits_inside_are_low_precision_and_no_lie(narrow):
+    cast = Says(lambda x: blurred(x).to(narrow).to(x.dtype))
+    assert gradients(cast).low_precision == str(narrow).removeprefix("torch.")
+    assert judged(cast, gradient="exact").flag_names == ORDINARY | {"low-precision"}
+    layers = nn.Sequential(Says(lambda x: x.to(narrow)), net().to(narrow), Says(torch.Tensor.float))
+    assert judged(Identity(), layers, gradient="exact").flag_names == ORDINARY | {"low-precision"}
+
+
+def test_autocast_inside_is_low_precision_and_no_lie():
+    class Autocast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = net()
+
+        def forward(self, x):
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.inner(x).float()
+
+    assert judged(Identity(), Autocast(), gradient="exact").flag_names == ORDINARY | {"low-precision"}
+
+
+def test_full_precision_is_not_low():
+    assert gradients(Identity()).low_precision is None
+    assert gradients(Says(lambda x: blurred(x.double()).float())).low_precision is None
+
+
+class Backward(torch.autograd.Function):
+    """A function with the gradient of another."""
+
+    @staticmethod
+    def forward(ctx, x, function, backward):
+        ctx.backward_of = backward
+        return function(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.backward_of(gradient), None, None
+
+
+def random_in_float32(gradient):
+    return gradient if gradient.dtype == torch.float64 else torch.randn_like(gradient) * gradient.norm()
+
+
+LIES = {
+    "a slope right in float64 and random in float32": lambda x: Backward.apply(x, torch.clone, random_in_float32),
+    "rounding in float32 behind a straight gradient": lambda x: Backward.apply(
+        x, lambda x: x.clone() if x.dtype == torch.float64 else (x * 4).round() / 4, torch.clone
+    ),
+    "a negative gradient in 16 bits": lambda x: Backward.apply(x.half().to(x.dtype), torch.clone, torch.neg),
+    "a negative gradient where float64 is refused": lambda x: Backward.apply(
+        x.view(torch.int32).view(torch.float32)
+        if not x.requires_grad
+        else x + 0 * x.numpy(force=True).view("i4").sum(),
+        torch.clone,
+        torch.neg,
+    ),
+}
+
+
+@pytest.mark.parametrize("function", LIES.values(), ids=LIES)
+def test_a_lie_in_the_precision_of_the_attack_is_a_wrong_gradient(function):
+    assert gradients(Says(function)).slope_error > 0.5
+    assert "wrong-gradient" in judged(Says(function), gradient="exact").flag_names
+
+
+class SingleOnly(nn.Module):
+    """Takes float32 alone, as code does that was written for it."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        if x.dtype != torch.float32:
+            raise TypeError("float32 alone")
+        return self.function(x)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0])
+@pytest.mark.parametrize("depth", [0, 50])
+def test_in_float32_alone_an_honest_gradient_is_right_at_any_scale_of_logits(depth, scale):
+    backbone = nn.Sequential(Deep(depth) if depth else net(), Says(lambda z: scale * z))
+    found = gradients(SingleOnly(blurred), backbone)
+    assert found.slope_precision == "float32"
+    assert found.slope_error < 0.1
+    lying = gradients(SingleOnly(lambda x: Backward.apply(x, torch.clone, torch.neg)), backbone)
+    assert lying.slope_error > 0.5
+
+
+def test_noise_drawn_in_the_type_of_the_images_is_no_lie():
+    """The draws of a generator differ between types, so the model in float64 is another one."""
+
+    class Seeded(nn.Module):
+        stochastic = True
+
+        def forward(self, x, *, noise):
+            generator = torch.Generator().manual_seed(noise.global_seed() % 2**31)
+            return x * torch.rand(x.shape, generator=generator, dtype=x.dtype)
+
+    found = gradients(Seeded())
+    assert found.slope_precision == "float32"
+    assert found.slope_error < 0.1
