@@ -48,6 +48,8 @@ _OURS = ("rbench.engine", "rbench.threat", "rbench.attacks")
 _GLOBAL_HOOKS = tuple(name for name in vars(torch_module) if name.startswith("_global_") and "hook" in name)
 _CODE = ("__code__", "__defaults__", "__kwdefaults__")
 _TORCH = Path(torch.__file__).parent
+_FOLLOWS = ("Storage",)
+"""Names of torch that follow the default dtype."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
@@ -146,7 +148,7 @@ def _method(value: object) -> bool:
 
 def _names(owner: Any, called: str, *, plain: bool = False) -> Names:
     mine = dict(vars(owner))
-    held = {name: v for name, v in mine.items() if callable_like(v)}
+    held = {name: v for name, v in mine.items() if callable_like(v) and name not in _FOLLOWS}
     written = {name: f for name, v in held.items() if isinstance(f := _function(v), types.FunctionType)}
     code = {name: _Code(f, tuple(getattr(f, part) for part in _CODE)) for name, f in written.items()}
     kept = {name: (v, copy.copy(v)) for name, v in mine.items() if _is_plain(v) and not name.startswith("__")}

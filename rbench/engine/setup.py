@@ -9,7 +9,7 @@ from torch import nn
 
 from rbench.engine.answers import FirstAnswers
 from rbench.engine.audit import Audit
-from rbench.engine.audits import Audits, Measurements
+from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
 from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.inventory import Inventory, take_inventory
@@ -84,11 +84,6 @@ class Setup:
     trial: Trial | None = None
 
     @property
-    def measured(self) -> Measurements:
-        """All that was measured of the defended model."""
-        return Measurements(self.audit, self.loss_change, self.gradients, self.first)
-
-    @property
     def random(self) -> bool:
         """Whether the defended model was seen to be random."""
         return self.audit.random
@@ -142,7 +137,7 @@ def set_up(
     audits = audits or Audits()
     trial: Trial | None = None
     rungs: tuple[Rung, ...] = ()
-    with inventory.unchanged("while it was audited"):
+    with inventory.unchanged("while it was audited"), kept(model.owner):
         made = audits.of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
         seen, gradients = made.audit, made.gradients
         path: GradientPath = (
@@ -196,7 +191,7 @@ def watched(setup: Setup) -> Iterator[None]:
     Raises:
         CellFailed: names what changed.
     """
-    with kept(setup.model.owner), setup.inventory.unchanged("during the attack"):
+    with setup.inventory.unchanged("during the attack"), kept(setup.model.owner):
         yield
         _refuse_other_numbers(setup)
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from rbench.engine.audited_images import SAMPLES
 from rbench.engine.setup import Protocol, Setup, set_up, shown_together
-from rbench.process_state import kept
 from rbench.running.components import Components, Loaded, order, read_batch
 from rbench.suite.cell import Cell
 from rbench.threat.ball import Ball
@@ -66,8 +65,7 @@ def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int 
     """
     audited = max(SAMPLES, shown_together(loaded.attack, protocol.batch_size))
     first, shared = read_batch(loaded.dataset, ids[:audited], loaded.device), (loaded.audits, loaded.unattacked)
-    with kept(loaded.model.owner):
-        setup = set_up(loaded.model, loaded.attack, protocol, first, loaded.source, loaded.stand_in, *shared)
+    setup = set_up(loaded.model, loaded.attack, protocol, first, loaded.source, loaded.stand_in, *shared)
     loaded.dataset.require_classes(setup.audit.classes)
     return Prepared(loaded, setup, ids, convergence)
 

@@ -29,6 +29,7 @@ def run_span(prepared: Prepared, ids: np.ndarray, on_done: Callable[[int], None]
     spent, clock = meter.totals(), time.monotonic()
     with watched(prepared.setup):  # before the samples are kept: a later run would not attack them, and so not notice
         evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
+    with watched(prepared.setup):
         refuse_other_answers(prepared.setup.model, prepared.setup.first)
     cost = {name: count - spent[name] for name, count in meter.totals().items()}
     return Evaluated(evaluated.arrays, {**evaluated.counts, **cost, "seconds": time.monotonic() - clock})
