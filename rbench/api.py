@@ -1,5 +1,6 @@
 """The public functions: load a component, evaluate plain modules, read results."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,11 +13,15 @@ from torch import Tensor, nn
 
 from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
+from rbench.engine.copies import own_copy
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
+from rbench.engine.inventory import refuse_patched
+from rbench.engine.patches import of_judging
 from rbench.engine.setup import Protocol, Setup, describe
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import InputError
+from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
 from rbench.results import sample_columns as column
 from rbench.results.frames import read
@@ -25,11 +30,12 @@ from rbench.running.components import Loaded, make
 from rbench.running.conclude import Finished, conclude
 from rbench.running.prepare import ready
 from rbench.running.span import run_span
-from rbench.signature import fraction
+from rbench.suite.asked import asked
 from rbench.suite.cell import Decide, GradientChoice, Norm
 from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
 
+of_judging()  # as it is before a user's purifier is made
 __all__ = ["Evaluation", "evaluate", "load", "read"]
 
 
@@ -111,7 +117,7 @@ def evaluate(
     """Judges plain modules under one attack, by the rules of a suite but without files.
 
     Args:
-        backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes].
+        backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes]; a copy of it is judged, where it can be copied.
         images: [N, C, H, W] float32 in [0, 1].
         labels: [N] int64 true classes.
         purifier: images to images of the same shape; the identity if not given.
@@ -130,14 +136,22 @@ def evaluate(
         **params: parameters of a named attack.
 
     Raises:
-        InputError: images, labels or parameters are wrong.
+        InputError: images, labels or parameters are wrong; one line, in the words that a suite gets.
         CellFailed: the defended model or the attack broke a rule of judging; names the samples.
+
+    Warns:
+        UserWarning: code of a third party changed the state of the process (default dtype, seed, ...), which was put back.
     """
     _check(images, labels)
+    NOTES.take()  # what is told here is of this call
     place = resolve_device(device)
-    protocol = Protocol(
-        ball=Ball(norm, _radius(eps)),
+    terms = asked(
+        attack if isinstance(attack, str) else None,
+        images[0].numel(),
+        norm=norm,
+        eps=eps,
         gradient=gradient,
+        stand_in=stand_in,
         eot=eot,
         draws=draws,
         select_draws=select_draws,
@@ -145,10 +159,22 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
     )
+    protocol = Protocol(
+        ball=Ball(terms.norm, terms.eps.value),
+        gradient=terms.gradient,
+        eot=terms.eot,
+        draws=terms.draws,
+        select_draws=terms.select_draws,
+        decide=terms.decide,
+        seed=terms.seed,
+        batch_size=terms.batch_size,
+    )
+    refuse_patched("purifier" if purifier is not None else "backbone")
     made = _made(attack, params)
+    own = own_copy(backbone) or backbone
     loaded = Loaded(
         dataset=Dataset(labels.cpu().numpy(), lambda ids: images[torch.from_numpy(ids)].cpu().numpy()),
-        model=DefendedModel((purifier or Identity()).to(place), backbone.to(place)),
+        model=DefendedModel((purifier or Identity()).to(place), own.to(place)),
         attack=made,
         remake=lambda changes: None,
         audits=Audits(),
@@ -160,7 +186,10 @@ def evaluate(
     prepared = ready(loaded, protocol, np.arange(len(images)))
     size = made.chunk(batch_size)
     spans = [prepared.ids[start : start + size] for start in range(0, len(images), size)]
-    return _evaluation(prepared.setup, conclude(prepared, [run_span(prepared, span) for span in spans]))
+    finished = conclude(prepared, [run_span(prepared, span) for span in spans])
+    for line in NOTES.take():
+        warnings.warn(line, stacklevel=2)
+    return _evaluation(prepared.setup, finished)
 
 
 def _made(attack: str | Attack, params: dict[str, Any]) -> Attack:
@@ -186,15 +215,6 @@ def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
         result_hash=outcome.result_hash,
         rungs=outcome.rungs,
     )
-
-
-def _radius(eps: float | str | Fraction) -> float:
-    exact = fraction(eps) if isinstance(eps, str) else eps
-    radius = float(eps) if exact is None else float(exact)
-    if not 0 < radius < float("inf"):
-        remedy = "Write 8/255 for eight of 255 levels"
-        raise InputError("must be above 0.", place="eps", found=str(eps), remedy=remedy)
-    return radius
 
 
 def _check(images: Tensor, labels: Tensor) -> None:

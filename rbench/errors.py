@@ -1,6 +1,7 @@
 """What can go wrong, as types with parts; the command line turns them into one line and an exit code."""
 
 import copy
+import signal
 from collections.abc import Sequence
 from typing import Self
 
@@ -127,3 +128,15 @@ class Interrupted(RbenchError):
         super().__init__(problem)
         self.args = (problem, exit_code)  # what it is copied and unpickled from
         self.exit_code = exit_code
+
+
+class Stopped(BaseException):
+    """A signal of the user came. No `Exception`, so that no model or attack can take it for an error of its own and go on.
+
+    Args:
+        number: the signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}; run again to go on")
+        self.exit_code = 128 + number

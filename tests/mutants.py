@@ -47,7 +47,10 @@ class Mutant(NamedTuple):
 
 
 FORGED, REJUDGE = "verifying/test_verify_forgeries.py", "verifying/rejudge.py"
+AGAIN, PLANNED = "verifying/again.py", "verifying/planned.py"
+WHOLE, MISBEHAVING = "verifying/test_verify_whole_folders.py", "verifying/test_verify_models.py"
 CELL_FLAGS = "results/flags/of_cell.py"
+ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
 WHERE, UNUSUAL = "engine/test_audit_where_attacks_go.py", "engine/test_honest_unusual.py"
 ANSWERS, IMAGES = "engine/answers.py", "engine/audited_images.py"
 JUDGE, KEPT, RANDOM = "engine/judge.py", "engine/kept.py", "engine/test_random_defences.py"
@@ -497,7 +500,7 @@ MUTANTS = (
     ),
     Mutant(
         "a verdict must be what the model says when it is judged again",
-        REJUDGE,
+        AGAIN,
         "self._fault(rows[differ][~close],",
         "self._fault(rows[:0],",
         (FORGED, "survivor_claimed"),
@@ -511,7 +514,7 @@ MUTANTS = (
     ),
     Mutant(
         "distances are measured again",
-        REJUDGE,
+        AGAIN,
         "self._fault(rows[wrong],",
         "self._fault(rows[:0],",
         (FORGED, "distance_lowered"),
@@ -621,6 +624,188 @@ MUTANTS = (
         "if not _same_without_attack(done[0], cell):",
         "if False:",
         ("results/test_row_doubts.py", "disagree"),
+    ),
+    Mutant(
+        "every defended model has a backbone of its own",
+        "running/components.py",
+        "own = None if loaded is None else own_copy(loaded)",
+        "own = loaded",
+        (ISOLATION, "backbone_of_its_own"),
+    ),
+    Mutant(
+        "a copy that shares something is none",
+        "engine/copies.py",
+        "if any(_remembers(value) for part in parts for value in _functions(part)):",
+        "if False:",
+        (ISOLATION, "cannot_be_copied"),
+    ),
+    Mutant(
+        "what a purifier leaves on its backbone fails the cell",
+        "engine/inventory.py",
+        "return [*dict.fromkeys([*patched, *(change for part in self.parts for change in part.changes())])]",
+        "return patched",
+        (ISOLATION, "leaves_behind"),
+    ),
+    Mutant(
+        "patches of torch are undone and named",
+        "engine/patches.py",
+        "return [*of_torch().put_back(), *of_judging().put_back()]",
+        "return []",
+        (ISOLATION, "imported_made_or_attached"),
+    ),
+    Mutant(
+        "weights changed by attach fail the cell",
+        "engine/defended.py",
+        "if state_hash(self.backbone) != weights:",
+        "if False:",
+        (ISOLATION, "imported_made_or_attached"),
+    ),
+    Mutant(
+        "modules that only a list holds are compared",
+        "engine/inventory.py",
+        "if self.numbers != now.numbers:",
+        "if False:",
+        (ISOLATION, "deep_in_a_list"),
+    ),
+    Mutant(
+        "counters of a plug-in do not reach the next row",
+        "running/components.py",
+        "            package.reset()",
+        "            pass",
+        (ISOLATION, "counter"),
+    ),
+    Mutant(
+        "settings of torch are put back around plug-in code",
+        "process_state.py",
+        "        setting.put(value)\n",
+        "",
+        (ISOLATION, "after_a_component_is_loaded"),
+    ),
+    Mutant(
+        "grad mode is put back after every pass",
+        "engine/modes.py",
+        "            torch.set_grad_enabled(grad)\n",
+        "",
+        (ISOLATION, "turns_gradients_off"),
+    ),
+    Mutant(
+        "SystemExit of a model is a failed cell",
+        "running/cell_run.py",
+        "    except BaseException as error:",
+        "    except Exception as error:",
+        (ISOLATION, "a_model_that_would_end"),
+    ),
+    Mutant(
+        "evaluate refuses what a suite refuses",
+        "suite/asked.py",
+        "        raise argument_mistake(error, Asked) from None",
+        '        terms = Asked.model_construct(**{**given, "eps": Asked(eps=0.1).eps})',
+        (ARGUMENTS, "wrong_argument"),
+    ),
+    Mutant(
+        "a radius beyond the images is refused",
+        "suite/spec.py",
+        "if eps.value > widest:",
+        "if False:",
+        (ARGUMENTS, "beyond_the_images"),
+    ),
+    Mutant(
+        "a row must have every cell that the suite plans for it",
+        PLANNED,
+        "    if lacking:\n",
+        "    if False:\n",
+        (WHOLE, "strongest"),
+    ),
+    Mutant(
+        "a table blocks a row that lacks a cell of its suite",
+        "results/taken_out.py",
+        "missing = [title for title in asked if",
+        "missing = [title for title in asked[:0] if",
+        (WHOLE, "blocked_by_name"),
+    ),
+    Mutant(
+        "tables call a part what the suite calls it",
+        PLANNED,
+        "if read.label(part) != planned.label:",
+        "if False:",
+        (WHOLE, "renamed"),
+    ),
+    Mutant(
+        "the radius that tables print is the radius",
+        "verifying/files.py",
+        "if _number(record.threat.eps_text) != eps:",
+        "if False:",
+        (WHOLE, "eps_text"),
+    ),
+    Mutant(
+        "every column that flags come from must be there",
+        "verifying/files.py",
+        "if name in samples.column_names and samples[name].null_count:",
+        "if False:",
+        (WHOLE, "column_that_flags"),
+    ),
+    Mutant(
+        "stored examples are those that the policy of the suite keeps",
+        REJUDGE,
+        "    if record.images in (None, usual):",
+        "    if True:",
+        (WHOLE, "withheld_by_a_policy"),
+    ),
+    Mutant(
+        "pictures of a cell must be there",
+        "verifying/regallery.py",
+        '        yield f"{folder.gallery_path(cell_id)}: no pictures, and every run keeps those of its first samples"\n',
+        "",
+        (WHOLE, "pictures_that_are_gone"),
+    ),
+    Mutant(
+        "survivors meet attacks of the verifier's choice",
+        "verifying/reattack.py",
+        "attacks = [_own_ladder(row[0]), *row]",
+        "attacks = [*row]",
+        (WHOLE, "useless"),
+    ),
+    Mutant(
+        "stored examples are judged in a fresh process",
+        REJUDGE,
+        "asked_afresh(judge_row, ",
+        "judge_row(",
+        (MISBEHAVING, "remembers"),
+    ),
+    Mutant(
+        "attacked images are judged before clean ones",
+        AGAIN,
+        "(_Cell.load, _Cell.examples, _Cell.unattacked, _Cell.once_more)",
+        "(_Cell.load, _Cell.unattacked, _Cell.examples, _Cell.once_more)",
+        (MISBEHAVING, "attacked_images"),
+    ),
+    Mutant(
+        "whatever a model raises is a failed verification",
+        "verifying/blame.py",
+        "    except BaseException as error:",
+        "    except ZeroDivisionError as error:",
+        (MISBEHAVING, "whatever"),
+    ),
+    Mutant(
+        "counters are compared by an audit",
+        "verifying/rerun.py",
+        "faults = [*_counters(samples, whole.arrays), *_rungs(record, again, whole)]",
+        "faults = []",
+        (WHOLE, "counters"),
+    ),
+    Mutant(
+        "an edited table is noticed",
+        "reports/leaderboards.py",
+        "if text != _plain(_MADE[name](made))",
+        "if False",
+        (WHOLE, "edited_table"),
+    ),
+    Mutant(
+        "survivors that fall by luck do not belie a random defence",
+        "verifying/reattack.py",
+        "fooled - perhaps",
+        "fooled - 0",
+        ("verifying/test_reattack_share.py", "by_chance"),
     ),
 )
 

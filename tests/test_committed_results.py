@@ -15,6 +15,7 @@ from rbench.reports.markdown import markdown
 from rbench.results.runs import read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import table
+from rbench.suite.cell import JUDGE_VERSION
 from rbench.verifying.verdict import offline
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +41,14 @@ def test_every_planned_cell_is_committed_and_done(folder):
         run.read_samples(record)
 
 
+def _judged_by(folder):
+    """The versions of the rules that the cells of a folder were judged by."""
+    return {cell["judge"] for cell in RunFolder(folder).read_cells() or ()}
+
+
 KEPT = [folder for folder in FOLDERS if (folder / "images").is_dir()]
+JUDGED = [folder for folder in KEPT if _judged_by(folder) == {JUDGE_VERSION}]
+"""Folders that this rbench can judge again."""
 
 
 SLOW = {"diffpure-fashion": ["identity/blind", "identity/exact", "diffpure (fixed noise)/exact"]}
@@ -51,7 +59,7 @@ SLOW = {"diffpure-fashion": ["identity/blind", "identity/exact", "diffpure (fixe
     "folder",
     [
         pytest.param(folder, marks=[pytest.mark.soak, pytest.mark.timeout(3600)] if folder.name in SLOW else [])
-        for folder in KEPT
+        for folder in JUDGED
     ],
     ids=lambda path: path.name,
 )
@@ -63,7 +71,7 @@ def test_committed_results_that_keep_their_examples_are_verified_again(folder, t
     assert (folder / "leaderboard.md").read_text() == markdown(table(read_runs([root])))
 
 
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", [folder.name for folder in JUDGED if folder.name in SLOW])
 def test_some_cells_of_a_committed_folder_that_takes_minutes_are_verified_again(name, tmp_path, capsys):
     folder, root, titles = ROOT / "results" / name, tmp_path / name, SLOW[name]
     chosen = [
@@ -78,7 +86,7 @@ def test_some_cells_of_a_committed_folder_that_takes_minutes_are_verified_again(
                 (root / path.parent.name).mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, root / path.parent.name)
     shutil.copy(folder / "suite.yaml", root)
-    RunFolder(root).write_cells(chosen)
+    RunFolder(root).write_cells(RunFolder(folder).read_cells())
     assert rbench("verify", root, "--survivors", "0") == 0, capsys.readouterr()
     for cell in chosen:
         again, committed = (json.loads((one / "verified" / f"{cell['id']}.json").read_text()) for one in (root, folder))
@@ -87,12 +95,22 @@ def test_some_cells_of_a_committed_folder_that_takes_minutes_are_verified_again(
         assert again["largest_distance"] == pytest.approx(committed["largest_distance"])
 
 
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder not in JUDGED], ids=lambda path: path.name)
+def test_committed_results_that_cannot_be_judged_again_are_no_forgeries(folder, capsys):
+    if JUDGE_VERSION in _judged_by(folder):
+        pytest.skip("judged by these rules")
+    assert rbench("verify", folder, "--offline") == 0
+    assert "not judged: judged by version" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_the_files_of_committed_results_agree(folder):
-    verdicts, broken = offline(folder)
-    assert verdicts
-    assert not broken
-    kept = [fault for one in verdicts for fault in one.faults if folder in KEPT or not fault.startswith("images:")]
+    found = offline(folder)
+    assert found.verdicts
+    assert not found.broken
+    kept = [
+        fault for one in found.verdicts for fault in one.faults if folder in KEPT or not fault.startswith("images:")
+    ]
     assert kept == []
 
 

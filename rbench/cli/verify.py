@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rbench.cli.terms import Json, Set
-from rbench.errors import InputError
+from rbench.errors import InputError, RbenchError
 
 if TYPE_CHECKING:
-    from rbench.results.runs import Broken
-    from rbench.verifying.verdict import Verdict
+    from rbench.suite.plan import Plan
+    from rbench.verifying.verdict import Verdict, Verified
 
 FAILED = 4
 """The exit code of a verification that failed."""
@@ -25,7 +25,7 @@ def command(
     set_: Set = None,
     survivors: Annotated[
         int, typer.Option(min=0, metavar="K", help="Claimed survivors of each row to attack again, another seed.")
-    ] = 10,
+    ] = 30,
     audit: Annotated[
         bool, typer.Option("--audit", help="Run every cell again with another seed, order and batch size.")
     ] = False,
@@ -37,39 +37,53 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Judge every stored example again, attack some survivors again, and mark what holds as verified. Exit code 4 if anything does not."""
+    from rbench.reports.leaderboards import edited
+    from rbench.results.runs import read_runs
+
+    before = read_runs([folder])  # a folder that is none is refused before torch is loaded
     if offline:
         from rbench.verifying.verdict import offline as check
 
-        verdicts, broken = check(folder)
+        found = check(folder, _planned(folder, set_ or (), must=False))
     else:
         demand = {"survivors": survivors, "audit": audit, "batch_size": batch_size}
-        verdicts, broken = _online(folder, set_ or (), device, demand)
-    _show(verdicts, broken, as_json=as_json)
-    whole = all(not verdict.faults and (offline or verdict.evidence) for verdict in verdicts)
-    if broken or not verdicts or not whole:
+        plan = _planned(folder, set_ or (), must=True)
+        assert plan is not None
+        found = _online(folder, plan, device, demand)
+    tables = edited(folder, before)
+    _show(found, tables, as_json=as_json)
+    verdicts = found.verdicts
+    whole = all(not verdict.faults and (offline or verdict.evidence or verdict.unjudged) for verdict in verdicts)
+    if found.broken or tables or not verdicts or not whole:
         raise typer.Exit(FAILED)
 
 
-def _online(
-    root: Path, overrides: Sequence[str], device: str, demand: dict[str, Any]
-) -> "tuple[list[Verdict], tuple[Broken, ...]]":
-    from rbench.results.runs import read_runs
-    from rbench.results.store import RunFolder
+def _planned(root: Path, overrides: Sequence[str], *, must: bool) -> "Plan | None":
+    """The suite beside the results, planned today; None where that is impossible and not needed."""
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
-    read_runs([root])  # a folder that is none is refused before torch is loaded
     path = root / "suite.yaml"
-    if not path.is_file():
-        raise InputError("no such file", place=path, remedy="it says which models and data to judge with")
-    cells = plan(load_suite(path, overrides)).cells
+    try:
+        if not path.is_file():
+            raise InputError("no such file", place=path, remedy="it says which models and data to judge with")
+        return plan(load_suite(path, overrides))
+    except RbenchError as error:
+        if must:
+            raise
+        typer.echo(f"note: not held against the suite, which cannot be planned here: {error}", err=True)
+        return None
+
+
+def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any]) -> "Verified":
     from rbench.engine.devices import resolve_device
+    from rbench.results.store import RunFolder
     from rbench.running.components import Components
     from rbench.running.signals import interruptible
     from rbench.verifying.verify import Demand, verify
 
     with RunFolder(root).lock(), interruptible():
-        return verify(root, cells, Components(resolve_device(device)), Demand(**demand), _progress)
+        return verify(root, plan, Components(resolve_device(device)), Demand(**demand), _progress)
 
 
 def _progress(verdict: "Verdict") -> None:
@@ -83,26 +97,28 @@ def _title(verdict: "Verdict") -> str:
     return "/".join(verdict.cell.label(part) for part in ("backbone", "purifier", "attack"))
 
 
-def _show(verdicts: "Sequence[Verdict]", broken: "Sequence[Broken]", *, as_json: bool) -> None:
+def _show(found: "Verified", tables: Sequence[str], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_document(verdicts, broken), indent=1, allow_nan=False))
+        typer.echo(json.dumps(_document(found, tables), indent=1, allow_nan=False))
         return
     from rich.console import Console
 
     from rbench.reports.verified import verified
 
-    Console().print(verified(verdicts, broken))
+    Console().print(verified(found, tables))
 
 
-def _document(verdicts: "Sequence[Verdict]", broken: "Sequence[Broken]") -> dict[str, Any]:
+def _document(found: "Verified", tables: Sequence[str]) -> dict[str, Any]:
     cells = [
         {
             "cell": verdict.cell.id,
             "title": _title(verdict),
             "faults": verdict.faults,
             "notes": verdict.notes,
+            "unjudged": verdict.unjudged or None,
             "evidence": verdict.evidence.model_dump(mode="json", by_alias=True) if verdict.evidence else None,
         }
-        for verdict in verdicts
+        for verdict in found.verdicts
     ]
-    return {"schema": 1, "cells": cells, "unreadable": [{"path": one.path, "message": one.message} for one in broken]}
+    unreadable = [{"path": one.path, "message": one.message} for one in found.broken]
+    return {"schema": 1, "cells": cells, "unreadable": unreadable, "leaderboards": [*tables], "notes": [*found.notes]}

@@ -17,7 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from rbench.engine.inventory import refuse_patched, take_inventory
+from rbench.engine.modes import modes_kept
 from rbench.errors import CellFailed
+from rbench.process_state import NOTES, kept
 from rbench.threat.noise import SampleNoise
 
 StandIn = Callable[[Tensor, SampleNoise], Tensor]
@@ -27,9 +30,13 @@ StandIn = Callable[[Tensor, SampleNoise], Tensor]
 def stand_in_of(function: Callable[..., Tensor]) -> StandIn:
     """A stand-in from a function or module of images that may or may not draw `noise`."""
     call = function.forward if isinstance(function, nn.Module) else function
-    if "noise" in inspect.signature(call).parameters:
-        return lambda x, noise: function(x, noise=noise)
-    return lambda x, noise: function(x)
+    takes_noise = "noise" in inspect.signature(call).parameters
+
+    def stand_in(x: Tensor, noise: SampleNoise) -> Tensor:
+        with modes_kept("a stand-in of BPDA"):
+            return function(x, noise=noise) if takes_noise else function(x)
+
+    return stand_in
 
 
 @dataclass
@@ -106,6 +113,7 @@ class DefendedModel(nn.Module):
 
     def __init__(self, purifier: nn.Module, backbone: nn.Module, *, name: str = "purifier") -> None:
         super().__init__()
+        refuse_patched(f"purifier '{name}'")
         self.purifier = freeze(purifier)
         self.backbone = freeze(backbone)
         self.name = name
@@ -117,7 +125,18 @@ class DefendedModel(nn.Module):
         self.surrogate: StandIn | None = None if own is None else stand_in_of(own)
         attach = getattr(purifier, "attach", None)
         if callable(attach):
+            self._attach(attach)
+
+    def _attach(self, attach: Callable[[nn.Module], object]) -> None:
+        """Shows the purifier the backbone, which it must leave as it is."""
+        before, weights = take_inventory(self.purifier, self.backbone, self.name), state_hash(self.backbone)
+        with before.unchanged("when it was attached"), kept(f"purifier '{self.name}'"):
             attach(self.backbone)
+        if state_hash(self.backbone) != weights:
+            raise CellFailed(
+                f"purifier '{self.name}' changed the parameters, buffers or modes of the backbone when it was attached",
+                component=f"purifier '{self.name}'",
+            )
 
     @property
     def staged(self) -> bool:
@@ -138,8 +157,9 @@ class DefendedModel(nn.Module):
             return _replayed(lambda images: self.purify(images, replace(again)), x)
         self.meter.purifier_passes, dtype = self.meter.purifier_passes + len(x), x.dtype
         stages: Callable[..., list[Callable[[Tensor], Tensor]]] = self.purifier.stages  # type: ignore[assignment]
-        for stage in stages(x, noise):
-            x = _replayed(stage, x)
+        with modes_kept(self.owner):
+            for stage in stages(x, noise):
+                x = _replayed(stage, x)
         return x.to(dtype)
 
     def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:
@@ -149,9 +169,10 @@ class DefendedModel(nn.Module):
         self.meter.purifier_passes += len(x)
         version = x._version
         if self.accepts_noise:
-            purified = self.purifier(x, noise=noise)
+            with modes_kept(self.owner):
+                purified = self.purifier(x, noise=noise)
         else:
-            with global_generators(noise.global_seed(), x.device):
+            with self._seeded(noise.global_seed(), x.device):
                 purified = self.purifier(x)
         if x._version != version:
             raise CellFailed(f"purifier '{self.name}' modifies its input in place; let it return a new tensor")
@@ -165,11 +186,24 @@ class DefendedModel(nn.Module):
         if len(images) == 1:
             return self.classify(torch.cat([images, images]))[:1]
         self.meter.forwards += len(images)
-        logits = self.backbone(images)
+        with modes_kept(self.owner):
+            logits = self.backbone(images)
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
             returned = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise CellFailed(f"the backbone returned {returned}, not logits of shape ({len(images)}, classes)")
         return logits.to(images.dtype)
+
+    @property
+    def owner(self) -> str:
+        """Whose code runs here, for notes on what it changed of the process."""
+        return f"purifier '{self.name}' or its backbone"
+
+    @contextmanager
+    def _seeded(self, seed: int, device: torch.device) -> Iterator[None]:
+        with global_generators(seed, device), modes_kept(self.owner):
+            yield
+            if torch.initial_seed() != seed:
+                NOTES.add(self.owner, "the seed of torch's global generator")
 
     @property
     def encodes(self) -> bool:
@@ -183,9 +217,10 @@ class DefendedModel(nn.Module):
         self.meter.purifier_passes += len(x)
         encode: Callable[..., object] = self.purifier.encode  # type: ignore[assignment]
         if "noise" in inspect.signature(encode).parameters:
-            code = encode(x, noise=noise)
+            with modes_kept(self.owner):
+                code = encode(x, noise=noise)
         else:
-            with global_generators(noise.global_seed(), x.device):
+            with self._seeded(noise.global_seed(), x.device):
                 code = encode(x)
         if not isinstance(code, Tensor) or code.dim() != 2 or len(code) != len(x):
             returned = tuple(code.shape) if isinstance(code, Tensor) else type(code).__name__

@@ -1,5 +1,7 @@
 """A cell ready to be attacked: its defended model is audited, and gradient path, EOT and draws follow from what was measured."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,12 +12,14 @@ from rbench.engine.audit import Audit
 from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
 from rbench.engine.gradient_audit import GradientAudit
+from rbench.engine.inventory import Inventory, take_inventory
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
 from rbench.engine.surrogates import Trial
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
+from rbench.process_state import kept
 from rbench.results.flags.gradient_trust import distrusted
 from rbench.suite.cell import Decide, GradientChoice
 from rbench.threat.attack import Attack, ExternalAttack
@@ -57,9 +61,9 @@ class Protocol:
 class Setup:
     """Everything that evaluating samples needs, after the audit.
 
-    `weights` is the hash of all parameters and buffers before it; `first` are the model's first answers; `loss_change` is what the margin
-    changes by in the ball; `rungs` are those of a ladder, chosen by what was measured; `unattacked` are the verdicts on images without an
-    attack; `trial` is that of the stand-in, where BPDA has one to go along.
+    `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `first` are the first
+    answers of the model; `loss_change` is what the margin changes by in the ball; `rungs` are those of a ladder, chosen by what was
+    measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along.
     """
 
     model: DefendedModel
@@ -71,6 +75,7 @@ class Setup:
     judge: Judge
     noise: Noise
     weights: str
+    inventory: Inventory
     gradients: GradientAudit
     loss_change: float | None
     first: FirstAnswers
@@ -127,27 +132,31 @@ def set_up(
     if source is not None:
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
+    inventory = take_inventory(model.purifier, model.backbone, model.name)
     noise, ball = Noise(protocol.seed), protocol.ball
     audits = audits or Audits()
-    made = audits.of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
-    seen, gradients = made.audit, made.gradients
-    path: GradientPath = "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
-    eot = protocol.eot if seen.random and path != "blind" else 1
     trial: Trial | None = None
-    if attack.asks_gradient and (path == "bpda" or isinstance(attack, Ladder)):
-        trial = audits.trials.of(model, stand_in, sample, noise, ball, random=seen.random)
-        model = model.with_stand_in(None) if trial and trial.dropped else model
     rungs: tuple[Rung, ...] = ()
-    if isinstance(attack, Ladder):
-        trusted = distrusted({**asdict(seen), **asdict(gradients), **(trial.facts() if trial else {})}) is None
-        rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, trusted=trusted)
-        eot = max(rung.eot for rung in rungs)
+    with inventory.unchanged("while it was audited"), kept(model.owner):
+        made = audits.of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
+        seen, gradients = made.audit, made.gradients
+        path: GradientPath = (
+            "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
+        )
+        eot = protocol.eot if seen.random and path != "blind" else 1
+        if attack.asks_gradient and (path == "bpda" or isinstance(attack, Ladder)):
+            trial = audits.trials.of(model, stand_in, sample, noise, ball, random=seen.random)
+            model = model.with_stand_in(None) if trial and trial.dropped else model
+        if isinstance(attack, Ladder):
+            trusted = distrusted({**asdict(seen), **asdict(gradients), **(trial.facts() if trial else {})}) is None
+            rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, trusted=trusted)
+            eot = max(rung.eot for rung in rungs)
     draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
     judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()
-    measured = (gradients, made.loss_change, made.first)
+    measured = (inventory, gradients, made.loss_change, made.first)
     return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, rungs, known, trial)
 
 
@@ -173,8 +182,27 @@ def _path(attack: Attack, chosen: GradientChoice, seen: Audit, *, staged: bool) 
     return "checkpointed" if staged and "checkpointed" in attack.paths else "exact"
 
 
+@contextmanager
+def watched(setup: Setup) -> Iterator[None]:
+    """A block that runs the defended model, which must be afterwards as it was before the audit; so must the process.
+
+    Parameters, buffers and modes are hashed, see `state_hash`; hooks, methods, attributes and classes are in the inventory.
+
+    Raises:
+        CellFailed: names what changed.
+    """
+    with setup.inventory.unchanged("during the attack"), kept(setup.model.owner):
+        yield
+        _refuse_other_numbers(setup)
+
+
 def refuse_changed(setup: Setup) -> None:
-    """Raises CellFailed if a parameter, a buffer or a mode is not as it was before the audit."""
+    """Raises CellFailed if the defended model, a class, torch or rbench is not as it was before the audit; undoes patches."""
+    setup.inventory.require_unchanged("during the attack")
+    _refuse_other_numbers(setup)
+
+
+def _refuse_other_numbers(setup: Setup) -> None:
     if state_hash(setup.model) != setup.weights:
         raise CellFailed("the parameters or buffers of the defended model changed during the attack")
 

@@ -9,14 +9,15 @@ from importlib import import_module
 from typing import Any, Literal, get_args, get_origin
 
 from rbench.errors import InputError, MissingError, RbenchError
+from rbench.process_state import kept, users_own
 from rbench.signature import Signature, static
 from rbench.signature.distribution import owner
 from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
 from rbench.signature.version import source_version
 
-ANY_FAILURE = (Exception, SystemExit)
+ANY_FAILURE = (Exception,)
 """Failures of a component that is imported or described: listing and planning turn each into one line, without a traceback."""
-REFUSALS = (ValueError, OSError, SystemExit)
+REFUSALS = (ValueError, OSError)
 """Exceptions with which a component that is constructed or called refuses a value or a file; any other is a mistake in its code."""
 
 
@@ -180,17 +181,20 @@ class Component:
     def blamed(self, action: str, failures: tuple[type[BaseException], ...] = ANY_FAILURE) -> Iterator[None]:
         """A block that runs code of the component: a failure becomes one line that names it, and what it prints goes to stderr.
 
+        What it changes of the process is put back, see `rbench.process_state`.
+
         Args:
             action: a verb phrase for the line: `purifier 'x' (its-package 1.0) failed to ACTION: cause`.
-            failures: the exceptions that become one line. Any other passes as it is, with the traceback that its author needs. rbench's
-                own errors always pass, and a module that is not installed is always one line.
+            failures: the exceptions that become one line. Any other `Exception` passes as it is, with the traceback that its author needs.
+                rbench's own errors and the user's interrupt always pass; a module that is not installed, and what would end the process
+                without a word (`SystemExit`), is always one line.
 
         Raises:
             InputError: a failure, or a module of the component's own package is not there.
             MissingError: a module of another package is not installed.
         """
         try:
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), kept(f"{self.kind} {self.name!r}"):
                 yield
         except (RbenchError, NotStaticError):
             raise
@@ -201,7 +205,9 @@ class Component:
                 raise self._wrong(InputError, f"{failed} Its entry point is {self.value}.") from error
             remedy = f"       pip install {self._requirement(missing)}"
             raise self._wrong(MissingError, failed, remedy) from error
-        except failures as error:
+        except BaseException as error:
+            if users_own(error) or (isinstance(error, Exception) and not isinstance(error, failures)):
+                raise
             cause = " ".join(str(error).split()) or "no reason given"
             raise self._wrong(InputError, f"failed to {action}: {type(error).__name__}: {cause}") from error
 

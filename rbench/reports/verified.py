@@ -1,5 +1,6 @@
 """The outcome of verifying, on a terminal of 80 columns."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -8,15 +9,22 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from rbench.reports.plain import percent, visible
-from rbench.results.runs import Broken
-from rbench.verifying.verdict import Verdict
+from rbench.verifying.survivors import ENOUGH
+from rbench.verifying.verdict import Verdict, Verified
 
 WORTH_A_SHARE = 10.0
 """Least seconds of attacks for which the share that judging again took of them is shown; of less it means nothing."""
 
 
-def verified(verdicts: Sequence[Verdict], broken: Sequence[Broken] = ()) -> RenderableType:
-    """A line for each cell under its backbone, the faults in full, and totals."""
+def verified(found: Verified, tables: Sequence[str] = ()) -> RenderableType:
+    """A line for each cell under its backbone, the faults in full, and totals; one line in all for those that cannot be judged again.
+
+    Args:
+        found: what verifying has found.
+        tables: what is wrong with the tables beside the records, one line each.
+    """
+    verdicts = [verdict for verdict in found.verdicts if verdict.faults or not verdict.unjudged]
+    reasons = Counter(verdict.unjudged for verdict in found.verdicts if verdict.unjudged and not verdict.faults)
     backbones = dict.fromkeys(verdict.cell.label("backbone") for verdict in verdicts)
     parts: list[RenderableType] = []
     for name in backbones:
@@ -25,13 +33,15 @@ def verified(verdicts: Sequence[Verdict], broken: Sequence[Broken] = ()) -> Rend
     faults = [
         Text(visible(f"{verdict.cell.id}: {fault}"), style="red") for verdict in verdicts for fault in verdict.faults
     ]
-    notes = dict.fromkeys(note for verdict in verdicts for note in verdict.notes)
+    notes = dict.fromkeys((*(note for verdict in verdicts for note in verdict.notes), *found.notes))
     return Group(
         *parts,
         *faults,
-        *(Text(visible(one.message), style="red") for one in broken),
+        *(Text(visible(one.message), style="red") for one in found.broken),
+        *(Text(visible(line), style="red") for line in tables),
+        *(Text(visible(f"not judged: {why} ({count} cells, unverified)")) for why, count in reasons.items()),
         *(Text(visible(f"note: {note}"), style="dim") for note in notes),
-        *_sum(verdicts),
+        *(_sum(verdicts) if verdicts else ()),
     )
 
 
@@ -62,8 +72,15 @@ def _line(verdict: Verdict) -> list[Text | str]:
         str(again.attacked) if again else "",
         str(again.fell) if again else "",
         percent(again.false_at_most) if again else "",
-        Text("FAILED", style="bold red") if verdict.faults else "ok",
+        _mark(verdict),
     ]
+
+
+def _mark(verdict: Verdict) -> Text | str:
+    if verdict.faults:
+        return Text("FAILED", style="bold red")
+    again = verdict.evidence.reattack if verdict.evidence else None
+    return "too few" if again and again.attacked < ENOUGH else "ok"
 
 
 def _sum(verdicts: Sequence[Verdict]) -> list[Text]:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rbench.errors import InputError
+from rbench.results import sample_columns as column
 from rbench.results import samples as parquet
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
+from rbench.results.taken_out import taken_out
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +33,8 @@ class ReadCell:
     Attributes:
         id: the cell's id.
         document: the resolved cell, as in `Record.cell`.
-        status: `missing` if planned and not recorded, `unreadable` if its record or samples are broken.
+        status: `missing` if planned, or asked for by the suite beside the results, and not recorded;
+            `unreadable` if its record or samples are broken.
         root: the run folder that it was read from.
         record: None if missing or unreadable.
         samples: the samples of a done cell.
@@ -120,6 +123,7 @@ def _read_folder(root: Path, reading: _Reading) -> None:
             else ReadCell(cell["id"], cell, "missing", root)
             for cell in planned
         ]
+        cells += [ReadCell(cell["id"], cell, "missing", root) for cell in taken_out(root, planned)]
         stale = recorded.keys() - {cell["id"] for cell in planned}
         if stale:
             reading.notes.append(
@@ -144,12 +148,19 @@ def _read_cell(folder: RunFolder, cell_id: str, document: dict[str, Any], readin
         return ReadCell(cell_id, document, record.status, folder.root, record)
     try:
         table = folder.read_samples(record)
+        _check_rounded(table, folder.samples_path(cell_id))
         if record.protocol.decide != "mean" or record.protocol.draws == 1:
             parquet.check_decided(table, folder.samples_path(cell_id))
     except InputError as error:
         reading.broken.append(Broken(str(folder.samples_path(cell_id)), str(error)))
         return ReadCell(cell_id, document, "unreadable", folder.root, record)
     return ReadCell(cell_id, document, "done", folder.root, record, table, _is_verified(folder, cell_id, reading))
+
+
+def _check_rounded(table: "pa.Table", path: Path) -> None:
+    """Refuse samples of which the 8-bit images were chosen by draws and valued by nothing."""
+    if table[column.ROBUST_8BIT_SELECT].null_count == 0 and table[column.ROBUST_8BIT].null_count:
+        raise InputError(f"{path}: {column.ROBUST_8BIT}: has nulls, and {column.ROBUST_8BIT_SELECT} has none.")
 
 
 def _is_verified(folder: RunFolder, cell_id: str, reading: _Reading) -> bool:

@@ -18,7 +18,16 @@ class Reattack(Document):
 
     seed: int = Field(description="The other seed.")
     attacked: Count = Field(description="Survivors of the row's worst case, drawn at random.")
-    fell: Count = Field(description="Those that no draw of the defence got right afterwards.")
+    fell: Count = Field(
+        description="Those that the new attacks fooled: of a random defence, most fresh draws are wrong."
+    )
+    by_chance: Count = Field(
+        default=0,
+        description="Of a random defence, so many may fall on fresh draws though nothing is false, with 95 % confidence.",
+    )
+    attacks: tuple[str, ...] = Field(
+        default=(), description="The attacks that they met; in older documents, that of the row alone."
+    )
     false_at_most: Share = Field(
         description="With 95 % confidence, at most this share of the claimed survivors is false."
     )

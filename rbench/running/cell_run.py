@@ -7,6 +7,7 @@ import numpy as np
 
 from rbench.engine.evaluation import Evaluated
 from rbench.errors import CellFailed, RbenchError
+from rbench.process_state import said, users_own
 from rbench.results import sample_columns as column
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
@@ -58,8 +59,10 @@ def run_cell(cell: Cell, work: Work) -> Record:
         record = blank(cell, "failed", str(error), error.sample_ids)
     except RbenchError:
         raise
-    except Exception as error:
-        record = blank(cell, "failed", f"{type(error).__name__}: {error}", ())
+    except BaseException as error:  # `SystemExit` as well: a model that ends the process has no verdict
+        if users_own(error):
+            raise
+        record = blank(cell, "failed", said(error), ())
     else:
         images = _policy(finished, work.images)
         record = done(cell, prepared, finished, work.components.data_hash(cell.dataset, prepared.ids), images)

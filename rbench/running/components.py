@@ -15,10 +15,14 @@ from rbench.backbones.head import load_backbone
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
-from rbench.engine.defended import DefendedModel
+from rbench.engine.copies import own_copy
+from rbench.engine.defended import DefendedModel, freeze
 from rbench.engine.fixed_noise import load_purifier
+from rbench.engine.inventory import patching, reached
+from rbench.engine.patches import Patches, of_classes, of_judging, of_package, undo_patches
 from rbench.engine.unattacked import UnattackedVerdicts
-from rbench.errors import InputError
+from rbench.errors import CellFailed, InputError
+from rbench.process_state import kept
 from rbench.registry import load, registry
 from rbench.suite.cell import Cell, Part, Slice
 from rbench.suite.resolve import resolve_part
@@ -57,20 +61,48 @@ class Loaded:
 
 
 @dataclass
+class _Row:
+    """The defended model in use.
+
+    Attributes:
+        key: of its two parts.
+        model: purifier and a backbone of its own.
+        classes: those of the backbone, as they were before the purifier was imported.
+        audits: what was measured of it.
+        unattacked: the verdicts on images without an attack.
+        stand_ins: what BPDA differentiates in its place, by part.
+    """
+
+    key: str
+    model: DefendedModel
+    classes: Patches
+    audits: Audits = field(default_factory=Audits)
+    unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
+    stand_ins: dict[str, nn.Module] = field(default_factory=dict)
+
+
+@dataclass
 class Components:
-    """Loads what cells name; asking twice gives the same object.
+    """Loads what cells name. Data sets and attacks are kept; of models the one that is in use, since no two rows share one.
+
+    Every defended model has a purifier and a backbone of its own: what one leaves on its backbone reaches no other. The backbone as it
+    was loaded never runs; it is copied, or loaded afresh where it cannot be. Asking twice in a row for one defended model gives the same.
 
     Attributes:
         device: where models live.
-        audits: what was measured of them.
-        unattacked: the verdicts on images without an attack.
     """
 
     device: torch.device
-    audits: Audits = field(default_factory=Audits)
-    unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
+    _loaded: dict[str, nn.Module | None] = field(default_factory=dict)
+    _row: _Row | None = None
+    _source: tuple[str, DefendedModel] | None = None
+    _plain: dict[str, Patches] = field(default_factory=dict)
+    _refused: dict[str, CellFailed] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        of_judging()  # as it is before a plug-in is constructed
 
     def of(self, cell: Cell) -> Loaded:
         """All that a cell names.
@@ -78,18 +110,20 @@ class Components:
         Raises:
             InputError: something is unknown or broken, or refuses its parameters.
             MissingError: something needs a module or file that is not there.
+            CellFailed: a component changed torch, rbench or the backbone when it was imported, made or attached.
         """
         attack: Attack = self._once("attack", cell.attack)
+        row = self._in_use(cell.backbone, cell.purifier)
         return Loaded(
             dataset=self.dataset(cell.dataset),
-            model=self.defended(cell.backbone, cell.purifier),
+            model=row.model,
             attack=attack,
             remake=partial(_changed_attack, cell.attack),
-            audits=self.audits,
-            unattacked=self.unattacked,
+            audits=row.audits,
+            unattacked=row.unattacked,
             device=self.device,
             source=self._bare(attack.source) if attack.source else None,
-            stand_in=None if cell.stand_in is None else self._module("purifier", cell.stand_in),
+            stand_in=None if cell.stand_in is None else self._stand_in(row, cell.stand_in),
         )
 
     def dataset(self, part: Part) -> Dataset:
@@ -101,34 +135,112 @@ class Components:
         """sha256 of the images and labels of some samples; all cells of a slice share one reading."""
         key = json.dumps([part.document(), ids.tolist()], sort_keys=True)
         if key not in self._hashes:
-            self._hashes[key] = data_hash(self.dataset(part), ids)
+            with kept(f"dataset '{part.label}'"):
+                self._hashes[key] = data_hash(self.dataset(part), ids)
         return self._hashes[key]
 
-    def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
-        """The purifier in front of the backbone, on the device."""
-        return DefendedModel(
-            self._module("purifier", purifier), self._module("backbone", backbone), name=purifier.label
-        )
+    def values(self, part: Part, ids: np.ndarray) -> int:
+        """How many numbers an image has; the first of some samples is read once for all cells."""
+        key = json.dumps(["values", part.document(), ids.tolist()], sort_keys=True)
+        if key not in self._made:
+            with kept(f"dataset '{part.label}'"):
+                self._made[key] = int(read_batch(self.dataset(part), ids[:1], self.device).x.numel())
+        values: int = self._made[key]
+        return values
 
-    def _bare(self, backbone: str) -> DefendedModel:
-        """A backbone without a purifier, by its name."""
-        return self.defended(resolve_part("backbone", backbone, {}), resolve_part("purifier", "identity", {}))
+    def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
+        """The purifier in front of the backbone, on the device.
+
+        Raises:
+            CellFailed: one of them changed torch, rbench or the backbone when it was imported, made or attached.
+        """
+        return self._in_use(backbone, purifier).model
 
     def forget_models(self) -> None:
         """Makes purifiers and backbones anew when they are next asked for."""
-        self._made = {key: made for key, made in self._made.items() if not isinstance(made, nn.Module)}
+        self._leave_row()
+        self._source = None
+
+    def _in_use(self, backbone: Part, purifier: Part) -> _Row:
+        key = _key("backbone", backbone) + _key("purifier", purifier)
+        if self._row is None or self._row.key != key:
+            self._leave_row()
+            own = self._own_backbone(backbone)
+            classes = of_classes(reached(own))
+            try:
+                model = DefendedModel(self._module("purifier", purifier), own, name=purifier.label)
+            finally:
+                patched = classes.put_back()
+            self._refuse(_key("purifier", purifier), f"purifier '{purifier.label}'", patched)
+            self._row = _Row(key, model, classes)
+        return self._row
+
+    def _leave_row(self) -> None:
+        self._row = None
+        for package in self._plain.values():
+            package.reset()
+
+    def _stand_in(self, row: _Row, part: Part) -> nn.Module:
+        key = _key("purifier", part)
+        if key not in row.stand_ins:
+            row.stand_ins[key] = self._module("purifier", part)
+        return row.stand_ins[key]
+
+    def _bare(self, backbone: str) -> DefendedModel:
+        """A backbone without a purifier, by its name; kept until another one is asked for."""
+        if self._source is None or self._source[0] != backbone:
+            self._source = None
+            own = self._own_backbone(resolve_part("backbone", backbone, {}))
+            self._source = backbone, DefendedModel(make("purifier", "identity").to(self.device), own)
+        return self._source[1]
+
+    def _own_backbone(self, part: Part) -> nn.Module:
+        key = _key("backbone", part)
+        if key not in self._loaded:
+            self._loaded = {key: freeze(self._module("backbone", part))}
+        loaded = self._loaded[key]
+        own = None if loaded is None else own_copy(loaded)
+        if own is None:
+            self._loaded[key] = None  # it cannot be copied; the next one is loaded
+            own = freeze(self._module("backbone", part)) if loaded is None else loaded
+        return own.to(self.device)
 
     def _module(self, kind: str, part: Part) -> nn.Module:
-        module: nn.Module = self._once(kind, part)
+        module = self._make(kind, part)
         if not isinstance(module, nn.Module):
             raise InputError(f"{kind} '{part.given_name}' is no torch.nn.Module (got {type(module).__name__})")
-        return module.to(self.device)
+        return module if kind == "backbone" else module.to(self.device)
 
     def _once(self, kind: str, part: Part) -> Any:
-        key = json.dumps([kind, part.given_name, part.given_params], sort_keys=True)
+        key = _key(kind, part)
         if key not in self._made:
-            self._made[key] = make(kind, part.given_name, part.given_params)
+            self._made[key] = self._make(kind, part)
         return self._made[key]
+
+    def _make(self, kind: str, part: Part) -> Any:
+        key, component = _key(kind, part), f"{kind} '{part.label}'"
+        self._refuse(key, component, undo_patches())
+        code = registry(kind).get(part.given_name)
+        code.load()
+        if code.module not in self._plain:
+            self._plain[code.module] = of_package(code.module)
+        try:
+            made = make(kind, part.given_name, part.given_params)
+        finally:
+            patched = undo_patches()
+        self._refuse(key, component, patched)
+        return made
+
+    def _refuse(self, key: str, component: str, patched: list[str]) -> None:
+        """Refuses a component that patched something, also when it is made once more: what it did when it was imported happens once."""
+        if patched:
+            self._refused[key] = patching(component, patched)
+        if key in self._refused:
+            raise self._refused[key]
+
+
+def _key(kind: str, part: Part) -> str:
+    return json.dumps([kind, part.given_name, part.given_params], sort_keys=True)
 
 
 def _changed_attack(part: Part, changes: Mapping[str, int | None]) -> Attack | None:

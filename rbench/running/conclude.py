@@ -11,7 +11,7 @@ from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, join
 from rbench.engine.leaks import Leaks, leaks
 from rbench.engine.outcome import Outcome, draw_outcome
-from rbench.engine.setup import refuse_changed
+from rbench.engine.setup import watched
 from rbench.results import sample_columns as column
 from rbench.results.flags import of_cell
 from rbench.results.gallery import Gallery
@@ -52,15 +52,16 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
     whole = join(parts)
     if not np.array_equal(whole.arrays[column.SAMPLE], prepared.ids):
         raise ValueError(f"{len(whole.arrays['sample'])} samples, not each of the cell's {len(prepared.ids)} once")
-    outcome, convergence = draw_outcome(prepared.setup, whole), Convergence()
-    if prepared.convergence:
-        few = prepared.read(prepared.ids[: prepared.convergence])
-        convergence = converge(prepared.setup, prepared.loaded.remake, few)
-        refuse_changed(prepared.setup)
-        refuse_other_answers(prepared.setup.model, prepared.setup.first)
-    leaked = _leaks(prepared, whole).share
+    with watched(prepared.setup):
+        outcome, convergence = draw_outcome(prepared.setup, whole), Convergence()
+        if prepared.convergence:
+            few = prepared.read(prepared.ids[: prepared.convergence])
+            convergence = converge(prepared.setup, prepared.loaded.remake, few)
+            refuse_other_answers(prepared.setup.model, prepared.setup.first)
+        leaked = _leaks(prepared, whole).share
+        gallery = _gallery(prepared, whole)
     outcome = replace(outcome, flags=(*outcome.flags, *of_cell.leaks(leaked)))
-    return Finished(whole, outcome, convergence, _gallery(prepared, whole), {"leaks": leaked})
+    return Finished(whole, outcome, convergence, gallery, {"leaks": leaked})
 
 
 def _leaks(prepared: Prepared, whole: Evaluated) -> Leaks:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from rbench.engine.defended import state_hash
 from rbench.engine.devices import resolve_device
 from rbench.engine.setup import refuse_mismatch
-from rbench.errors import InputError
+from rbench.errors import CellFailed, InputError, Stopped
+from rbench.process_state import NOTES
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
 from rbench.running.cell_run import Work, run_cell
@@ -14,8 +15,10 @@ from rbench.running.components import Components, order
 from rbench.running.prepare import protocol_of
 from rbench.running.progress import Progress
 from rbench.running.record import blank
-from rbench.running.signals import Stopped, interruptible
+from rbench.running.signals import interruptible
+from rbench.signature import Mistake
 from rbench.suite.cell import Cell
+from rbench.suite.spec import require_within
 
 
 def run(
@@ -49,27 +52,44 @@ def run(
         Interrupted: Ctrl-C or SIGTERM; what was finished is kept.
     """
     components = Components(resolve_device(device))
-    cells = [*cells, *_changed(doubted, folder, components, on_note)]
-    total = sum(_checked(cell, components, batch_size) for cell in cells)
     records: list[Record] = []
     with interruptible():
+        cells = [*cells, *_changed(doubted, folder, components, on_note)]
+        total = sum(_checked(cell, components, batch_size) for cell in cells)
+        _tell(on_note)
         for position, cell in enumerate(cells, start=1):
             step = Progress(cell, position, len(cells), total)
             on_done = _reporter(on_progress, step)
             records.append(_one(cell, Work(components, folder, images, batch_size, on_done, on_note)))
+            _tell(on_note)
             on_progress(replace(step, record=records[-1]))
     return records
 
 
 def _checked(cell: Cell, components: Components, batch_size: int) -> int:
     """Makes every component of a cell and says how many samples it has, so that a bad one stops the run before anything is computed."""
-    loaded = components.of(cell)
+    try:
+        loaded = components.of(cell)
+    except CellFailed:  # it fails again when its turn comes, and then has a record
+        return len(order(components.dataset(cell.dataset), cell.slice))
     try:
         refuse_mismatch(loaded.attack, protocol_of(cell, batch_size), loaded.model)
     except InputError as error:
         component = f"attack '{cell.attack.label}'"
         raise error.at(component, component=component) from None
-    return len(order(loaded.dataset, cell.slice))
+    ids = order(loaded.dataset, cell.slice)
+    try:
+        require_within(cell.threat.norm, cell.threat.eps, components.values(cell.dataset, ids[:1]))
+    except Mistake as mistake:
+        problem, found, remedy = mistake.problem, mistake.found, mistake.remedy
+        raise InputError(problem, place="threat.eps", found=found, remedy=remedy) from None
+    return len(ids)
+
+
+def _tell(on_note: Callable[[str], None]) -> None:
+    """Shows what code of third parties changed of the process."""
+    for line in NOTES.take():
+        on_note(line)
 
 
 def _changed(
@@ -83,7 +103,10 @@ def _changed(
             continue
         model = f"{cell.backbone} {cell.purifier}"
         if model not in states:
-            states[model] = state_hash(components.defended(cell.backbone, cell.purifier))
+            try:
+                states[model] = state_hash(components.defended(cell.backbone, cell.purifier))
+            except CellFailed:  # judged before it was refused; the cells that run say why
+                states[model] = "refused"
         if record.provenance.get("weights_sha256") != states[model]:
             on_note(
                 f"cell {cell.id} ({cell.title}): purifier or backbone have other weights than when it ran; run again."

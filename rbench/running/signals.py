@@ -6,19 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rbench.errors import Interrupted
-
-
-class Stopped(BaseException):
-    """A signal came. No `Exception`, so that no model or attack can take it for an error of its own and go on.
-
-    Args:
-        number: the signal's.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(number).name}; run again to go on")
-        self.exit_code = 128 + number
+from rbench.errors import Interrupted, Stopped
 
 
 @contextmanager

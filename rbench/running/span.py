@@ -7,7 +7,7 @@ import numpy as np
 
 from rbench.engine.answers import refuse_other_answers
 from rbench.engine.evaluation import Evaluated, evaluate_batch
-from rbench.engine.setup import refuse_changed
+from rbench.engine.setup import watched
 from rbench.running.prepare import Prepared
 
 
@@ -27,9 +27,9 @@ def run_span(prepared: Prepared, ids: np.ndarray, on_done: Callable[[int], None]
     """
     meter = prepared.setup.model.meter
     spent, clock = meter.totals(), time.monotonic()
-    evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
-    # Before the samples are kept: a later run would not attack them, and so not notice.
-    refuse_changed(prepared.setup)
-    refuse_other_answers(prepared.setup.model, prepared.setup.first)
+    with watched(prepared.setup):  # before the samples are kept: a later run would not attack them, and so not notice
+        evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
+    with watched(prepared.setup):
+        refuse_other_answers(prepared.setup.model, prepared.setup.first)
     cost = {name: count - spent[name] for name, count in meter.totals().items()}
     return Evaluated(evaluated.arrays, {**evaluated.counts, **cost, "seconds": time.monotonic() - clock})

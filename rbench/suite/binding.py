@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rbench.bundled_files import weights_file
 from rbench.errors import InputError, RbenchError
-from rbench.registry import Bound, bind
-from rbench.signature import ParameterError, nearest
+from rbench.registry import Bound, Component, bind
+from rbench.signature import Mistake, ParameterError, nearest
 from rbench.suite.document import FieldPath
 from rbench.suite.model import FileModel
-from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec
+from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec, require_bpda
 
-_BASELINE = "identity"
+BASELINE = "identity"
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
         MissingError: a component needs a module that is not installed to say what it takes.
     """
     purifiers: list[tuple[PartSpec, FieldPath]] = [(p, ("purifiers", i)) for i, p in enumerate(spec.purifiers)]
-    if not any(p.name == _BASELINE for p in spec.purifiers):
-        purifiers.insert(0, (PurifierSpec(name=_BASELINE, params={}), ("purifiers",)))
+    if not any(p.name == BASELINE for p in spec.purifiers):
+        purifiers.insert(0, (PurifierSpec(name=BASELINE, params={}), ("purifiers",)))
     backbones = [(b, ("backbones", i)) for i, b in enumerate(spec.backbones)]
     attacks = [(a, ("attacks", i)) for i, a in enumerate(spec.attacks)]
     bound = _all_bound(spec, "purifier", purifiers)
@@ -99,7 +99,7 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
 def _all_bound(spec: SuiteSpec, kind: str, parts: Sequence[tuple[PartSpec, FieldPath]]) -> list[BoundPart]:
     """The components of a list. Labels are checked last: a mistyped key may be why two are equal, and is the better message."""
     bound = [bound_part(spec, kind, part, path) for part, path in parts]
-    return [replace(part, label=label) for part, label in zip(bound, _labels(spec, parts), strict=True)]
+    return [replace(part, label=label) for part, label in zip(bound, labels_of(spec, parts), strict=True)]
 
 
 def bound_part(spec: FileModel, kind: str, part: PartSpec, path: FieldPath) -> BoundPart:
@@ -144,33 +144,58 @@ def _backbone(spec: SuiteSpec, checked: BoundPart, part: BackboneSpec, purifiers
 
 
 def _attack(spec: SuiteSpec, checked: BoundPart, part: AttackSpec, purifiers: Sequence[str]) -> BoundAttack:
-    facts, path, component = checked.bound.component.facts(), checked.path, f"attack {part.name!r}"
-    norms = facts.get("norms")
-    if isinstance(norms, tuple | list) and spec.threat.norm not in norms:
-        able = " and ".join(map(str, norms))
-        problem = f"{part.name!r} cannot attack {spec.threat.norm}; it does {able}."
-        raise spec.wrong((*path, "name"), problem, component=component)
-    if part.eot > 1 and facts.get("batched"):
-        own = [p.name for p in checked.bound.component.signature().parameters if p.name.startswith("eot")]
-        problem = f"{part.name!r} draws for a whole batch and takes no eot."
-        remedy = f"Use its own {own[0]}." if own else "Leave it out."
-        raise spec.wrong((*path, "eot"), problem, component=component, remedy=remedy)
-    paths = facts.get("gradients")
-    if isinstance(paths, tuple | list) and part.gradient not in paths:
-        able = " or ".join(map(str, paths))
-        problem, given = f"{part.name!r} takes {able}.", repr(part.gradient)
-        raise spec.wrong((*path, "gradient"), problem, component=component, found=given)
-    _require_labels(spec, path, part.purifiers, purifiers)
-    if part.stand_in is not None and part.gradient != "bpda":
+    path, component = checked.path, f"attack {part.name!r}"
+    if refusal := refused_of(checked.bound.component, spec.threat.norm, part):
+        field, mistake = refusal
         raise spec.wrong(
-            (*path, "stand_in"),
-            "BPDA alone has a stand-in.",
-            component=component,
-            found=f"gradient: {part.gradient}",
-            remedy="Write gradient: bpda, or leave it out.",
+            (*path, field), mistake.problem, component=component, found=mistake.found, remedy=mistake.remedy
         )
+    _require_labels(spec, path, part.purifiers, purifiers)
     stand_in = None if part.stand_in is None else bound_part(spec, "purifier", part.stand_in, (*path, "stand_in"))
     return BoundAttack(checked.name, checked.label, checked.path, checked.bound, part, stand_in=stand_in)
+
+
+class AttackTerms(Protocol):
+    """What a suite or `rbench.evaluate` says of an attack beside its parameters."""
+
+    @property
+    def gradient(self) -> str:
+        """The gradient path."""
+
+    @property
+    def eot(self) -> int:
+        """Draws of the defence per gradient."""
+
+    @property
+    def stand_in(self) -> object:
+        """What BPDA is to differentiate, or None."""
+
+
+def refused_of(attack: Component, norm: str, terms: AttackTerms) -> tuple[str, Mistake] | None:
+    """What an attack cannot do of what is asked of it: the field and what is wrong with it; None if it can do all.
+
+    Args:
+        attack: by its registry name; not imported.
+        norm: of the ball.
+        terms: what is asked.
+    """
+    facts = attack.facts()
+    norms, paths = facts.get("norms"), facts.get("gradients")
+    if isinstance(norms, tuple | list) and norm not in norms:
+        able = " and ".join(map(str, norms))
+        return "name", Mistake(f"{attack.name!r} cannot attack {norm}; it does {able}.")
+    if terms.eot > 1 and facts.get("batched"):
+        own = [p.name for p in attack.signature().parameters if p.name.startswith("eot")]
+        remedy = f"Use its own {own[0]}." if own else "Leave it out."
+        return "eot", Mistake(f"{attack.name!r} draws for a whole batch and takes no eot.", remedy=remedy)
+    if isinstance(paths, tuple | list) and terms.gradient not in paths:
+        able = " or ".join(map(str, paths))
+        return "gradient", Mistake(f"{attack.name!r} takes {able}.", found=repr(terms.gradient))
+    try:
+        require_bpda(terms.gradient, terms.stand_in)
+    except Mistake as mistake:
+        return "stand_in", mistake
+    return None
 
 
 def _require_labels(spec: SuiteSpec, path: FieldPath, wanted: Sequence[str] | None, purifiers: Sequence[str]) -> None:
@@ -203,7 +228,7 @@ def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
                 raise spec.wrong((*part.path, "purifiers"), problem, remedy="Add one.")
 
 
-def _labels(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
+def labels_of(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
     """The labels of a list; an attack whose label is taken gets its gradient path added to its name.
 
     Raises:

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from rbench.errors import InputError
 from rbench.signature import Mistake, describe, kind_of, nearest, show
 from rbench.signature.words import wrong_value
-from rbench.suite.document import FieldPath, Node, Place
+from rbench.suite.document import FieldPath, Node, Place, dotted
 from rbench.suite.model import FileModel, place_of
 
 
@@ -40,6 +40,19 @@ def first_mistake(document: Node, error: ValidationError, root: type[FileModel])
     mistake = _mistake(root, path, annotation, info, item)
     where = place_of(document, path, key=unknown)
     return InputError(mistake.problem, place=where, found=mistake.found, remedy=mistake.remedy)
+
+
+def argument_mistake(error: ValidationError, root: type[FileModel]) -> InputError:
+    """The first error of a model that was filled by keywords and not from a file, in the words that a file would get.
+
+    Args:
+        error: all errors that pydantic reports.
+        root: the model.
+    """
+    item = error.errors(include_url=False)[0]
+    path, annotation, info = _walk(tuple(item["loc"]), root)
+    mistake = _mistake(root, path, annotation, info, item)
+    return InputError(mistake.problem, place=dotted(path), found=mistake.found, remedy=mistake.remedy)
 
 
 def _walk(loc: FieldPath, root: type[BaseModel]) -> tuple[FieldPath, Any, FieldInfo | None]:

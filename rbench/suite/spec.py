@@ -1,5 +1,6 @@
 """What a user writes: the suite as frozen pydantic models."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -81,9 +82,45 @@ def distinct_classes(classes: list[int]) -> list[int]:
     return classes
 
 
+def require_bpda(gradient: str, stand_in: object) -> None:
+    """Refuses a stand-in that nothing would use.
+
+    Args:
+        gradient: the gradient path.
+        stand_in: what BPDA is to differentiate, or None.
+
+    Raises:
+        Mistake: there is one, and the path is not `bpda`.
+    """
+    if stand_in is not None and gradient != "bpda":
+        found, remedy = f"gradient: {gradient}", "Write gradient: bpda, or leave it out."
+        raise Mistake("BPDA alone has a stand-in.", found=found, remedy=remedy)
+
+
+def require_within(norm: Norm, eps: Eps, values: int) -> None:
+    """Refuses a radius beyond that of the whole pixel range, which can be told once images are known.
+
+    Args:
+        norm: of the ball.
+        eps: its radius.
+        values: numbers in an image, channels * height * width.
+
+    Raises:
+        Mistake: no two images lie so far apart.
+    """
+    widest = {"Linf": 1.0, "L2": math.sqrt(values), "L1": float(values)}[norm]
+    if eps.value > widest:
+        problem = f"{eps.text} is outside (0, {widest:g}]; no two images of {values} pixel values in [0, 1] are further apart in {norm}."
+        raise Mistake(problem, found=eps.text, remedy=f"Write at most {widest:g}.")
+
+
 Label = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_label)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Radius = Annotated[Eps, BeforeValidator(_eps)]
+Draws = Annotated[int, Field(ge=1, le=MAX_DRAWS)]
+Eot = Annotated[int, Field(ge=1, le=MAX_EOT)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+BatchSize = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 Classes = Annotated[
     list[Annotated[int, Field(ge=0, le=MAX_CLASSES)]],
     AfterValidator(distinct_classes),
@@ -209,7 +246,7 @@ class AttackSpec(PartSpec):
         description="With `gradient: bpda`: the purifier that is differentiated in place of the attacked one, e.g. `identity`; "
         "its own `surrogate` if it has one, else the identity, if null.",
     )
-    eot: Annotated[int, Field(ge=1, le=MAX_EOT)] = Field(1, description="Draws of the defence per gradient.")
+    eot: Eot = Field(1, description="Draws of the defence per gradient.")
     purifiers: list[str] | None = Field(None, description="Labels of the only purifiers to attack; all if null.")
 
 
@@ -225,14 +262,12 @@ class ThreatSpec(Model):
 class ProtocolSpec(Model):
     """How the final images are judged."""
 
-    draws: Annotated[int, Field(ge=1, le=MAX_DRAWS)] = Field(
+    draws: Draws = Field(
         16, description="Independent draws of a random defence that value an image; nothing is chosen by them."
     )
-    select_draws: Annotated[int, Field(ge=1, le=MAX_DRAWS)] = Field(
-        64, description="Other draws, by which the worst of several images is chosen."
-    )
+    select_draws: Draws = Field(64, description="Other draws, by which the worst of several images is chosen.")
     decide: Decide = Field("mean", description="How the draws of a sample become one verdict.")
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(0, description="Seed of all noise.")
+    seed: Seed = Field(0, description="Seed of all noise.")
     convergence: Annotated[int, Field(ge=0, le=MAX_SAMPLES)] = Field(
         0,
         description="So many of the first samples are attacked again with other steps, twice the restarts and draws, and no bound.",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rbench.errors import InputError
+from rbench.errors import CellFailed, InputError
 from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.flags import of_cell
@@ -19,11 +19,18 @@ from rbench.results.samples import predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
 from rbench.suite.cell import id_of
+from rbench.verifying.blame import blamed
 
 TOLERANCE = 1.2e-7
 """How far an external attack's rounding may leave the ball (docs/judging.md, rule 1.7); judged again, our own are held to nothing."""
 _ROUNDING = 1e-9
 _PARTS = ("backbone", "purifier", "attack")
+_MEASURED = (
+    *column.SHARES,
+    *column.PREDICTIONS,
+    *(column.ZERO_GRADIENTS, column.ZERO_AT_START, column.PASSED_BY),
+)
+"""Columns that every run fills; only older ones lack some, see `recent`."""
 _FIGURES = {
     "standard_accuracy": column.CLEAN,
     "noise_accuracy": column.NOISE,
@@ -33,7 +40,9 @@ _FIGURES = {
 """The figures of a summary, and the columns whose means they are."""
 
 
-def contradictions(folder: RunFolder, record: Record, samples: pa.Table, planned: Mapping[str, Any]) -> list[str]:
+def contradictions(
+    folder: RunFolder, record: Record, samples: pa.Table, planned: Mapping[str, Any], *, old: bool = False
+) -> list[str]:
     """Everything in the files of a done cell that does not fit the rest, one line each; empty if they agree.
 
     Args:
@@ -41,15 +50,52 @@ def contradictions(folder: RunFolder, record: Record, samples: pa.Table, planned
         record: the cell's record.
         samples: its samples.
         planned: the cell as `cells.jsonl` has it.
+        old: it was judged by another version of the rules, so that its examples, if they are gone, could not be judged again anyway.
     """
+    try:
+        with blamed("the files"):
+            return _contradictions(folder, record, samples, planned, old=old)
+    except CellFailed as error:
+        return [str(error)]
+
+
+def _contradictions(
+    folder: RunFolder, record: Record, samples: pa.Table, planned: Mapping[str, Any], *, old: bool
+) -> list[str]:
     arrays = arrays_of(samples)
     return [
         *_cell(record, planned),
+        *(_complete(record, samples) if recent(record) else ()),
         *_samples(record, samples, arrays),
         *_figures(record, samples, arrays),
         *_flags(record, samples),
-        *_examples(folder, record, samples),
+        *([] if not kept(folder, record) and (old or never_kept(record)) else _examples(folder, record, samples)),
     ]
+
+
+def kept(folder: RunFolder, record: Record) -> bool:
+    """Whether there is a file with the adversarial examples of a done cell."""
+    return folder.images_path(record.id).is_file()
+
+
+def never_kept(record: Record) -> bool:
+    """Whether a done cell says that its examples were not stored; older records do not say that they were."""
+    return record.images in (None, "none")
+
+
+def recent(record: Record) -> bool:
+    """Whether a cell was planned since select draws have a number of their own; records and samples of older ones say less."""
+    protocol = record.cell["protocol"]
+    return isinstance(protocol, dict) and "select_draws" in protocol
+
+
+def _complete(record: Record, samples: pa.Table) -> Iterator[str]:
+    """Fields and columns without which examples, pictures and flags could not be judged again."""
+    if record.images is None:
+        yield "images: the record does not say which examples were stored"
+    for name in _MEASURED:
+        if name in samples.column_names and samples[name].null_count:
+            yield f"{name}: {samples[name].null_count} of {len(samples)} samples have none, and every run fills this column"
 
 
 def arrays_of(samples: pa.Table) -> dict[str, np.ndarray]:
@@ -68,6 +114,8 @@ def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
     if content != {key: value for key, value in planned.items() if key not in ("id", "labels")}:
         yield "cell: not the cell that cells.jsonl plans under this id"
     cell: Any = record.cell
+    if record.dataset.name != cell["dataset"].get("name"):
+        yield f"dataset: '{record.dataset.name}', the cell has '{cell['dataset'].get('name')}'"
     for part in _PARTS:
         said = getattr(record, part)
         if (said.name, said.params) != (cell[part].get("name"), cell[part].get("params")):
@@ -75,11 +123,22 @@ def _cell(record: Record, planned: Mapping[str, Any]) -> Iterator[str]:
     eps = float(Fraction(str(cell["threat"].get("eps"))))
     if record.threat.norm != cell["threat"].get("norm") or record.threat.eps != eps:
         yield f"threat: {record.threat.norm} {record.threat.eps:.9g}, the cell has {cell['threat'].get('norm')} {eps:.9g}"
+    if _number(record.threat.eps_text) != eps:
+        yield f"threat.eps_text: '{record.threat.eps_text}' is what tables print, the cell has {eps:.9g}"
     protocol, said = record.protocol, cell["protocol"]
     if (protocol.seed, protocol.decide) != (said.get("seed"), said.get("decide")):
         yield "protocol: seed or decide are not those of the cell"
     if protocol.draws != (said.get("draws") if record.purifier.stochastic else 1):
         yield f"protocol.draws: {protocol.draws}, the cell asks for {said.get('draws')} if the purifier is random and 1 if not"
+    if recent(record) and protocol.select_draws != (said.get("select_draws") if record.purifier.stochastic else 1):
+        yield f"protocol.select_draws: {protocol.select_draws}, the cell asks for {said.get('select_draws')} if the purifier is random"
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _samples(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
@@ -105,6 +164,9 @@ def _figures(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]
     for field, name in _FIGURES.items():
         said: Figure | None = getattr(record.summary, field)
         if said is None:
+            continue
+        if samples[name].null_count:
+            yield f"summary.{field}: no values of samples are behind it"
             continue
         values, drawn = samples[name].to_numpy(), arrays.get(column.DRAWS_OF[name])
         given: tuple[float, ...] = (float(values.mean(dtype=np.float64)),)
@@ -179,6 +241,7 @@ def _convergence(record: Record, raised: set[str]) -> Iterator[str]:
 
 def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[str]:
     if record.images == "none":
+        yield "images: the record says that none are stored, and there are some"
         return
     try:
         images, ids = folder.read_images(record.id)
@@ -194,7 +257,7 @@ def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[
     said = record.provenance.get("images_sha256")
     if record.images != "fooled" and said and array_hash({column.IMAGES: images}, (column.IMAGES,)) != said:
         yield "images: the stored examples are not those that were judged (provenance.images_sha256)"
-    flat = images.reshape(len(images), -1)
+    flat = images.reshape(len(images), int(np.prod(images.shape[1:])))
     yield from _differ(ids, ~np.isfinite(flat).all(axis=1), "images: NaN or infinite pixels")
     outside = np.any((flat < -TOLERANCE) | (flat > 1 + TOLERANCE), axis=1)
     yield from _differ(ids, outside, "images: pixels outside [0, 1]")

@@ -1,43 +1,27 @@
-"""Attacking again with another seed: some claimed survivors of a row, or a whole cell in another order and batch size."""
+"""Attacking again with another seed: survivors of a row by attacks of the verifier's choice, or a whole cell in another order."""
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from rbench.engine.evaluation import join
 from rbench.engine.oracle import Oracle
 from rbench.engine.setup import Setup
 from rbench.results import sample_columns as column
 from rbench.results.decide import decided
-from rbench.results.flags.catalogue import LUCK_CONFIDENCE
-from rbench.results.statistics import paired_bootstrap
-from rbench.results.verification import Reattack, Rerun
-from rbench.running.prepare import Prepared
+from rbench.results.verification import Reattack
+from rbench.running.components import make
+from rbench.running.prepare import Prepared, ready
 from rbench.running.span import run_span
 from rbench.threat.noise import Noise
+from rbench.verifying.survivors import Claim, by_chance, false_share
 
-CONFIDENCE = 0.95
-POINT = 0.01
-"""Robust accuracy may be a point lower with another seed before a cell is doubted."""
+OWN = {"steps": 20, "restarts": 1, "targets": 3, "queries": 500}
+"""The short budget of the ladder that every row meets, whatever it was attacked with: it runs blind PGD, PGD, APGD and Square."""
 _FAR = 2**52
 """Added to the seed where a purifier with fixed noise is attacked again: a multiple of 2**32, so that its draws, which depend on the seed
 modulo 2**32 and are part of the defence, stay the same and those of the attack do not; larger than what the rungs of a ladder add."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The samples that a row claims to have survived.
-
-    Attributes:
-        value: its robust accuracy.
-        low: lower end of the 95 % interval.
-        survivors: int64 ids of the samples that survive all attacks.
-    """
-
-    value: float
-    low: float
-    survivors: np.ndarray
 
 
 def other_seed(setup: Setup) -> int:
@@ -45,85 +29,99 @@ def other_seed(setup: Setup) -> int:
     return setup.protocol.seed + (_FAR if setup.model.draws_known else 1)
 
 
-def attack_survivors(prepared: Prepared, claim: Claim, wanted: int) -> tuple[Reattack | None, list[str]]:
+def attack_survivors(
+    row: Sequence[Prepared], names: Sequence[str], claim: Claim, wanted: int
+) -> tuple[Reattack | None, list[str]]:
     """Attacks survivors of a row, drawn at random, and says what that means for the claim; nothing where nobody survives.
 
+    They meet the ladder `adaptive` with a short budget, and every attack of the row, all with another seed. Under a deterministic defence
+    a survivor falls when one of the points found, or its 8-bit image, is wrong. Under a random one select draws choose among the points,
+    and it falls when the fresh score draws of the chosen one decide against it.
+
     Args:
-        prepared: the strongest attack of the row.
+        row: the attacks of the row, audited again, the strongest first.
+        names: what each is called.
         claim: of the row.
         wanted: how many to attack, all if there are fewer.
 
     Returns:
-        What the new attack did, and a fault where it fooled so many that the interval of the claim cannot hold.
+        What the new attacks did, and a fault where they fooled so many that the interval of the claim cannot hold.
+
+    Raises:
+        CellFailed: an attack or the model breaks a rule of judging.
     """
-    k = min(wanted, len(claim.survivors))
+    survivors = claim.survivors
+    k = min(wanted, len(survivors))
     if k == 0:
         return None, []
-    clock, seed = time.monotonic(), other_seed(prepared.setup)
-    chosen = np.sort(np.random.default_rng(seed).choice(claim.survivors, k, replace=False))
-    arrays = run_span(_reseeded(prepared, seed, prepared.setup.judge.batch_size), chosen).arrays
-    right = arrays[column.ROBUST_PREDICTIONS] == arrays[column.LABEL][:, None]
-    fooled = int((~right.any(axis=1)).sum())
-    least, most = false_share(fooled, k)
+    clock, seed = time.monotonic(), other_seed(row[0].setup)
+    chosen = np.sort(np.random.default_rng(seed).choice(survivors, k, replace=False))
+    attacks = [_own_ladder(row[0]), *row]
+    fell = _fallen([reseeded(one, seed, one.setup.judge.batch_size) for one in attacks], claim.ids[chosen])
+    fooled, (surely, perhaps) = int(fell.sum()), by_chance(claim, chosen)
+    least, most = false_share(max(0, fooled - perhaps), k)[0], false_share(max(0, fooled - surely), k)[1]
     reattack = Reattack(
-        seed=seed, attacked=k, fell=fooled, false_at_most=most, seconds=round(time.monotonic() - clock, 3)
+        seed=seed,
+        attacked=k,
+        fell=fooled,
+        by_chance=perhaps,
+        false_at_most=most,
+        attacks=("adaptive (short)", *names),
+        seconds=round(time.monotonic() - clock, 3),
     )
     if claim.value * (1 - least) >= claim.low:
         return reattack, []
+    luck = f" (up to {perhaps} by chance)" if perhaps else ""
     return reattack, [
-        f"robust accuracy: {fooled} of {k} survivors are fooled by the same attack with another seed, so at least {100 * least:.0f} % of "
-        f"them are false, and {100 * claim.value:.1f} % cannot hold"
+        f"robust accuracy: {fooled} of {k} survivors are fooled with another seed by {' and '.join(reattack.attacks)}{luck}, so at least "
+        f"{100 * least:.0f} % of them are false, and {100 * claim.value:.1f} % cannot hold"
     ]
 
 
-def false_share(fooled: int, attacked: int) -> tuple[float, float]:
-    """The least and the most, each with 95 % confidence, that the share of false survivors can be (Clopper and Pearson 1934).
-
-    Where none is fooled, at most 1 - 0.05^(1/k), which is about 3/k.
-    """
-    from scipy.special import betaincinv
-
-    low = 0.0 if fooled == 0 else float(betaincinv(fooled, attacked - fooled + 1, 1 - CONFIDENCE))
-    high = 1.0 if fooled == attacked else float(betaincinv(fooled + 1, attacked - fooled, CONFIDENCE))
-    return low, high
-
-
-def run_again(prepared: Prepared, said: np.ndarray) -> tuple[Rerun, list[str]]:
-    """Runs a whole cell with another seed, the samples in reverse order and another batch size.
-
-    Args:
-        prepared: the cell.
-        said: [N] recorded value of each of its samples under the attack.
-
-    Returns:
-        What was found, and a fault where robust accuracy is more than a point lower and no luck explains it.
-    """
+def _own_ladder(prepared: Prepared) -> Prepared:
+    """The verifier's own attack on the model of a row."""
     setup = prepared.setup
-    clock, seed = time.monotonic(), other_seed(setup)
-    size = setup.judge.batch_size // 2 + 1
-    again, turned = _reseeded(prepared, seed, size), prepared.ids[::-1].copy()
-    span = setup.attack.chunk(size)
-    arrays = join([run_span(again, turned[start : start + span]) for start in range(0, len(turned), span)]).arrays
-    values = decided(arrays[column.ROBUST_PREDICTIONS], arrays[column.LABEL], setup.protocol.decide).astype(np.float64)
-    difference = paired_bootstrap(said.astype(np.float64), values)
-    rerun = Rerun(
-        seed=seed,
-        batch_size=size,
-        robust_accuracy=float(values.mean()),
-        difference=difference.value,
-        low=difference.low,
-        high=difference.high,
-        seconds=round(time.monotonic() - clock, 3),
-    )
-    lucky = paired_bootstrap(said.astype(np.float64), values, confidence=LUCK_CONFIDENCE).low <= 0
-    if difference.value <= POINT or lucky:
-        return rerun, []
-    return rerun, [
-        f"robust accuracy: {100 * said.mean():.1f} % recorded, {100 * values.mean():.1f} % with another seed, order and batch size"
-    ]
+    attack = make("attack", "adaptive", OWN)
+    loaded = replace(prepared.loaded, attack=attack, source=None, stand_in=None)
+    return ready(loaded, replace(setup.protocol, gradient="auto"), prepared.ids)
 
 
-def _reseeded(prepared: Prepared, seed: int, batch_size: int) -> Prepared:
+def _fallen(attacks: Sequence[Prepared], ids: np.ndarray) -> np.ndarray:
+    """Which samples fall, bool [N]."""
+    if attacks[0].setup.random:
+        return _chosen(attacks, ids) < 0.5
+    fell = np.zeros(len(ids), dtype=bool)
+    for attack in attacks:
+        left = np.flatnonzero(~fell)
+        if len(left):
+            arrays = run_span(attack, ids[left]).arrays
+            label = arrays[column.LABEL][:, None]
+            wrong = [arrays[name] != label for name in (column.ROBUST_PREDICTIONS, column.ROBUST_8BIT_PREDICTIONS)]
+            fell[left] = np.concatenate(wrong, axis=1).any(axis=1)
+    return fell
+
+
+def _chosen(attacks: Sequence[Prepared], ids: np.ndarray) -> np.ndarray:
+    """The value of each sample [N] at the point that select draws choose among those of all attacks."""
+    points = [point for attack in attacks for point in _points(attack, ids)]
+    chosen = np.argmin(np.stack([share for share, _ in points]), axis=0)
+    return np.asarray(np.stack([value for _, value in points])[chosen, np.arange(len(ids))])
+
+
+def _points(attack: Prepared, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Point, 8-bit image and clean image of each sample: the share of select draws that are right, and the value on score draws."""
+    arrays = run_span(attack, ids).arrays
+    label = arrays[column.LABEL]
+    for select, score in (
+        (column.SELECT_PREDICTIONS, column.ROBUST_PREDICTIONS),
+        (column.ROBUST_8BIT_SELECT_PREDICTIONS, column.ROBUST_8BIT_PREDICTIONS),
+        (column.CLEAN_SELECT_PREDICTIONS, column.CLEAN_PREDICTIONS),
+    ):
+        yield (arrays[select] == label[:, None]).mean(1), decided(arrays[score], label, attack.setup.protocol.decide)
+
+
+def reseeded(prepared: Prepared, seed: int, batch_size: int) -> Prepared:
+    """A cell with another seed for attack and judge, and another batch size."""
     setup = prepared.setup
     noise, oracle = Noise(seed), setup.oracle
     changed = replace(

@@ -1,28 +1,32 @@
-"""Verifying a run folder: the files against each other, the stored examples against the models, the survivors against a new attack."""
+"""Verifying a run folder: the files against the suite, the stored examples against the models, the survivors against new attacks."""
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
-from rbench.results.duplicates import same_batch_size, work_of
 from rbench.results.hashes import file_hash
-from rbench.results.runs import Broken, ReadCell, read_runs
+from rbench.results.runs import ReadCell, read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import Table, table
 from rbench.results.verification import Reattack, Rerun, Verification
 from rbench.results.versions import versions
 from rbench.running.components import Components
 from rbench.running.prepare import Prepared
-from rbench.suite.cell import Cell
-from rbench.verifying.files import contradictions
-from rbench.verifying.reattack import Claim, attack_survivors, run_again
-from rbench.verifying.rejudge import Rejudge, Rejudged
-from rbench.verifying.verdict import Verdict
+from rbench.suite.plan import Plan
+from rbench.verifying.blame import blamed
+from rbench.verifying.files import contradictions, kept, never_kept
+from rbench.verifying.planned import Asked, asked_of, older
+from rbench.verifying.reattack import attack_survivors
+from rbench.verifying.rejudge import Recorded, Rejudge, Rejudged
+from rbench.verifying.rerun import run_again
+from rbench.verifying.survivors import ENOUGH, Claim, right_draws
+from rbench.verifying.verdict import Verdict, Verified
+
+NEVER_KEPT = "no examples kept"
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,12 @@ class Demand:
     """How much is to be verified.
 
     Attributes:
-        survivors: of each row to attack again, with its strongest attack.
+        survivors: of each row to attack again; 30 leave at most a tenth of them false where none falls.
         audit: run every cell again with another seed, order and batch size.
         batch_size: images at once.
     """
 
-    survivors: int = 10
+    survivors: int = 30
     audit: bool = False
     batch_size: int = 256
 
@@ -43,13 +47,10 @@ class Demand:
 @dataclass
 class _Work:
     folder: RunFolder
-    components: Components
     demand: Demand
-    planned: dict[str, list[Cell]]
-    rejudge: Rejudge = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.rejudge = Rejudge(self.components, self.folder, self.demand.batch_size)
+    asked: dict[str, Asked]
+    rejudge: Rejudge
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class _Judged:
     cell: ReadCell
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unjudged: str = ""
     rejudged: Rejudged | None = None
     reattack: Reattack | None = None
     rerun: Rerun | None = None
@@ -70,22 +72,19 @@ class _Judged:
 
 def verify(
     root: Path,
-    cells: Sequence[Cell],
+    plan: Plan,
     components: Components,
     demand: Demand,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
-) -> tuple[list[Verdict], tuple[Broken, ...]]:
+) -> Verified:
     """Verifies every done cell of a run folder and keeps the evidence in it; takes `verified` back where a fault is found.
 
     Args:
         root: the run folder, locked by the caller.
-        cells: what its suite plans today.
+        plan: of the suite beside the results, made today.
         components: loads models and data.
         demand: how much is to be verified.
         on_verdict: called with each verdict as it is reached.
-
-    Returns:
-        The verdicts, and the files that could not be read.
 
     Raises:
         InputError: no such folder, or a component is wrong.
@@ -93,11 +92,13 @@ def verify(
     """
     folder, runs = RunFolder(root), read_runs([root])
     found = table(runs)
-    work = _Work(folder, components, demand, by_work(cells))
+    asked, notes = asked_of(runs.cells, plan)
+    rejudge = Rejudge(components, folder, demand.batch_size, plan.spec.store.images)
+    work = _Work(folder, demand, asked, rejudge, list(notes))
     verdicts = []
     for row, (parts, outcome) in enumerate(zip(found.cells, found.outcomes, strict=True)):
-        judged = [_judge(cell, work) for cell in parts if cell.status == "done"]
-        if outcome is not None and not any(one.faults for one in judged):
+        judged = _judge([cell for cell in parts if cell.status == "done"], work)
+        if outcome is not None and judged and not any(one.faults or one.unjudged for one in judged):
             judged = _attack(judged, _claim(found, row, outcome), work)
         for one in judged:
             verdicts.append(_keep(one, folder))
@@ -105,79 +106,90 @@ def verify(
     for cell in runs.cells:
         if cell.status != "done":
             folder.drop_verification(cell.id)
-    return verdicts, runs.broken
+    return Verified(tuple(verdicts), runs.broken, tuple(dict.fromkeys(work.notes)))
 
 
-def _judge(read: ReadCell, work: _Work) -> _Judged:
+def _judge(row: Sequence[ReadCell], work: _Work) -> list[_Judged]:
+    """The done cells of a row: held against the files and the suite, then judged again together."""
+    judged = [_from_files(cell, work) for cell in row]
+    open_ = [place for place, one in enumerate(judged) if not (one.faults or one.unjudged)]
+    again = work.rejudge([_recorded(judged[place].cell, work) for place in open_])
+    for place, rejudged in zip(open_, again, strict=True):
+        judged[place] = replace(judged[place], faults=rejudged.faults, rejudged=rejudged)
+    return judged
+
+
+def _recorded(read: ReadCell, work: _Work) -> Recorded:
+    cell = work.asked[read.id].cell
+    assert cell is not None
     assert read.record is not None
-    if faults := contradictions(work.folder, read.record, read.samples, read.document):
-        return _Judged(read, tuple(faults))
-    if read.record.images == "none":
-        return _Judged(read, ("no examples were stored (store.images is none): nothing to judge again",))
-    cell = planned_cell(read.record.cell, work.planned)
-    if cell is None:
-        return _Judged(read, ("suite.yaml beside the results does not ask for this cell",))
-    faults, notes = _differences(read.record.cell, cell.document())
-    if faults:
-        return _Judged(read, tuple(faults), tuple(notes))
-    rejudged = work.rejudge(cell, read.record, read.samples)
-    return _Judged(read, rejudged.faults, tuple(notes), rejudged)
+    return Recorded(cell, read.record, read.samples)
 
 
-def by_work(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    """Planned cells by what they do, see `work_of`."""
-    planned: dict[str, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        planned[work_of(cell.document())].append(cell)
-    return planned
-
-
-def planned_cell(document: Mapping[str, Any], planned: Mapping[str, list[Cell]]) -> Cell | None:
-    """The cell of today's plan that a recorded one is; None if the plan has none.
-
-    Args:
-        document: the content of the recorded cell, with its id.
-        planned: today's plan, as `by_work` gives it.
-    """
-    fitting = [cell for cell in planned.get(work_of(document), []) if same_batch_size(cell.document(), document)]
-    # Two files of one name in two folders make two cells of the same work; an equal id says which.
-    return next((cell for cell in fitting if cell.id == document.get("id")), next(iter(fitting), None))
-
-
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Other weights are a fault, other code is a note: what the code makes of the examples is judged."""
-    faults, notes = [], []
-    if then.get("judge") != now.get("judge"):
-        notes.append(f"judged by version {then.get('judge')} of the rules, now {now.get('judge')}")
-    for name in ("backbone", "purifier", "attack"):
-        before, after = (document[name].get("files", {}) for document in (then, now))
-        changed = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
-        faults += [f"{name}: {file} is not the file that was judged (sha256)" for file in changed]
-        if then[name].get("version") != now[name].get("version"):
-            notes.append(f"{name} '{then[name].get('name')}': its code has changed since")
-    return faults, notes
+def _from_files(read: ReadCell, work: _Work) -> _Judged:
+    assert read.record is not None
+    old = older(read.document)
+    faults = contradictions(work.folder, read.record, read.samples, read.document, old=bool(old))
+    if old:
+        return _Judged(read, tuple(faults), unjudged=old)
+    said = work.asked[read.id]
+    unjudged = NEVER_KEPT if never_kept(read.record) and not kept(work.folder, read.record) else ""
+    return _Judged(read, (*faults, *said.faults), said.notes, unjudged)
 
 
 def _claim(found: Table, row: int, outcome: np.ndarray) -> Claim:
-    fields, samples = found.rows()[row], found.cells[row][0].samples
-    assert samples is not None
-    return Claim(fields["robust_accuracy"], fields["robust_low"], samples[column.SAMPLE].to_numpy()[outcome >= 0.5])
+    fields, cells = found.rows()[row], found.cells[row]
+    tables = [cell.samples for cell in cells if cell.samples is not None]
+    records = [cell.record for cell in cells if cell.record is not None]
+    return Claim(
+        fields["robust_accuracy"],
+        fields["robust_low"],
+        tables[0][column.SAMPLE].to_numpy(),
+        outcome,
+        right_draws(tables),
+        min(record.protocol.draws for record in records),
+        records[0].protocol.decide,
+        bool(records[0].purifier.stochastic),
+    )
 
 
 def _attack(judged: list[_Judged], claim: Claim, work: _Work) -> list[_Judged]:
-    place = min(range(len(judged)), key=lambda place: _left(judged[place]))
-    strongest = judged[place]
-    if work.demand.survivors and strongest.prepared:
-        found, faults = attack_survivors(strongest.prepared, claim, work.demand.survivors)
-        judged[place] = replace(strongest, reattack=found, faults=tuple(faults))
-    return [_again(one) for one in judged] if work.demand.audit else judged
+    order = sorted(range(len(judged)), key=lambda place: _left(judged[place]))
+    first, wanted = order[0], work.demand.survivors
+    ready = [judged[place].prepared for place in order]
+    row = [prepared for prepared in ready if prepared is not None]
+    title = "/".join(judged[first].cell.label(part) for part in ("backbone", "purifier"))
+    if wanted and len(row) == len(judged):
+        names = [judged[place].cell.label("attack") for place in order]
+        try:
+            with blamed(title):
+                found, faults = attack_survivors(row, names, claim, wanted)
+        except CellFailed as error:
+            found, faults = None, [f"attacking survivors again: {error}"]
+        judged[first] = replace(judged[first], reattack=found, faults=tuple(faults))
+    work.notes += _too_few(judged, first, claim, title)
+    return [_again(one, title) for one in judged] if work.demand.audit else judged
 
 
-def _again(one: _Judged) -> _Judged:
-    samples = one.cell.samples
-    if one.prepared is None or samples is None:
+def _too_few(judged: Sequence[_Judged], first: int, claim: Claim, title: str) -> list[str]:
+    """That a row claims survivors and hardly any of them was attacked; nothing where it is refuted anyway."""
+    reattack = judged[first].reattack
+    tried = reattack.attacked if reattack else 0
+    if tried >= ENOUGH or not len(claim.survivors) or any(one.faults for one in judged):
+        return []
+    there = f"{tried} of {len(claim.survivors)} survivors attacked again"
+    return [f"{title}: {there}, too few to verify robustness ({ENOUGH} are needed)"]
+
+
+def _again(one: _Judged, title: str) -> _Judged:
+    record, samples = one.cell.record, one.cell.samples
+    if one.prepared is None or samples is None or record is None:
         return one
-    found, faults = run_again(one.prepared, samples[column.ROBUST].to_numpy())
+    try:
+        with blamed(title):
+            found, faults = run_again(one.prepared, record, samples)
+    except CellFailed as error:
+        return replace(one, faults=(*one.faults, f"running it again: {error}"))
     return replace(one, rerun=found, faults=(*one.faults, *faults))
 
 
@@ -194,9 +206,11 @@ def _keep(one: _Judged, folder: RunFolder) -> Verdict:
     record, samples, images = (
         file_hash(path(cell_id)) for path in (folder.record_path, folder.samples_path, folder.images_path)
     )
+    if older(one.cell.document) and not one.faults:
+        return Verdict(one.cell, (), one.notes, unjudged=one.unjudged)  # what other rules have verified is theirs
     if one.faults or not (rejudged and record and samples and images):
         folder.drop_verification(cell_id)
-        return Verdict(one.cell, one.faults, one.notes)
+        return Verdict(one.cell, one.faults, one.notes, unjudged="" if one.faults else one.unjudged)
     evidence = Verification(
         cell=cell_id,
         record_sha256=record,

@@ -292,7 +292,7 @@ def test_samples_without_a_gradient_on_any_rung_through_the_purifier_are_flagged
 @pytest.mark.parametrize("gradient", ["exact", "bpda", "blind"])
 def test_a_ladder_takes_no_gradient_path(gradient):
     x, y = falling_at(3)
-    with pytest.raises(InputError, match=f"the attack takes gradient: auto .got {gradient}"):
+    with pytest.raises(InputError, match=f"gradient: 'adaptive' takes auto .got '{gradient}'"):
         rbench.evaluate(Threshold(), x, y, attack="adaptive", gradient=gradient)
 
 

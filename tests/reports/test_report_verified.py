@@ -11,7 +11,7 @@ from rbench.reports.verified import verified
 from rbench.results.runs import read_runs
 from rbench.results.store import RunFolder
 from rbench.results.verification import Reattack, Rerun
-from rbench.verifying.verdict import Verdict
+from rbench.verifying.verdict import Verdict, Verified
 
 EVERY = [1, 1, 1, 1]
 
@@ -35,7 +35,7 @@ def verdicts(tmp_path):
 
 def printed(found):
     sink = io.StringIO()
-    Console(file=sink, width=80, color_system=None).print(verified(found))
+    Console(file=sink, width=80, color_system=None).print(verified(Verified(tuple(found))))
     return sink.getvalue()
 
 
@@ -61,3 +61,20 @@ def test_it_sums_up_what_was_done(verdicts):
 def test_without_a_model_it_says_that_files_agree(verdicts):
     offline = [replace(verdict, evidence=None) for verdict in verdicts]
     assert "1 of 2 cells agree with their files." in " ".join(printed(offline).split())
+
+
+def test_of_a_row_with_few_survivors_it_says_so(verdicts):
+    held, failed = verdicts
+    few = held.evidence.model_copy(update={"reattack": held.evidence.reattack.model_copy(update={"attacked": 9})})
+    assert " ok" in printed([held, failed])
+    shown = printed([replace(held, evidence=few), failed])
+    assert "too few" in shown
+    assert " ok" not in shown
+
+
+def test_cells_that_cannot_be_judged_again_are_one_line(verdicts):
+    held = replace(verdicts[0], evidence=None, unjudged="no examples kept")
+    shown = printed([held, held, held])
+    assert "not judged: no examples kept (3 cells, unverified)" in shown
+    assert "FAILED" not in shown
+    assert len(shown.strip().splitlines()) <= 3

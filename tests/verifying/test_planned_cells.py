@@ -8,7 +8,7 @@ import pytest
 from rbench.results.duplicates import work_of
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
-from rbench.verifying.verify import by_work, planned_cell
+from rbench.verifying.planned import by_work, planned_cell
 
 SUITE = """\
 suite: twins

@@ -1,9 +1,10 @@
 """What attacking k survivors again says about all of them."""
 
+import numpy as np
 import pytest
 from scipy.stats import binom
 
-from rbench.verifying.reattack import false_share
+from rbench.verifying.survivors import Claim, by_chance, false_share
 
 
 @pytest.mark.parametrize("k", [10, 30, 100, 1000])
@@ -25,3 +26,53 @@ def test_all_of_them_leaves_nothing_to_believe():
     least, most = false_share(10, 10)
     assert most == 1
     assert least == pytest.approx(0.05 ** (1 / 10))
+
+
+def claim(right, draws=16, *, decide="mean", random=True):
+    """What a row says whose samples have so many right draws."""
+    value = (right == draws).astype(float) if decide == "any" else right / draws
+    mean, half = value.mean(), 1.96 * np.sqrt(value.var() / len(value))
+    return Claim(float(mean), float(mean - half), np.arange(len(right)), value, right, draws, decide, random)
+
+
+def refuted(row, fresh, k=30, seed=0):
+    """Whether survivors drawn at random, judged on fresh draws, refute the claim, by the rule of the verifier."""
+    chosen = np.random.default_rng(seed).choice(row.survivors, min(k, len(row.survivors)), replace=False)
+    fooled = int((fresh[chosen] < 0.5).sum())
+    least, _ = false_share(max(0, fooled - by_chance(row, chosen)[1]), len(chosen))
+    return row.value * (1 - least) < row.low
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("decide", ["mean", "any"])
+def test_an_honest_random_row_is_not_refuted_by_chance(p, decide):
+    wrong = 0
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        row = claim(generator.binomial(16, p, 200), decide=decide)
+        fresh = generator.binomial(16, p, 200)
+        if len(row.survivors):
+            wrong += refuted(row, (fresh == 16).astype(float) if decide == "any" else fresh / 16, seed=seed)
+    assert wrong <= 2
+
+
+def test_of_samples_of_every_kind_few_fall_by_chance():
+    generator = np.random.default_rng(0)
+    true = generator.beta(0.5, 0.5, 400)
+    row = claim(generator.binomial(16, true))
+    fell = [
+        (generator.binomial(16, true)[chosen] < 8).sum() - by_chance(row, chosen)[1]
+        for chosen in (generator.choice(row.survivors, 30, replace=False) for _ in range(100))
+    ]
+    assert np.mean(np.asarray(fell) > 0) < 0.12
+
+
+def test_a_random_row_whose_survivors_all_fall_is_refuted():
+    row = claim(np.full(100, 16))
+    assert refuted(row, np.zeros(100))
+    assert refuted(claim(np.random.default_rng(0).binomial(16, 0.9, 100)), np.zeros(100))
+
+
+def test_of_a_deterministic_row_nothing_falls_by_chance():
+    row = claim(np.repeat([0, 1], 20), 1, random=False)
+    assert by_chance(row, row.survivors) == (0, 0)

@@ -15,7 +15,7 @@ from rbench.engine.setup import Protocol, set_up
 from rbench.results.store import RunFolder
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
-from rbench.verifying.rejudge import NEAR_TIE, nearly_tied
+from rbench.verifying.again import NEAR_TIE, nearly_tied
 
 OURS = "".join(line for line in SUITE.splitlines(True) if "autoattack" not in line)
 
@@ -29,7 +29,7 @@ def fooled(tmp_path):
 
 def test_where_fooled_examples_are_stored_those_are_judged_again(fooled, capsys):
     capsys.readouterr()
-    assert rbench("verify", fooled, "--json", "--batch-size", "5") == 0
+    assert rbench("verify", fooled, "--json", "--batch-size", "5", "--survivors", "0") == 0
     found = {cell["title"]: cell["evidence"] for cell in json.loads(capsys.readouterr().out)["cells"]}
     plain = found["bundled:fashion-cnn/identity/pgd"]
     stored = len(RunFolder(fooled).read_images(Forger(fooled, "identity/pgd").id)[1])
@@ -45,6 +45,7 @@ def test_a_fooled_example_that_was_thrown_away_is_missed_by_a_new_attack_only(fo
     forger.images, forger.ids = forger.images[kept], forger.ids[kept]
     forger.agree()
     forger.write()
+    forger.report()
     assert rbench("verify", fooled, "--survivors", "0") == 0
     assert rbench("verify", fooled, "--survivors", "20") == 4
     assert "survivors are fooled" in capsys.readouterr().err

@@ -15,18 +15,17 @@ def distrusted(audit: Mapping[str, object]) -> str | None:
     """
     if audit.get("reaches_input") is False:
         return "no gradient reaches the input"
-    zero, broken = _number(audit, "zero_gradient_share"), _number(audit, "non_finite_gradient_share")
-    for share, what in ((broken, "not finite"), (zero, "zero")):
+    shares = {"non_finite": "not finite", "zero": "zero", "useless": "zero or not finite"}
+    for name, what in shares.items():
+        share = _number(audit, f"{name}_gradient_share")
         if share >= threshold("provisional", "share"):
             return f"the gradient is {what} for {100 * share:.0f} % of the audited samples"
-    # A cast to 16 bits rounds what finite differences are made of; it does not lead an attacker astray.
-    limit = threshold("wrong-gradient", "slopes in 16 bits" if audit.get("low_precision") else "slopes")
     slopes = _number(audit, "slope_error")
-    if slopes > limit:
+    if slopes > threshold("wrong-gradient", "slopes in 16 bits" if audit.get("low_precision") else "slopes"):
         return f"the gradient is wrong: slopes differ by {slopes:.2g}"
-    large = _number(audit, "batch_gradient_error")
-    if large > threshold("wrong-gradient", "slopes"):
-        return f"the gradient is wrong: in large batches it differs by {large:.2g}"
+    in_batches = _number(audit, "batch_gradient_error")
+    if in_batches > threshold("wrong-gradient", "slopes"):
+        return f"the gradient is wrong in large batches: it differs by {in_batches:.2g}"
     replayed = _number(audit, "checkpointed_error")
     if replayed > threshold("wrong-gradient", "replayed"):
         return f"the checkpointed gradient is wrong: it differs by {replayed:.2g}"
