@@ -9,7 +9,7 @@ from torch import nn
 
 from rbench.engine.answers import FirstAnswers
 from rbench.engine.audit import Audit
-from rbench.engine.audits import Audits
+from rbench.engine.audits import Audits, Measurements
 from rbench.engine.defended import DefendedModel, stand_in_of, state_hash
 from rbench.engine.gradient_audit import GradientAudit
 from rbench.engine.inventory import Inventory, take_inventory
@@ -82,6 +82,11 @@ class Setup:
     rungs: tuple[Rung, ...] = ()
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     trial: Trial | None = None
+
+    @property
+    def measured(self) -> Measurements:
+        """All that was measured of the defended model."""
+        return Measurements(self.audit, self.loss_change, self.gradients, self.first)
 
     @property
     def random(self) -> bool:
