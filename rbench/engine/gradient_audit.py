@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from rbench.engine.defended import DefendedModel
@@ -110,14 +110,17 @@ def _cosine(exact: Tensor, other: Tensor) -> float | None:
     return float(cosine_similarity(exact[nonzero].flatten(1).double(), other[nonzero].flatten(1).double()).mean())
 
 
-class _NarrowTypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the first floating type of fewer than 32 bits that an operation inside the block returns."""
+class _NarrowTypes(TorchFunctionMode):
+    """Notes the first floating type of fewer than 32 bits that an operation inside the block returns.
+
+    A mode of functions and not of dispatch, which would import torch's compiler, for seconds.
+    """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.seen: str | None = None
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Calls the operation."""
         returned = func(*args, **(kwargs or {}))
         for value in tree_leaves(returned):
