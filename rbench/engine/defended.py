@@ -130,6 +130,7 @@ class DefendedModel(nn.Module):
         self.backbone = freeze(backbone)
         self.name = name
         self.meter = Meter()
+        self.sizes: set[int] = set()  # of the batches that the purifier was shown
         self.accepts_noise = "noise" in inspect.signature(purifier.forward).parameters
         self.eval()
         self.draws_known = bool(getattr(purifier, "draws_known", False))
@@ -162,6 +163,7 @@ class DefendedModel(nn.Module):
         runs, or drawn again from a copy. `torch.utils.checkpoint` would restore torch's global generator alone, and a purifier with a
         generator of its own would get the right image with a wrong gradient.
         """
+        self.sizes.add(len(x))
         if len(x) == 1:
             return self.purify_checkpointed(torch.cat([x, x]), noise.padded())[:1]
         if not self.staged:
@@ -176,6 +178,7 @@ class DefendedModel(nn.Module):
 
     def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """The purified images [B, C, H, W]; refuses a purifier that writes to its input or changes the shape."""
+        self.sizes.add(len(x))
         if len(x) == 1:
             return self.purify(torch.cat([x, x]), noise.padded())[:1]
         self.meter.purifier_passes += len(x)
@@ -263,7 +266,7 @@ class DefendedModel(nn.Module):
     def with_stand_in(self, stand_in: StandIn | None) -> "DefendedModel":
         """The same defended model and meter with another stand-in for BPDA; None for the identity."""
         other = DefendedModel(self.purifier, self.backbone, name=self.name)
-        other.surrogate, other.meter = stand_in, self.meter
+        other.surrogate, other.meter, other.sizes = stand_in, self.meter, self.sizes
         return other
 
     def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:

@@ -11,6 +11,7 @@ from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Evaluated, join
 from rbench.engine.leaks import Leaks, leaks
 from rbench.engine.outcome import Outcome, draw_outcome
+from rbench.engine.promises import MOST, kept_promise
 from rbench.engine.setup import watched
 from rbench.results import sample_columns as column
 from rbench.results.flags import of_cell
@@ -58,10 +59,10 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
             few = prepared.read(prepared.ids[: prepared.convergence])
             convergence = converge(prepared.setup, prepared.loaded.remake, few)
             refuse_other_answers(prepared.setup.model, prepared.setup.first)
-        leaked = _leaks(prepared, whole).share
+        leaked, promise = _leaks(prepared, whole).share, _promise(prepared, whole)
         gallery = _gallery(prepared, whole)
     outcome = replace(outcome, flags=(*outcome.flags, *of_cell.leaks(leaked)))
-    return Finished(whole, outcome, convergence, gallery, {"leaks": leaked})
+    return Finished(whole, outcome, convergence, gallery, {"leaks": leaked, "kept_promise": promise})
 
 
 def _leaks(prepared: Prepared, whole: Evaluated) -> Leaks:
@@ -71,6 +72,18 @@ def _leaks(prepared: Prepared, whole: Evaluated) -> Leaks:
         images = torch.from_numpy(whole.arrays[column.IMAGES][start : start + size]).to(clean.device)
         found += leaks(prepared.setup, images, clean)
     return found
+
+
+def _promise(prepared: Prepared, whole: Evaluated) -> float | None:
+    """What the exact gradient promises at attacked images that survive, and keeps; None where it is known to be of no use."""
+    setup, arrays = prepared.setup, whole.arrays
+    if not (setup.audit.reproducible and setup.audit.differentiable):
+        return None
+    right = (arrays[column.SELECT_PREDICTIONS] == arrays[column.LABEL][:, None]).mean(1)
+    rows = np.nonzero(right >= 0.5)[0][:MOST]
+    clean = prepared.read(prepared.ids[rows])
+    images = torch.from_numpy(arrays[column.IMAGES][rows]).to(clean.device)
+    return kept_promise(setup.model, images, clean, setup.noise)
 
 
 def _gallery(prepared: Prepared, whole: Evaluated) -> Gallery:

@@ -29,6 +29,11 @@ def distrusted(audit: Mapping[str, object]) -> str | None:
     replayed = _number(audit, "checkpointed_error")
     if replayed > threshold("wrong-gradient", "replayed"):
         return f"the checkpointed gradient is wrong: it differs by {replayed:.2g}"
+    if isinstance(squashed := audit.get("not_logits"), str):
+        return f"the outputs are {squashed}, whose gradients vanish where they saturate"
+    kept = audit.get("kept_promise")
+    if isinstance(kept, int | float) and kept < threshold("provisional", "promise"):
+        return f"the gradient is wrong at attacked images: a step along it raises the margin by {kept:.2g} of what it promises"
     return "the stand-in that was asked for misleads" if audit.get("stand_in_misleads") is True else None
 
 
