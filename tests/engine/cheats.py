@@ -3,7 +3,7 @@
 The backbone is a small random network, the labels are its own predictions, and at the radius of `EPS` nothing survives without a purifier.
 """
 
-import inspect
+import sys
 
 import torch
 from torch import nn
@@ -127,7 +127,10 @@ def with_grad_mode_alone(answer):
 
 def without_judge_in_the_stack(answer):
     def judged():
-        return any(frame.function in ("_block", "logits") and "judge" in frame.filename for frame in inspect.stack(0))
+        frame = sys._getframe()
+        while frame and not frame.f_code.co_filename.endswith("judge.py"):
+            frame = frame.f_back
+        return frame is not None
 
     return Says(lambda x: x if judged() else answer(x))
 
