@@ -46,6 +46,6 @@ def kept_promise(model: DefendedModel, images: Tensor, clean: Batch, noise: Nois
     for step in _STEPS if promised > 0 else ():
         with torch.no_grad():
             after = margin(model(x + step * gradient.sign(), replace(drawn)), few.y)
-        ratios.append(float((after - before).double().sum()) / (step * promised))
+        ratios.append(float((after - before.detach()).double().sum()) / (step * promised))
     vars(model.meter).update(vars(spent))
     return max(ratios, default=None)
