@@ -271,7 +271,7 @@ class LyingCode(nn.Module):
 
 
 def noise_off_grid(x):
-    return torch.where(rows(off_grid(x)), (x + 0.3 * torch.randn_like(x)).clamp(0, 1), x)
+    return torch.where(rows(off_grid(x)), (x + 0.15 * torch.randn_like(x)).clamp(0, 1), x)
 
 
 def keyed_by_bits(x):
@@ -291,60 +291,66 @@ def outputs(function):
 
 
 PURIFIERS = {
-    "inverts off the 8-bit grid": off_grid_shows(invert),
-    "grey off the 8-bit grid": off_grid_shows(lambda x: 0 * x + 0.5),
-    "the stored image off the 8-bit grid": off_grid_shows(nearest),
-    "inverts in small batches": in_small_batches(invert),
-    "the stored image in small batches": in_small_batches(nearest),
-    "inverts in odd batches": in_odd_batches(invert),
-    "inverts what requires a gradient": with_gradients(invert),
-    "the stored image to what requires a gradient": with_gradients(lambda x: straight(x, nearest(x))),
-    "inverts in grad mode": with_grad_mode(invert),
-    "inverts in grad mode what requires none": with_grad_mode_alone(invert),
-    "inverts unless the judge is in the stack": without_judge_in_the_stack(invert),
-    "tells who asks by the noise": TellsRoles(),
-    "looks up samples by the noise": LooksUpSamples(),
-    "knows the judge by repeated images": KnowsRepeats(),
-    "the stored image": Says(lambda x: straight(x, nearest(x))),
-    "the stored image by a small key": Says(by_key),
-    "the stored image, a little noisy": Says(lambda x: (nearest(x) + 1e-3 * torch.sin(1e4 * x.detach())).clamp(0, 1)),
-    "turns after some calls": counting(nearest),
-    "turns after some calls with gradients": counting(invert, when=lambda x: x.requires_grad, after=12),
-    "statistics of earlier batches": Statistics(),
-    "statistics of the batch": Says(lambda x: (x - x.mean(0, keepdim=True) + 0.5).clamp(0, 1)),
-    "gradients flipped in float32": backward(flipped_in_float32),
-    "gradients flipped near stored images": backward(flipped_near_stored),
-    "random gradients at the corners of the ball": backward(
+    "inverts off the 8-bit grid": lambda: off_grid_shows(invert),
+    "grey off the 8-bit grid": lambda: off_grid_shows(lambda x: 0 * x + 0.5),
+    "the stored image off the 8-bit grid": lambda: off_grid_shows(nearest),
+    "inverts in small batches": lambda: in_small_batches(invert),
+    "the stored image in small batches": lambda: in_small_batches(nearest),
+    "inverts in odd batches": lambda: in_odd_batches(invert),
+    "inverts what requires a gradient": lambda: with_gradients(invert),
+    "the stored image to what requires a gradient": lambda: with_gradients(lambda x: straight(x, nearest(x))),
+    "inverts in grad mode": lambda: with_grad_mode(invert),
+    "inverts in grad mode what requires none": lambda: with_grad_mode_alone(invert),
+    "inverts unless the judge is in the stack": lambda: without_judge_in_the_stack(invert),
+    "tells who asks by the noise": lambda: TellsRoles(),
+    "looks up samples by the noise": lambda: LooksUpSamples(),
+    "knows the judge by repeated images": lambda: KnowsRepeats(),
+    "the stored image": lambda: Says(lambda x: straight(x, nearest(x))),
+    "the stored image by a small key": lambda: Says(by_key),
+    "the stored image, a little noisy": lambda: Says(
+        lambda x: (nearest(x) + 1e-3 * torch.sin(1e4 * x.detach())).clamp(0, 1)
+    ),
+    "turns after some calls": lambda: counting(nearest),
+    "turns after some calls with gradients": lambda: counting(invert, when=lambda x: x.requires_grad, after=12),
+    "statistics of earlier batches": lambda: Statistics(),
+    "statistics of the batch": lambda: Says(lambda x: (x - x.mean(0, keepdim=True) + 0.5).clamp(0, 1)),
+    "gradients flipped in float32": lambda: backward(flipped_in_float32),
+    "gradients flipped near stored images": lambda: backward(flipped_near_stored),
+    "random gradients at the corners of the ball": lambda: backward(
         lambda g, x: torch.where(rows(at_corners(x)), random_of(g), g)
     ),
-    "zero gradients at the corners of the ball": backward(lambda g, x: torch.where(rows(at_corners(x)), 0 * g, g)),
-    "NaN gradients for moved images": backward(lambda g, x: torch.where(rows(off_grid(x)), torch.nan, g)),
-    "huge gradients of one pixel": backward(lambda g, x: g + 1e6 * (torch.arange(64).view(1, 1, 8, 8) == 7)),
-    "mostly detached": Says(lambda x: 0.999 * x.detach() + 0.001 * x),
-    "mostly detached, the rest flipped": Says(lambda x: 1.001 * x.detach() - 0.001 * x),
-    "a surrogate that leads away": LyingSurrogate(),
-    "stages of another purifier": LyingStages(),
-    "stages whose gradients are flipped": LyingStageGradients(),
-    "a code of nothing": LyingCode(),
-    "noise off the 8-bit grid": Says(noise_off_grid),
-    "noise that it denies": Says(lambda x: (x + 0.3 * torch.randn_like(x)).clamp(0, 1), stochastic=False),
-    "noise keyed by the bits of the image": Says(keyed_by_bits),
-    "noise for moved images": Says(where_moved(lambda x: (x + 0.2 * torch.randn_like(x)).clamp(0, 1))),
-    "pixels out of range": Says(lambda x: 1e4 * (x - 0.5)),
-    "inverts moved images": Says(where_moved(invert)),
+    "zero gradients at the corners of the ball": lambda: backward(
+        lambda g, x: torch.where(rows(at_corners(x)), 0 * g, g)
+    ),
+    "NaN gradients for moved images": lambda: backward(lambda g, x: torch.where(rows(off_grid(x)), torch.nan, g)),
+    "huge gradients of one pixel": lambda: backward(lambda g, x: g + 1e6 * (torch.arange(64).view(1, 1, 8, 8) == 7)),
+    "mostly detached": lambda: Says(lambda x: 0.999 * x.detach() + 0.001 * x),
+    "mostly detached, the rest flipped": lambda: Says(lambda x: 1.001 * x.detach() - 0.001 * x),
+    "a surrogate that leads away": lambda: LyingSurrogate(),
+    "stages of another purifier": lambda: LyingStages(),
+    "stages whose gradients are flipped": lambda: LyingStageGradients(),
+    "a code of nothing": lambda: LyingCode(),
+    "noise off the 8-bit grid": lambda: Says(noise_off_grid),
+    "noise that it denies": lambda: Says(lambda x: (x + 0.15 * torch.randn_like(x)).clamp(0, 1), stochastic=False),
+    "noise keyed by the bits of the image": lambda: Says(keyed_by_bits),
+    "noise for moved images": lambda: Says(where_moved(lambda x: (x + 0.15 * torch.randn_like(x)).clamp(0, 1))),
+    "pixels out of range": lambda: Says(lambda x: 1e4 * (x - 0.5)),
+    "inverts moved images": lambda: Says(where_moved(invert)),
 }
 
+"""Made anew for every cell, since some remember."""
+
 BACKBONES = {
-    "logits times 1e6": outputs(lambda z: 1e6 * z),
-    "logits times 1e-6": outputs(lambda z: 1e-6 * z),
-    "quantised logits": outputs(lambda z: straight(z, (z.detach() * 20).round() / 20)),
-    "quantised logits without a gradient": outputs(lambda z: (z * 20).round() / 20),
-    "hard labels": outputs(lambda z: nn.functional.one_hot(z.argmax(1), CLASSES).to(z)),
-    "probabilities that saturate": outputs(lambda z: (200 * z).softmax(1)),
-    "sigmoids that saturate": outputs(lambda z: (200 * (z - z.mean(1, keepdim=True))).sigmoid()),
-    "flipped gradients": outputs(lambda z: Backward.apply(z, lambda g, _: -g)),
-    "logits with a large offset": outputs(lambda z: z + 1e5),
-    "detached logits": outputs(torch.Tensor.detach),
-    "logits of large batches alone": outputs(lambda z: z if len(z) >= 12 else z.flip(1)),
-    "logits without gradients alone": outputs(lambda z: z.flip(1) if torch.is_grad_enabled() else z),
+    "logits times 1e6": lambda: outputs(lambda z: 1e6 * z),
+    "logits times 1e-6": lambda: outputs(lambda z: 1e-6 * z),
+    "quantised logits": lambda: outputs(lambda z: straight(z, (z.detach() * 20).round() / 20)),
+    "quantised logits without a gradient": lambda: outputs(lambda z: (z * 20).round() / 20),
+    "hard labels": lambda: outputs(lambda z: nn.functional.one_hot(z.argmax(1), CLASSES).to(z)),
+    "probabilities that saturate": lambda: outputs(lambda z: (200 * z).softmax(1)),
+    "sigmoids that saturate": lambda: outputs(lambda z: (200 * (z - z.mean(1, keepdim=True))).sigmoid()),
+    "flipped gradients": lambda: outputs(lambda z: Backward.apply(z, lambda g, _: -g)),
+    "logits with a large offset": lambda: outputs(lambda z: z + 1e5),
+    "detached logits": lambda: outputs(torch.Tensor.detach),
+    "logits of large batches alone": lambda: outputs(lambda z: z if len(z) >= 12 else z.flip(1)),
+    "logits without gradients alone": lambda: outputs(lambda z: z.flip(1) if torch.is_grad_enabled() else z),
 }

@@ -2,10 +2,8 @@
 
 from types import SimpleNamespace
 
-import cheats
 import pytest
-import torch
-from cheats import BACKBONES, CLASSES, EPS, PURIFIERS, images, net
+from cheats import BACKBONES, EPS, PURIFIERS, images, net
 
 import rbench
 from rbench.errors import CellFailed
@@ -37,3 +35,37 @@ def verdict(attack, *, purifier=None, backbone=None):
         return "provisional"
     told = found.flag_names & {"leaks"}
     return f"{found.robust_accuracy.value:.2f} {' '.join(sorted(told))}".strip()
+
+
+REFUSED = {
+    *("inverts what requires a gradient", "the stored image to what requires a gradient", "inverts in grad mode"),
+    *("inverts in grad mode what requires none", "inverts unless the judge is in the stack"),
+    *("turns after some calls", "turns after some calls with gradients", "statistics of earlier batches"),
+    "logits without gradients alone",
+}
+"""Whatever the attack."""
+STORED = {"the stored image", "the stored image by a small key", "the stored image, a little noisy"}
+"""Whoever has the images in memory is right about them all; that they came from there is what the flag says."""
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_without_a_cheat_nothing_is_left(attack):
+    assert verdict(attack) == "right"
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("cheat", [*PURIFIERS, *BACKBONES])
+def test_a_cheat_is_judged_right_refused_or_kept_from_ranking(cheat, attack):
+    made = {"purifier": PURIFIERS[cheat]()} if cheat in PURIFIERS else {"backbone": BACKBONES[cheat]()}
+    found = verdict(attack, **made)
+    if cheat in REFUSED:
+        assert found.startswith("refused")
+    elif cheat in STORED:
+        assert found in ("provisional", "1.00 leaks")
+    else:
+        assert found.partition(":")[0] in ("right", "provisional", "refused")
+
+
+def test_every_cheat_has_a_name_of_its_own():
+    assert not PURIFIERS.keys() & BACKBONES.keys()
+    assert REFUSED | STORED <= PURIFIERS.keys() | BACKBONES.keys()

@@ -114,7 +114,9 @@ def test_an_answer_that_depends_on_gradients_being_taken_is_refused_by_the_audit
 def test_attacked_images_are_shown_by_the_code_of_the_judge_and_by_that_of_attackers():
     with pytest.raises(CellFailed, match=f"{OTHERWISE} to an attack"):
         judged(cheats.without_judge_in_the_stack(cheats.invert))
-    with pytest.raises(CellFailed, match=f"{OTHERWISE} to an attack"):  # survivors are asked about, as many as there are
+    with pytest.raises(
+        CellFailed, match=f"{OTHERWISE} to an attack"
+    ):  # survivors are asked about, as many as there are
 
         def brightest(x):
             corners = cheats.at_corners(x).view(-1, 1, 1, 1) & torch.tensor(x.requires_grad)
@@ -182,7 +184,7 @@ def test_the_judge_is_set_up_by_what_the_audit_finds_of_batches():
 
 
 def test_gradients_that_are_wrong_at_attacked_images_alone_are_not_trusted():
-    random = cheats.PURIFIERS["random gradients at the corners of the ball"]
+    random = cheats.PURIFIERS["random gradients at the corners of the ball"]()
     found = judged(random, steps=10)
     assert found.robust_accuracy.value > 0.2
     assert found.audit["kept_promise"] < 0.1
@@ -194,7 +196,7 @@ def test_gradients_that_are_wrong_at_attacked_images_alone_are_not_trusted():
 
 
 def test_squashed_outputs_are_not_trusted():
-    found = judged(None, cheats.BACKBONES["sigmoids that saturate"])
+    found = judged(None, cheats.BACKBONES["sigmoids that saturate"]())
     assert "the outputs are sigmoids" in distrusted(found.audit)
 
 

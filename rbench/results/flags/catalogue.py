@@ -304,9 +304,13 @@ FLAGS: dict[FlagName, FlagFacts] = {
         {
             "share": Threshold(0.1, "%", "share of the audited samples whose exact gradient is zero, or not finite"),
             "promise": Threshold(
-                0.1, "", "rise of the margin after a step along the gradient at attacked images, as a share of what it promises"
+                0.1,
+                "",
+                "rise of the margin after a step along the gradient at attacked images, as a share of what it promises",
             ),
-            "batch": Threshold(0.05, "", "difference of logits in batches of another order or size, relative to the largest"),
+            "batch": Threshold(
+                0.05, "", "difference of logits in batches of another order or size, relative to the largest"
+            ),
         },
     ),
 }
