@@ -222,9 +222,7 @@ def remembered(model: DefendedModel) -> bytes:
 
 
 def _orders_and_splits(asked: Questions, shown: Batch, reference: Tensor) -> float:
-    """Largest difference of logits when the batch is reversed, halved, cut into small ones or shows images several times, relative to the
-    largest logit.
-    """
+    """Largest difference of logits when the batch is reversed, halved, cut into small ones or repeats images, relative to the largest."""
     if len(shown) < 2:
         return 0.0
     order = torch.arange(len(shown) - 1, -1, -1, device=shown.device)

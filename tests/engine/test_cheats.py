@@ -21,7 +21,7 @@ SLACK = 2 / len(images()[0])
 
 
 def verdict(attack, *, purifier=None, backbone=None):
-    """What comes of a cell: `refused`, `right` (nothing is left), `provisional` (below all other rows), or flags that speak of the cheat."""
+    """What comes of a cell: `refused`, `right` (nothing is left), `provisional` (below all others), or flags that speak of it."""
     x, y = images()
     asked = {"eps": EPS, "draws": 4, "select_draws": 16, "attack": attack, **ATTACKS[attack]}
     try:
@@ -68,4 +68,4 @@ def test_a_cheat_is_judged_right_refused_or_kept_from_ranking(cheat, attack):
 
 def test_every_cheat_has_a_name_of_its_own():
     assert not PURIFIERS.keys() & BACKBONES.keys()
-    assert REFUSED | STORED <= PURIFIERS.keys() | BACKBONES.keys()
+    assert PURIFIERS.keys() | BACKBONES.keys() >= REFUSED | STORED

@@ -6,9 +6,9 @@ import pytest
 from forger import Forger
 from small_runs import rbench
 
-from rbench.results.runs import read_runs
 from rbench.results.row import make_row
 from rbench.results.rows import rows_of
+from rbench.results.runs import read_runs
 
 MODELS = '''
 """Purifiers that cheat."""

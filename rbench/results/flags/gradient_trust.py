@@ -1,4 +1,4 @@
-"""Whether what was measured of a defended model says that gradients alone may mislead an attacker, or that no attack met what was judged."""
+"""Whether what was measured of a defended model says that gradients may mislead an attacker, or that no attack met what was judged."""
 
 from collections.abc import Mapping
 
