@@ -88,7 +88,10 @@ def global_generators(seed: int, device: torch.device) -> Iterator[None]:
     devices = [device.index or 0] if device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
+            # `torch.manual_seed` formats the stack at every call in a build for CUDA, a millisecond each.
+            torch.default_generator.manual_seed(seed)
+            for index in devices:
+                torch.cuda.default_generators[index].manual_seed(seed)
             np.random.seed(seed % 2**32)  # noqa: NPY002
             random.seed(seed)
             yield

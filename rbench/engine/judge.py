@@ -25,6 +25,7 @@ class Judge:
         decide: how score draws become a verdict.
         noise: the root of the cell's randomness.
         batch_size: images evaluated at once; changes nothing but speed.
+        random: whether the model is, so that choosing and valuing need draws of their own.
         stacked: several draws of one image may share a batch. Not where answers depend on the batch: who knows the judge by images that
             repeat could answer otherwise.
     """
@@ -36,12 +37,8 @@ class Judge:
     decide: Decide
     noise: Noise
     batch_size: int
+    random: bool
     stacked: bool = True
-
-    @property
-    def random(self) -> bool:
-        """Whether images are judged on more than one draw, so that choosing and valuing need draws of their own."""
-        return self.draws > 1 or self.select_draws > 1
 
     def both(self, images: Tensor, clean: Batch) -> tuple[Tensor, Tensor]:
         """What `select` and `score` give; the one draw of a deterministic defence is evaluated once."""

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,7 @@ def _answer(question: Path) -> None:
 
     torch.set_num_threads(threads)
     (module, name), arguments = pickle.loads((question.parent / "work").read_bytes())
-    __import__(module)
-    found = getattr(sys.modules[module], name)(*arguments)
+    found = getattr(import_module(module), name)(*arguments)
     part = question.parent / "part"
     part.write_bytes(pickle.dumps(found))
     part.rename(question.parent / "answer")
@@ -119,7 +119,7 @@ def _serve() -> None:
             try:
                 _answer(question)
             except BaseException as error:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+                sys.stderr.write(f"{type(error).__name__}: {error}\n")
                 os._exit(1)
             os._exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

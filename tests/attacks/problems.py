@@ -29,7 +29,7 @@ def problem(n, *, channels=1, side=8, classes=10):
 def fooled_at(attack, model, x, y, norm, eps):
     """Which samples fall, each within a radius of its own."""
     defended, noise, ids = DefendedModel(Identity(), model), Noise(0), torch.arange(len(x))
-    judge = Judge(defended, Ball(norm, eps.double()), 1, 1, "mean", noise, len(x))
+    judge = Judge(defended, Ball(norm, eps.double()), 1, 1, "mean", noise, len(x), random=False)
     attack = attack.fit(model(x).shape[1])
     oracle = Oracle(defended, "exact", eot=1, noise=noise)
     driver, clean = Driver(attack, oracle, judge.ball, noise, len(x)), Batch(x, y, ids)

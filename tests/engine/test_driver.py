@@ -65,7 +65,7 @@ def falling_at(*steps):
 def run(attack, problem, *, model=None, batch_size=4, blind=False, attacked=None):
     x, y, ids = problem
     defended, noise, clean = DefendedModel(Identity(), model or Threshold()), Noise(0), Batch(x, y, ids)
-    judge = Judge(defended, Ball("Linf", 1.0), 1, 1, "mean", noise, batch_size)
+    judge = Judge(defended, Ball("Linf", 1.0), 1, 1, "mean", noise, batch_size, random=False)
     oracle = Oracle(defended, "blind" if blind else "exact", eot=1, noise=noise)
     done = []
     driver = Driver(attack, oracle, judge.ball, noise, batch_size, on_done=done.append)

@@ -23,7 +23,7 @@ def samples(x, ids):
 
 def judge(*, purifier=None, norm="Linf", draws=1, batch_size=64, eps=EPS):
     model = DefendedModel(purifier or Identity(), nn.Flatten())
-    return Judge(model, Ball(norm, eps), draws, draws, "mean", Noise(0), batch_size)
+    return Judge(model, Ball(norm, eps), draws, draws, "mean", Noise(0), batch_size, random=draws > 1)
 
 
 def test_equal_logits_are_decided_for_the_first_class():

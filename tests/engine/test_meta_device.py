@@ -94,7 +94,7 @@ def test_oracle_judge_and_audit_answer_the_same_one_by_one(meta):
         module = oracle.as_module(batch)
         point = x.clone().requires_grad_()
         (slope,) = torch.autograd.grad(module(point).sum(), point)
-        judge = Judge(model, Ball("Linf", 0.1), 3, 5, "majority", noise, 4)
+        judge = Judge(model, Ball("Linf", 0.1), 3, 5, "majority", noise, 4, random=True)
         select, score = judge.both(x, batch)
         answers.append(
             [

@@ -168,7 +168,7 @@ def test_the_judge_shows_no_image_twice_where_answers_depend_on_the_batch(stacke
     x, y = images(4)
     purifier = Sizes()
     model = DefendedModel(purifier, net())
-    judge = Judge(model, Ball("Linf", EPS), 4, 8, "mean", Noise(0), 64, stacked)
+    judge = Judge(model, Ball("Linf", EPS), 4, 8, "mean", Noise(0), 64, random=True, stacked=stacked)
     judge.both(x, Batch(x, y, torch.arange(4)))
     assert set(purifier.seen) == ({(32, 4), (16, 4)} if stacked else {(4, 4)})
 

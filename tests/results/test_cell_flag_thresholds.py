@@ -63,10 +63,10 @@ def test_a_flag_speaks_from_its_threshold_on(flags, raised):
 def test_what_is_wrong_with_the_exact_gradient_concerns_attacks_along_it(path, missing, slope, replay):
     assert bool(of_cell.no_gradient_path(path, reaches_input=False)) == missing
     assert of_cell.no_gradient_path(path, reaches_input=True) == []
-    assert bool(of_cell.wrong_slope(path, 0.11, "float64")) == slope
+    assert bool(of_cell.wrong_slope(path, 0.11, "float64", None)) == slope
     assert bool(of_cell.wrong_replay(path, 1.1e-3)) == replay
     for difference in (None, 0.1, 1e-3):
-        assert of_cell.wrong_slope(path, difference, "float64") == []
+        assert of_cell.wrong_slope(path, difference, "float64", None) == []
     for difference in (None, 1e-3):
         assert of_cell.wrong_replay(path, difference) == []
 

@@ -221,7 +221,8 @@ def test_a_failing_cell_stops_no_other_and_is_run_again_on_demand(faulty, run, t
     failed = records(tmp_path / "run")["spoils/pgd"]
     assert failed.summary is None
     assert failed.failed_samples
-    assert failed.error.startswith(f"sample {failed.failed_samples[0]}: logits are NaN or infinite after it was moved")
+    said = f"sample {failed.failed_samples[0]}: logits are NaN or infinite on an image under uniform noise in the ball"
+    assert failed.error == said
     assert "\n" not in failed.error
     assert err.splitlines()[-1] == "2 of 4 cells failed; --redo failed runs them again"
     before = content(tmp_path / "run")

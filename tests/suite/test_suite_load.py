@@ -73,7 +73,7 @@ def test_a_suite_is_read_with_its_defaults(write):
         ("samples: 8", "samples: 0", at("2:32: dataset.samples", "0", fact="int from 1 to 1000000000 or null")),
         ("samples: 8", "samples: 8.0", at("2:32: dataset.samples", "8.0", "Write 8.", fact="int from 1 to 1000000000 or null")),
         ("samples: 8", "shuffle: true", at("2:32: dataset.shuffle", "true", fact="int from 0 to 4294967295 or false, default 0")),
-        ("draws: 4", "draws: 0", at("14:19: protocol.draws", "0", fact="int from 1 to 10000, default 8")),
+        ("draws: 4", "draws: 0", at("14:19: protocol.draws", "0", fact="int from 1 to 10000, default 16")),
         (
             "decide: mean",
             "decide: maen",
@@ -120,7 +120,7 @@ def test_a_suite_is_read_with_its_defaults(write):
         (
             "{draws: 4, decide: mean, seed: 1}",
             "fast",
-            at("14:11: protocol", "the text 'fast'", fact="a map of draws, decide, seed, convergence"),
+            at("14:11: protocol", "the text 'fast'", fact="a map of draws, select_draws, decide, seed, convergence"),
         ),
         ("\n  - net:small", " net:small", at("6:12: backbones", "the text 'net:small'", "Write ['net:small'].")),
         ("\n  - net:small", " []", at("6:12: backbones", "the list []", fact="at least 1 item")),
