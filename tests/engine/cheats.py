@@ -271,7 +271,7 @@ class LyingCode(nn.Module):
 
 
 def noise_off_grid(x):
-    return torch.where(rows(off_grid(x)), (x + 0.15 * torch.randn_like(x)).clamp(0, 1), x)
+    return torch.where(rows(off_grid(x)), (x + 0.08 * torch.randn_like(x)).clamp(0, 1), x)
 
 
 def keyed_by_bits(x):
@@ -331,9 +331,9 @@ PURIFIERS = {
     "stages whose gradients are flipped": lambda: LyingStageGradients(),
     "a code of nothing": lambda: LyingCode(),
     "noise off the 8-bit grid": lambda: Says(noise_off_grid),
-    "noise that it denies": lambda: Says(lambda x: (x + 0.15 * torch.randn_like(x)).clamp(0, 1), stochastic=False),
+    "noise that it denies": lambda: Says(lambda x: (x + 0.08 * torch.randn_like(x)).clamp(0, 1), stochastic=False),
     "noise keyed by the bits of the image": lambda: Says(keyed_by_bits),
-    "noise for moved images": lambda: Says(where_moved(lambda x: (x + 0.15 * torch.randn_like(x)).clamp(0, 1))),
+    "noise for moved images": lambda: Says(where_moved(lambda x: (x + 0.08 * torch.randn_like(x)).clamp(0, 1))),
     "pixels out of range": lambda: Says(lambda x: 1e4 * (x - 0.5)),
     "inverts moved images": lambda: Says(where_moved(invert)),
 }

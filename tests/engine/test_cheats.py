@@ -20,10 +20,10 @@ SLACK = 2 / len(images()[0])
 """Samples that a small budget may leave."""
 
 
-def verdict(attack, *, purifier=None, backbone=None):
+def verdict(attack, *, purifier=None, backbone=None, **budget):
     """What comes of a cell: `refused`, `right` (nothing is left), `provisional` (below all others), or flags that speak of it."""
     x, y = images()
-    asked = {"eps": EPS, "draws": 4, "select_draws": 16, "attack": attack, **ATTACKS[attack]}
+    asked = {"eps": EPS, "draws": 4, "select_draws": 16, "attack": attack, **ATTACKS[attack], **budget}
     try:
         found = rbench.evaluate(backbone or net(), x, y, purifier=purifier, **asked)
     except CellFailed as failure:
@@ -33,7 +33,7 @@ def verdict(attack, *, purifier=None, backbone=None):
     record = SimpleNamespace(audit=found.audit, flags=found.flags, attack=SimpleNamespace(label=attack))
     if of_its_batch(found.audit) or (attack != "adaptive" and _misled(record)):
         return "provisional"
-    told = found.flag_names & {"leaks"}
+    told = found.flag_names & {"leaks", "not-logits", "zero-gradients"}
     return f"{found.robust_accuracy.value:.2f} {' '.join(sorted(told))}".strip()
 
 
@@ -47,6 +47,11 @@ REFUSED = {
 STORED = {"the stored image", "the stored image by a small key", "the stored image, a little noisy"}
 """Whoever has the images in memory is right about them all; that they came from there is what the flag says."""
 
+BLACK_BOX = {"flipped gradients", "detached logits"}
+"""Backbones that only a black box can attack, which takes more queries."""
+SQUASHED = {"quantised logits without a gradient", "hard labels", "sigmoids that saturate"}
+"""Backbones on which even the black box finds little. Their rows rank where it has run, with flags that say why."""
+
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_without_a_cheat_nothing_is_left(attack):
@@ -57,11 +62,13 @@ def test_without_a_cheat_nothing_is_left(attack):
 @pytest.mark.parametrize("cheat", [*PURIFIERS, *BACKBONES])
 def test_a_cheat_is_judged_right_refused_or_kept_from_ranking(cheat, attack):
     made = {"purifier": PURIFIERS[cheat]()} if cheat in PURIFIERS else {"backbone": BACKBONES[cheat]()}
-    found = verdict(attack, **made)
+    found = verdict(attack, **made, **({"queries": 1500} if cheat in BLACK_BOX and attack == "adaptive" else {}))
     if cheat in REFUSED:
         assert found.startswith("refused")
     elif cheat in STORED:
-        assert found in ("provisional", "1.00 leaks")
+        assert found in ("provisional", "1.00 leaks", "1.00 leaks zero-gradients")
+    elif cheat in SQUASHED and attack == "adaptive":
+        assert found.split()[1:], "no flag"
     else:
         assert found.partition(":")[0] in ("right", "provisional", "refused")
 
