@@ -885,6 +885,13 @@ MUTANTS = (
         "pass",
         ("verifying/test_verify_cheats.py", "measured_again"),
     ),
+    Mutant(
+        "gradients of moved features hide no gradient of zero",
+        "engine/ladder.py",
+        "rung.attack.asks_gradient and rung.attack.loss not in DISPLACEMENTS",
+        "rung.attack.asks_gradient",
+        (FACES, "moved_features"),
+    ),
 )
 
 

@@ -206,3 +206,11 @@ def test_a_row_whose_answers_depend_on_the_batch_is_provisional_whatever_attacke
     assert of_its_batch({}) is None
     assert provisional([], black_box=True, batch=batch).name == "provisional"
     assert provisional([], black_box=True) is None
+
+
+def test_moved_features_hide_no_gradient_of_zero():
+    """The features of such a backbone have gradients, its logits have none."""
+    backbone = cheats.BACKBONES["quantised logits without a gradient"]()
+    found = judged(None, backbone, attack="adaptive", restarts=1, targets=1, queries=20)
+    assert found.robust_accuracy.value > 0.2
+    assert "zero-gradients" in found.flag_names
