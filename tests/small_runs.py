@@ -26,8 +26,8 @@ purifiers:
 attacks:
   - {name: pgd, steps: 10, purifiers: [identity]}
   - {name: autoattack, version: custom, attacks: [apgd-ce], batch_size: 8, purifiers: [identity]}
-  - {name: pgd, steps: 8, eot: 3, as: pgd+eot, purifiers: [gaussian-noise]}
-protocol: {draws: 4}
+  - {name: pgd, steps: 2, eot: 3, as: pgd+eot, purifiers: [gaussian-noise]}
+protocol: {draws: 4, select_draws: 8}
 """
 """Three cells: our attack, a reference one that draws per batch, and EOT on a random defence."""
 

@@ -1,6 +1,6 @@
 """Images without an attack: the clean ones and those under uniform noise, judged once per defended model and radius."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,6 +26,8 @@ class UnattackedVerdicts:
     def of(self, judge: Judge, clean: Batch) -> Judged:
         """The predicted classes [N, draws] of the clean images and of the noisy ones, on select and score draws, by name.
 
+        The passes are not counted as those of a cell: which cell of a row asks first depends on what was run before.
+
         Args:
             judge: of the cell.
             clean: N samples.
@@ -39,7 +41,9 @@ class UnattackedVerdicts:
         ids = clean.ids.tolist()
         missing = torch.tensor([(rule, sample) not in known for sample in ids], device=clean.device)
         if missing.any():
+            spent = replace(judge.model.meter)
             judged = _judged(judge, clean.at(missing))
+            vars(judge.model.meter).update(vars(spent))
             for place, sample in enumerate(clean.ids[missing].tolist()):
                 known[rule, sample] = {name: classes[place] for name, classes in judged.items()}
         rows = [known[rule, sample] for sample in ids]

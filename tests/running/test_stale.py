@@ -1,5 +1,6 @@
 """A finished cell runs again when what it was made of has changed, also where no file said so."""
 
+import signal
 import sys
 
 import pytest
@@ -89,7 +90,7 @@ def test_samples_that_were_attacked_with_other_weights_are_attacked_again(run, t
     def dying(prepared, ids, on_done):
         if prepared.setup.model.name == "dim":
             if spans:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
             spans.append(len(ids))
         return real(prepared, ids, on_done)
 
