@@ -52,6 +52,7 @@ WHOLE, MISBEHAVING = "verifying/test_verify_whole_folders.py", "verifying/test_v
 CELL_FLAGS = "results/flags/of_cell.py"
 ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
 WHERE, UNUSUAL = "engine/test_audit_where_attacks_go.py", "engine/test_honest_unusual.py"
+FACES = "engine/test_two_faces.py"
 ANSWERS, IMAGES = "engine/answers.py", "engine/audited_images.py"
 JUDGE, KEPT, RANDOM = "engine/judge.py", "engine/kept.py", "engine/test_random_defences.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
@@ -806,6 +807,90 @@ MUTANTS = (
         "fooled - perhaps",
         "fooled - 0",
         ("verifying/test_reattack_share.py", "by_chance"),
+    ),
+    Mutant(
+        "a purifier is shown draws and not who asks for them",
+        DEFENDED,
+        "return noise if type(purifier) is FixedNoise else Draws(noise)",
+        "return noise",
+        (FACES, "draws_and_not_who"),
+    ),
+    Mutant(
+        "the audit asks in the ways of attackers",
+        AUDITED,
+        "refuse_other_ways(model, asked, sets[0], first[0])",
+        "pass",
+        (FACES, "depends_on_gradients"),
+    ),
+    Mutant(
+        "attacked images are shown by the code of judge and attackers",
+        EVALUATION,
+        "refuse_two_faced(setup.judge, clean, proposals.x, right, reproducible=setup.audit.reproducible)",
+        "pass",
+        (FACES, "attacked_images"),
+    ),
+    Mutant(
+        "batches of sizes that an attack had are compared",
+        "running/span.py",
+        "refuse_other_sizes(prepared.setup.model, prepared.setup.first)",
+        "pass",
+        (FACES, "of_sizes"),
+    ),
+    Mutant(
+        "images that repeat in a batch are tried",
+        AUDITED,
+        "for rows in (torch.arange(SAMPLES, device=shown.device) % min(4, len(shown)), order[-1:]):",
+        "for rows in ():",
+        (FACES, "repeat_in_a_batch or alone"),
+    ),
+    Mutant(
+        "where answers depend on the batch the judge shows no image twice",
+        "engine/setup.py",
+        "stacked = not seen.batch_dependent",
+        "stacked = True",
+        (FACES, "set_up_by"),
+    ),
+    Mutant(
+        "a gradient that breaks its promise at attacked images is not trusted",
+        "results/flags/gradient_trust.py",
+        'kept < threshold("provisional", "promise")',
+        "False",
+        (FACES, "attacked_images_alone"),
+    ),
+    Mutant(
+        "squashed outputs are not trusted",
+        "results/flags/gradient_trust.py",
+        'isinstance(squashed := audit.get("not_logits"), str)',
+        'not isinstance(squashed := audit.get("not_logits"), str | None)',
+        (FACES, "squashed"),
+    ),
+    Mutant(
+        "a row whose answers depend on the batch is provisional",
+        "results/flags/gradient_trust.py",
+        'if found > threshold("provisional", "batch") else None',
+        "if False else None",
+        (FACES, "whatever_attacked"),
+    ),
+    Mutant(
+        "the trust in a gradient is measured again",
+        "verifying/rejudge.py",
+        "yield from trust_faults(said, found)",
+        "pass",
+        ("verifying/test_verify_cheats.py", "measured_again"),
+    ),
+    Mutant(
+        "what was measured on attacked images is measured again",
+        "verifying/rejudge.py",
+        "faults += attacked_faults(found.prepared, one.record, answer.arrays, examples)",
+        "pass",
+        ("verifying/test_verify_cheats.py", "measured_again"),
+    ),
+    Mutant(
+        "gradients of moved features hide no gradient of zero",
+        "engine/ladder.py",
+        "rung.attack.asks_gradient and rung.attack.loss not in DISPLACEMENTS",
+        "rung.attack.asks_gradient",
+        (FACES, "moved_features"),
     ),
 )
 

@@ -26,6 +26,8 @@ class FirstAnswers:
         logits: [B, classes] of the few of each set, in this order.
         noise: the root of the cell's randomness.
         reproducible: the same noise gives the same logits; without that, another answer says nothing.
+        whole: [N, classes] logits of the whole moved set; None where batches of other sizes are known to get others.
+        sizes: of batches that the audit has tried.
     """
 
     noisy: Audited
@@ -33,6 +35,8 @@ class FirstAnswers:
     logits: tuple[Tensor, Tensor]
     noise: Noise
     reproducible: bool
+    whole: Tensor | None = None
+    sizes: frozenset[int] = frozenset()
 
 
 def refuse_other_answers(model: DefendedModel, first: FirstAnswers) -> None:

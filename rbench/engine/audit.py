@@ -17,6 +17,7 @@ from rbench.engine.defended import DefendedModel, moves_global_generators, state
 from rbench.engine.oracle import Oracle
 from rbench.engine.outputs import not_logits
 from rbench.engine.slopes import relative
+from rbench.engine.two_faces import refuse_other_ways
 from rbench.errors import CellFailed, InputError
 from rbench.results.flags.catalogue import threshold
 from rbench.threat.ball import Ball
@@ -124,6 +125,7 @@ def audit(
     gradients = [gradient for pair in pairs for gradient in pair]
     if reproducible:
         _refuse_memory(model, asked, sets, first)
+        refuse_other_ways(model, asked, sets[0], first[0])
     found = Audit(
         classes=classes,
         declared_random=bool(getattr(model.purifier, "stochastic", False)),
@@ -142,7 +144,8 @@ def audit(
         batch_gradient_error=None if other_draws or not reproducible else _batch_error(pairs),
     )
     vars(model.meter).update(vars(spent))
-    return found, FirstAnswers(*sets, first, noise, reproducible)
+    alike = reproducible and not other_draws and not found.batch_dependent
+    return found, FirstAnswers(*sets, first, noise, reproducible, whole[0] if alike else None, asked.sizes)
 
 
 def refuse_labels(batch: Batch, classes: int) -> None:
@@ -219,7 +222,7 @@ def remembered(model: DefendedModel) -> bytes:
 
 
 def _orders_and_splits(asked: Questions, shown: Batch, reference: Tensor) -> float:
-    """Largest difference of logits when the batch is reversed, halved or cut into small ones, relative to the largest logit."""
+    """Largest difference of logits when the batch is reversed, halved, cut into small ones or repeats images, relative to the largest."""
     if len(shown) < 2:
         return 0.0
     order = torch.arange(len(shown) - 1, -1, -1, device=shown.device)
@@ -228,7 +231,11 @@ def _orders_and_splits(asked: Questions, shown: Batch, reference: Tensor) -> flo
     for size in {half, min(half, SAMPLES)}:
         starts = range(0, len(shown), size)
         answers.append(torch.cat([asked.logits(shown.at(slice(start, start + size))) for start in starts]))
-    return max(differ(reference, answer) for answer in answers) / _scale(reference)
+    worst = max(differ(reference, answer) for answer in answers)
+    # The judge shows few images several times at once, for their draws, and a last one alone.
+    for rows in (torch.arange(SAMPLES, device=shown.device) % min(4, len(shown)), order[-1:]):
+        worst = max(worst, differ(reference[rows], asked.logits(shown.at(rows))))
+    return worst / _scale(reference)
 
 
 def _companions(asked: Questions, shown: Batch, reference: Tensor) -> float:

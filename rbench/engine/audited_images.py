@@ -69,11 +69,13 @@ class Questions:
     Attributes:
         changes: some purified pixel was not as it was shown.
         beyond: largest distance of a purified pixel from [0, 1]; a NaN counts as 1.
+        sizes: of the batches that it asked about.
     """
 
     def __init__(self, model: DefendedModel, noise: Noise) -> None:
         self.model, self.noise = model, noise
         self.changes, self.beyond = False, 0.0
+        self.sizes: frozenset[int] = frozenset()
 
     def logits(self, shown: Batch, *, draw: int = 0, what: str = "") -> torch.Tensor:
         """Logits [B, classes] under one draw of the role `audit`.
@@ -86,7 +88,7 @@ class Questions:
         Raises:
             CellFailed: the purifier writes to its input; a logit of images with a name is NaN or infinite.
         """
-        before = shown.x.clone()
+        before, self.sizes = shown.x.clone(), self.sizes | {len(shown)}
         with torch.no_grad():
             purified = self.model.purify(shown.x, self.noise.of("audit", shown.ids, shown.device, draw=draw))
             logits = self.model.classify(purified)

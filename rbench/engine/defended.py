@@ -17,24 +17,36 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from rbench.engine.fixed_noise import FixedNoise
 from rbench.engine.inventory import refuse_patched, take_inventory
 from rbench.engine.modes import modes_kept
 from rbench.errors import CellFailed
 from rbench.process_state import NOTES, kept
+from rbench.threat.draws import Draws
 from rbench.threat.noise import SampleNoise
 
 StandIn = Callable[[Tensor, SampleNoise], Tensor]
 """What BPDA differentiates in place of the purifier: (images, the noise that the purifier itself is given) -> images."""
 
 
-def stand_in_of(function: Callable[..., Tensor]) -> StandIn:
-    """A stand-in from a function or module of images that may or may not draw `noise`."""
+def shown_to(purifier: object, noise: SampleNoise) -> Draws | SampleNoise:
+    """What code may see of its noise: draws and nothing else, except for rbench's own `FixedNoise`, which hands on draws itself."""
+    return noise if type(purifier) is FixedNoise else Draws(noise)
+
+
+def stand_in_of(function: Callable[..., Tensor], purifier: nn.Module | None = None) -> StandIn:
+    """A stand-in from a function or module of images that may or may not draw `noise`.
+
+    Args:
+        function: the stand-in.
+        purifier: whose own it is; None where a suite names it.
+    """
     call = function.forward if isinstance(function, nn.Module) else function
     takes_noise = "noise" in inspect.signature(call).parameters
 
     def stand_in(x: Tensor, noise: SampleNoise) -> Tensor:
         with modes_kept("a stand-in of BPDA"):
-            return function(x, noise=noise) if takes_noise else function(x)
+            return function(x, noise=shown_to(purifier, noise)) if takes_noise else function(x)
 
     return stand_in
 
@@ -90,7 +102,7 @@ def global_generators(seed: int, device: torch.device) -> Iterator[None]:
 
 def moves_global_generators(model: "DefendedModel", x: Tensor, noise: SampleNoise) -> bool:
     """Whether the purifier draws from a global generator (torch, NumPy or Python): one pass over `x` moves the state of one."""
-    given = {"noise": replace(noise)} if model.accepts_noise else {}
+    given = {"noise": shown_to(model.purifier, replace(noise))} if model.accepts_noise else {}
     with global_generators(replace(noise).global_seed(), x.device), torch.no_grad():
         before = _generator_states(x.device)
         model.purifier(x, **given)
@@ -121,11 +133,12 @@ class DefendedModel(nn.Module):
         self.backbone = freeze(backbone)
         self.name = name
         self.meter = Meter()
+        self.sizes: set[int] = set()  # of the batches that the purifier was shown
         self.accepts_noise = "noise" in inspect.signature(purifier.forward).parameters
         self.eval()
         self.draws_known = bool(getattr(purifier, "draws_known", False))
         own = getattr(purifier, "surrogate", None)
-        self.surrogate: StandIn | None = None if own is None else stand_in_of(own)
+        self.surrogate: StandIn | None = None if own is None else stand_in_of(own, purifier)
         attach = getattr(purifier, "attach", None)
         if callable(attach):
             self._attach(attach)
@@ -153,6 +166,7 @@ class DefendedModel(nn.Module):
         runs, or drawn again from a copy. `torch.utils.checkpoint` would restore torch's global generator alone, and a purifier with a
         generator of its own would get the right image with a wrong gradient.
         """
+        self.sizes.add(len(x))
         if len(x) == 1:
             return self.purify_checkpointed(torch.cat([x, x]), noise.padded())[:1]
         if not self.staged:
@@ -161,19 +175,20 @@ class DefendedModel(nn.Module):
         self.meter.purifier_passes, dtype = self.meter.purifier_passes + len(x), x.dtype
         stages: Callable[..., list[Callable[[Tensor], Tensor]]] = self.purifier.stages  # type: ignore[assignment]
         with modes_kept(self.owner):
-            for stage in stages(x, noise):
+            for stage in stages(x, shown_to(self.purifier, noise)):
                 x = _replayed(stage, x)
         return x.to(dtype)
 
     def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """The purified images [B, C, H, W]; refuses a purifier that writes to its input or changes the shape."""
+        self.sizes.add(len(x))
         if len(x) == 1:
             return self.purify(torch.cat([x, x]), noise.padded())[:1]
         self.meter.purifier_passes += len(x)
         version = x._version
         if self.accepts_noise:
             with modes_kept(self.owner):
-                purified = self.purifier(x, noise=noise)
+                purified = self.purifier(x, noise=shown_to(self.purifier, noise))
         else:
             with self._seeded(noise.global_seed(), x.device):
                 purified = self.purifier(x)
@@ -221,7 +236,7 @@ class DefendedModel(nn.Module):
         encode: Callable[..., object] = self.purifier.encode  # type: ignore[assignment]
         if "noise" in inspect.signature(encode).parameters:
             with modes_kept(self.owner):
-                code = encode(x, noise=noise)
+                code = encode(x, noise=shown_to(self.purifier, noise))
         else:
             with self._seeded(noise.global_seed(), x.device):
                 code = encode(x)
@@ -254,7 +269,7 @@ class DefendedModel(nn.Module):
     def with_stand_in(self, stand_in: StandIn | None) -> "DefendedModel":
         """The same defended model and meter with another stand-in for BPDA; None for the identity."""
         other = DefendedModel(self.purifier, self.backbone, name=self.name)
-        other.surrogate, other.meter = stand_in, self.meter
+        other.surrogate, other.meter, other.sizes = stand_in, self.meter, self.sizes
         return other
 
     def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:

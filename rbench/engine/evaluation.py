@@ -12,6 +12,7 @@ from rbench.engine.judge import share_right
 from rbench.engine.ladder import run_ladder
 from rbench.engine.propose import Problem, propose
 from rbench.engine.setup import Setup
+from rbench.engine.two_faces import refuse_two_faced
 from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
 from rbench.threat.attack import ExternalAttack, IterativeAttack
@@ -47,6 +48,8 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
     if not torch.equal(clean.x, untouched):
         raise CellFailed("the attack or the model changed the clean images in place")
     judged = judge_proposals(setup, proposals.x, clean)
+    right = share_right(judged[column.SELECT_PREDICTIONS], clean.y)
+    refuse_two_faced(setup.judge, clean, proposals.x, right, reproducible=setup.audit.reproducible)
     tensors = {
         column.SAMPLE: clean.ids,
         column.LABEL: clean.y,
@@ -60,7 +63,7 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
         column.PASSED_BY: proposals.passed_by,
         column.IMAGES: proposals.x,
     }
-    upheld = proposals.claimed & (share_right(judged[column.SELECT_PREDICTIONS], clean.y) < 0.5)
+    upheld = proposals.claimed & (right < 0.5)
     counts: dict[str, float] = {"proposed": int(proposals.claimed.sum()), "confirmed": int(upheld.sum()), **rungs}
     return Evaluated({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}, counts)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rbench.errors import InputError
 from rbench.registry import load
+from rbench.threat.draws import Draws
 from rbench.threat.noise import SampleNoise
 
 
@@ -33,23 +34,29 @@ class FixedNoise(nn.Module):
             self.stages = self._stages
         if callable(getattr(purifier, "surrogate", None)):
             self.surrogate = self._surrogate
-        for name in ("encode", "attach"):
-            if callable(getattr(purifier, name, None)):
-                setattr(self, name, getattr(purifier, name))
+        encode = getattr(purifier, "encode", None)
+        if callable(encode):
+            self.encode = self._encode if "noise" in inspect.signature(encode).parameters else encode
+        if callable(getattr(purifier, "attach", None)):
+            self.attach = purifier.attach
 
     def forward(self, x: Tensor, *, noise: SampleNoise) -> Tensor:
         """The purified images [B, C, H, W]."""
-        purified: Tensor = self.purifier(x, noise=noise.fixed())
+        purified: Tensor = self.purifier(x, noise=Draws(noise.fixed()))
         return purified
 
     def _stages(self, x: Tensor, noise: SampleNoise) -> list[Callable[[Tensor], Tensor]]:
         stages: Callable[..., list[Callable[[Tensor], Tensor]]] = self.purifier.stages  # type: ignore[assignment]
-        return stages(x, noise.fixed())
+        return stages(x, Draws(noise.fixed()))
 
     def _surrogate(self, x: Tensor, *, noise: SampleNoise) -> Tensor:
         surrogate: Callable[..., Tensor] = self.purifier.surrogate  # type: ignore[assignment]
-        given = {"noise": noise.fixed()} if "noise" in inspect.signature(surrogate).parameters else {}
+        given = {"noise": Draws(noise.fixed())} if "noise" in inspect.signature(surrogate).parameters else {}
         return surrogate(x, **given)
+
+    def _encode(self, x: Tensor, *, noise: SampleNoise) -> Tensor:
+        encode: Callable[..., Tensor] = self.purifier.encode  # type: ignore[assignment]
+        return encode(x, noise=Draws(noise.fixed()))
 
 
 def load_purifier(name: str, params: Mapping[str, Any] | None = None) -> nn.Module:

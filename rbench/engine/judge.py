@@ -26,6 +26,8 @@ class Judge:
         noise: the root of the cell's randomness.
         batch_size: images evaluated at once; changes nothing but speed.
         random: whether the model is, so that choosing and valuing need draws of their own.
+        stacked: several draws of one image may share a batch. Not where answers depend on the batch: who knows the judge by images that
+            repeat could answer otherwise.
     """
 
     model: DefendedModel
@@ -36,6 +38,7 @@ class Judge:
     noise: Noise
     batch_size: int
     random: bool
+    stacked: bool = True
 
     def both(self, images: Tensor, clean: Batch) -> tuple[Tensor, Tensor]:
         """What `select` and `score` give; the one draw of a deterministic defence is evaluated once."""
@@ -77,7 +80,7 @@ class Judge:
     def _span(self, images: Tensor, clean: Batch, role: Role, numbers: Tensor) -> Tensor:
         """The logits of at most a batch of images; several draws of few images are one batch."""
         # What uses a global generator may draw once for the whole batch, so there no image is shown twice in it.
-        at_once = self.batch_size // len(images) if self.model.accepts_noise else 1
+        at_once = self.batch_size // len(images) if self.model.accepts_noise and self.stacked else 1
         parts = [self._block(images, clean, role, part) for part in torch.split(numbers, max(1, at_once), dim=1)]
         return torch.cat(parts, dim=1)
 

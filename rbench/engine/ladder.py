@@ -18,6 +18,7 @@ from rbench.errors import CellFailed
 from rbench.purifiers.identity import Identity
 from rbench.results.record import RungPart
 from rbench.threat.batch import Batch
+from rbench.threat.displacements import DISPLACEMENTS
 from rbench.threat.ladder import Ladder, Measured, Rung
 from rbench.threat.noise import Noise
 from rbench.threat.terms import Norm
@@ -187,7 +188,9 @@ class _Best:
         self.kept.queries[rows] += proposals.queries
         self.kept.zero_gradients[rows] += proposals.zero_gradients
         self.kept.passed_by[rows] |= proposals.passed_by
-        if rung.attack.driven and rung.attack.asks_gradient and rung.path != "blind":
+        # A code, an image or features may be moved by gradients although the loss of the label has none.
+        climbs = rung.attack.asks_gradient and rung.attack.loss not in DISPLACEMENTS
+        if rung.attack.driven and climbs and rung.path != "blind":
             self.asked[rows] = True
             self.zero_at_start[rows] &= proposals.zero_at_start
 

@@ -157,7 +157,8 @@ def set_up(
             rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, trusted=trusted)
             eot = max(rung.eot for rung in rungs)
     draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
-    judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size, seen.random)
+    stacked = not seen.batch_dependent
+    judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size, seen.random, stacked)
     oracle = Oracle(source or model, path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()

@@ -9,7 +9,7 @@ import numpy as np
 from rbench.results import sample_columns as column
 from rbench.results.attacker import asks_outputs, attacker_of
 from rbench.results.flags.catalogue import FlagName, threshold
-from rbench.results.flags.gradient_trust import distrusted
+from rbench.results.flags.gradient_trust import distrusted, of_its_batch
 from rbench.results.flags.of_row import (
     Judged,
     RowFlag,
@@ -175,7 +175,8 @@ def _useless(record: Record) -> float:
 def _provisional(done: Sequence[ReadCell]) -> RowFlag | None:
     records = [cell.record for cell in done if cell.record]
     reasons = [reason for record in records if (reason := _misled(record))]
-    return provisional(reasons, black_box=any(map(asks_outputs, records)))
+    batch = next((why for record in records if (why := of_its_batch(record.audit))), None)
+    return provisional(reasons, black_box=any(map(asks_outputs, records)), batch=batch)
 
 
 def _misled(record: Record) -> str | None:

@@ -8,9 +8,10 @@ import torch
 
 from rbench.engine.answers import refuse_other_answers
 from rbench.engine.convergence import Convergence, converge
-from rbench.engine.evaluation import Evaluated, join
+from rbench.engine.evaluation import Arrays, Evaluated, join
 from rbench.engine.leaks import Leaks, leaks
 from rbench.engine.outcome import Outcome, draw_outcome
+from rbench.engine.promises import MOST, kept_promise
 from rbench.engine.setup import watched
 from rbench.results import sample_columns as column
 from rbench.results.flags import of_cell
@@ -58,19 +59,48 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
             few = prepared.read(prepared.ids[: prepared.convergence])
             convergence = converge(prepared.setup, prepared.loaded.remake, few)
             refuse_other_answers(prepared.setup.model, prepared.setup.first)
-        leaked = _leaks(prepared, whole).share
+        facts = facts_of_attacked(prepared, whole.arrays)
         gallery = _gallery(prepared, whole)
-    outcome = replace(outcome, flags=(*outcome.flags, *of_cell.leaks(leaked)))
-    return Finished(whole, outcome, convergence, gallery, {"leaks": leaked})
+    outcome = replace(outcome, flags=(*outcome.flags, *of_cell.leaks(facts["leaks"])))
+    return Finished(whole, outcome, convergence, gallery, facts)
 
 
-def _leaks(prepared: Prepared, whole: Evaluated) -> Leaks:
+def facts_of_attacked(prepared: Prepared, arrays: Arrays) -> dict[str, float | None]:
+    """What is measured of a defended model on the attacked images of a whole cell.
+
+    Args:
+        prepared: the cell.
+        arrays: its attacked images, and the predicted classes on select draws, by column; a row a sample, in the order of the cell.
+
+    Returns:
+        `leaks`, see `engine.leaks`, and `kept_promise`, see `engine.promises`; None where it cannot be measured.
+
+    Raises:
+        CellFailed: the purifier returned no images of this shape.
+    """
+    return {"leaks": _leaks(prepared, arrays).share, "kept_promise": _promise(prepared, arrays)}
+
+
+def _leaks(prepared: Prepared, arrays: Arrays) -> Leaks:
     found, size = Leaks(), prepared.setup.judge.batch_size
     for start in range(0, len(prepared.ids), size):
         clean = prepared.read(prepared.ids[start : start + size])
-        images = torch.from_numpy(whole.arrays[column.IMAGES][start : start + size]).to(clean.device)
+        images = torch.from_numpy(arrays[column.IMAGES][start : start + size]).to(clean.device)
         found += leaks(prepared.setup, images, clean)
     return found
+
+
+def _promise(prepared: Prepared, arrays: Arrays) -> float | None:
+    """What the exact gradient promises at attacked images that survive, and keeps; None where it is known to be of no use."""
+    setup = prepared.setup
+    if not (setup.audit.reproducible and setup.audit.differentiable):
+        return None
+    labels = prepared.loaded.dataset.labels[prepared.ids]
+    right = (arrays[column.SELECT_PREDICTIONS] == labels[:, None]).mean(1)
+    rows = np.nonzero(right >= 0.5)[0][:MOST]
+    clean = prepared.read(prepared.ids[rows])
+    images = torch.from_numpy(arrays[column.IMAGES][rows]).to(clean.device)
+    return kept_promise(setup.model, images, clean, setup.noise)
 
 
 def _gallery(prepared: Prepared, whole: Evaluated) -> Gallery:

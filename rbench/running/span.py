@@ -8,6 +8,7 @@ import numpy as np
 from rbench.engine.answers import refuse_other_answers
 from rbench.engine.evaluation import Evaluated, evaluate_batch
 from rbench.engine.setup import watched
+from rbench.engine.two_faces import refuse_other_sizes
 from rbench.running.prepare import Prepared
 
 
@@ -31,5 +32,6 @@ def run_span(prepared: Prepared, ids: np.ndarray, on_done: Callable[[int], None]
         evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
     with watched(prepared.setup):
         refuse_other_answers(prepared.setup.model, prepared.setup.first)
+        refuse_other_sizes(prepared.setup.model, prepared.setup.first)
     cost = {name: count - spent[name] for name, count in meter.totals().items()}
     return Evaluated(evaluated.arrays, {**evaluated.counts, **cost, "seconds": time.monotonic() - clock})

@@ -40,7 +40,7 @@ Bits = TypeVar("Bits", int, Tensor)
 
 @dataclass(eq=False)
 class SampleNoise:
-    """The noise of one evaluation of a batch; what a purifier gets as `noise`.
+    """The noise of one evaluation of a batch; a purifier is shown its draws alone (`Draws`).
 
     Each call of `normal`, `uniform` or `integers` takes the next stream; row b is keyed by the id of sample b alone.
 

@@ -26,6 +26,7 @@ from rbench.verifying.files import recent
 from rbench.verifying.fresh import asked_afresh
 from rbench.verifying.reflag import flag_faults
 from rbench.verifying.regallery import gallery_faults
+from rbench.verifying.remeasured import attacked_faults, trust_faults
 
 _FACTS = ("classes", "random", "reproducible", "not_logits", "reaches_input")
 
@@ -140,6 +141,7 @@ class Rejudge:
         if recent(one.record):
             examples = self.folder.read_images(one.record.id)
             faults += gallery_faults(found.prepared, one.record.id, self.folder, examples)
+            faults += attacked_faults(found.prepared, one.record, answer.arrays, examples)
         return replace(found, faults=tuple(faults))
 
     def _inputs(self, cell: Cell, record: Record, samples: pa.Table) -> list[str]:
@@ -183,6 +185,8 @@ def _facts(prepared: Prepared, record: Record, cell: Cell) -> Iterator[str]:
     share = said.get("zero_gradient_share")
     if not (older and share is None) and (_number(share) < useless) != (found["zero_gradient_share"] < useless):
         yield f"audit.zero_gradient_share: {share}, measured again {found['zero_gradient_share']:.3g}"
+    if not older:
+        yield from trust_faults(said, found)
     if record.purifier.stochastic != setup.random:
         yield f"purifier.stochastic: {record.purifier.stochastic}, measured again {setup.random}"
     if record.dataset.classes not in (None, setup.audit.classes):

@@ -94,7 +94,7 @@ class OwnGenerator(nn.Module):
         self.replayed = replayed
 
     def stages(self, x, noise):
-        generator = torch.Generator().manual_seed(noise.global_seed() % 2**31)
+        generator = torch.Generator().manual_seed(int(noise.integers(0, 2**31)[0]))
         drawn = torch.rand(3, *SHAPE, generator=generator)
 
         def stage(number):

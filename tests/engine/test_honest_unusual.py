@@ -1,5 +1,6 @@
 """Honest models that are unusual raise no flag that they do not deserve, and a lie in the precision that attacks run in is found."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -219,9 +220,112 @@ def test_noise_drawn_in_the_type_of_the_images_is_no_lie():
         stochastic = True
 
         def forward(self, x, *, noise):
-            generator = torch.Generator().manual_seed(noise.global_seed() % 2**31)
+            generator = torch.Generator().manual_seed(int(noise.integers(0, 2**31)[0]))
             return x * torch.rand(x.shape, generator=generator, dtype=x.dtype)
 
     found = gradients(Seeded())
     assert found.slope_precision == "float32"
     assert found.slope_error < 0.1
+
+
+class Lazy(nn.Module):
+    """Makes its kernel when it is first called, as a plain attribute."""
+
+    stochastic = False
+    kernel = None
+
+    def forward(self, x):
+        if self.kernel is None:
+            self.kernel = torch.full((1, 1, 3, 3), 1 / 9)
+        return nn.functional.conv2d(x, self.kernel.to(x), padding=1)
+
+
+class Attention(nn.Module):
+    """Attends to rows of the image; torch takes another kernel for it where no gradient is wanted."""
+
+    stochastic = False
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+
+    def forward(self, x):
+        return (0.5 * x + 0.1 * self.layer(x.flatten(1, 2)).view_as(x)).clamp(0, 1)
+
+
+class Recomputed(Attention):
+    """Keeps no graph of its layer."""
+
+    def forward(self, x):
+        again = torch.utils.checkpoint.checkpoint(self.layer, x.flatten(1, 2), use_reentrant=False)
+        return (0.5 * x + 0.1 * again.view_as(x)).clamp(0, 1)
+
+
+class Drawn(nn.Module):
+    """Adds noise of one of the sources that a purifier may have."""
+
+    stochastic = True
+
+    def __init__(self, draw):
+        super().__init__()
+        self.draw = draw
+
+    def forward(self, x):
+        return (x + 0.1 * self.draw(x)).clamp(0, 1)
+
+
+class Keyed(nn.Module):
+    """Draws by the noise that it is given: its own kernel for every image."""
+
+    stochastic = True
+
+    def forward(self, x, *, noise):
+        share = noise.uniform(1, 1, 1).to(x)
+        return share * x + (1 - share) * blurred(x)
+
+
+def with_dropout():
+    layer = Says(lambda x: nn.functional.dropout(x, 0.1, training=True).clamp(0, 1))
+    layer.stochastic = True
+    return layer
+
+
+def in_place(x):
+    own = x.clone()
+    own[:, :, ::2] *= 0.9
+    return own.clamp_(0, 1)
+
+
+def tiled(x):
+    return torch.cat([blurred(part) for part in x.split(4, 3)], 3)
+
+
+UNUSUAL = {
+    "rounds straight through": (lambda: Says(lambda x: x + ((x * 15).round() / 15 - x).detach()), {"wrong-gradient"}),
+    "a kernel made at the first call": (Lazy, set()),
+    "attention": (Attention, set()),
+    "recomputed for the gradient": (Recomputed, set()),
+    "batch norm": (lambda: nn.Sequential(nn.BatchNorm2d(1), nn.Sigmoid()).train(), set()),
+    "dropout that stays on": (with_dropout, set()),
+    "noise by torch": (lambda: Drawn(torch.randn_like), set()),
+    "noise by numpy": (lambda: Drawn(lambda x: torch.from_numpy(np.random.standard_normal(x.shape)).to(x)), set()),  # noqa: NPY002
+    "noise that it is given": (Keyed, set()),
+    "in place on a copy": (lambda: Says(in_place), set()),
+    "tile by tile": (lambda: Says(tiled), set()),
+    "JPEG": (lambda: rbench.load("purifier", "jpeg", quality=50), set()),
+    "as if in float16": (lambda: Says(lambda x: blurred(x.half().float())), {"low-precision"}),
+}
+"""Each with the flags that are true of it: a gradient handed straight through a rounding is not its slope, and half precision is low."""
+
+
+@pytest.mark.parametrize("attack", ["pgd", "adaptive"])
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_an_unusual_purifier_raises_only_flags_that_are_true_of_it(name, attack):
+    make, flags = UNUSUAL[name]
+    budget = {"adaptive": {"restarts": 1, "targets": 1, "queries": 20}, "pgd": {"eot": 2}}[attack]
+    found = judged(make(), attack=attack, steps=2, draws=4, select_draws=8, **budget)
+    assert found.flag_names - ORDINARY <= flags, found.flags
+    kept = found.audit["kept_promise"]
+    assert kept is None or kept > 0.1

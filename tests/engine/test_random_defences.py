@@ -1,6 +1,7 @@
 """Random defences are attacked to the end: who may leave, what races, and on which draws (docs/judging.md, rules 1.2 and 1.3)."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -21,25 +22,32 @@ from rbench.threat.query import Answer
 
 
 class Coin(nn.Module):
-    """Turns an image into a draw: 1 where a uniform number is below the first pixel, else 0. Keeps the keys of its draws."""
+    """Turns an image into a draw: 1 where a uniform number is below the first pixel, else 0."""
 
     stochastic = True
 
-    def __init__(self):
-        super().__init__()
-        self.drawn = []
-
     def forward(self, x, *, noise):
-        self.drawn += [(noise.role, int(i), noise.draw, int(c)) for i, c in zip(noise.ids, noise.calls, strict=True)]
         right = noise.uniform()[:, None, None, None] < x[:, :, :1, :1]
         return torch.cat([right, ~right], 3).float().expand_as(x)
 
 
+class Recorded(Noise):
+    """Noise that keeps the keys of its draws; whoever draws is not told them."""
+
+    drawn: ClassVar[list] = []
+
+    def of(self, role, ids, device, **named):
+        noise = super().of(role, ids, device, **named)
+        self.drawn.extend((role, int(i), noise.draw, int(c)) for i, c in zip(ids, noise.calls, strict=True))
+        return noise
+
+
 def coins(count, *, batch_size=64):
     """Samples of class 0 that the model gets right with the probability that their first pixel says."""
-    model = DefendedModel(Coin(), nn.Flatten())
+    model, noise = DefendedModel(Coin(), nn.Flatten()), Recorded(0)
+    noise.drawn.clear()
     clean = Batch(torch.zeros(count, 1, 1, 2), torch.zeros(count, dtype=torch.int64), torch.arange(50, 50 + count))
-    return Judge(model, Ball("Linf", 1.0), 16, 64, "mean", Noise(0), batch_size, random=True), clean
+    return Judge(model, Ball("Linf", 1.0), 16, 64, "mean", noise, batch_size, random=True), clean
 
 
 def right_with(*shares):
@@ -76,7 +84,7 @@ def test_no_draw_of_a_test_is_used_twice_or_by_anyone_else():
         leaving.test(judge, right_with(0.0, 0.3), clean, rows)
     judge.both(right_with(0.5, 0.5), clean)
     race(judge, right_with(0.5, 0.2).expand(2, 2, 1, 1, 2), torch.zeros(2, 2), clean)
-    drawn = [key for key in judge.model.purifier.drawn if key[0] != "race"]  # contenders share their draws
+    drawn = [key for key in judge.noise.drawn if key[0] != "race"]  # contenders share their draws
     assert len(set(drawn)) == len(drawn)
     assert leaving.tests.tolist() == [3, 3]
     assert leaving.used.tolist()[0] == 368 + 477 + 546
@@ -152,14 +160,14 @@ def test_points_outside_the_ball_are_no_contenders():
 
 def test_a_query_with_few_draws_is_ranked_by_eight_select_draws_that_no_final_choice_uses():
     judge, kept = kept_of(1)
-    judge.model.purifier.drawn.clear()
+    judge.noise.drawn.clear()
     point = right_with(0.5)
     kept.consider(asked(judge, torch.arange(1), point, 3, draws=2))
-    ranked = [key for key in judge.model.purifier.drawn if key[0] == "select"]
+    ranked = [key for key in judge.noise.drawn if key[0] == "select"]
     assert len(set(ranked)) == 8
-    judge.model.purifier.drawn.clear()
+    judge.noise.drawn.clear()
     judge.select(point, Batch(point, torch.zeros(1, dtype=torch.int64), torch.tensor([50])))
-    assert not set(ranked) & set(judge.model.purifier.drawn)
+    assert not set(ranked) & set(judge.noise.drawn)
 
 
 class Flicker(nn.Module):
@@ -189,7 +197,7 @@ def test_in_a_race_all_points_of_a_sample_meet_the_same_draws():
     points = torch.stack([right_with(0.3, 0.6, 0.5, 0.9), right_with(0.9, 0.8, 0.1, 0.2)])
     ranks = torch.tensor([[0.4, 0.3, 0.2, 0.1]] * 2)
     assert race(judge, points, ranks, clean).tolist() == [0, 2]
-    keys = judge.model.purifier.drawn
+    keys = judge.noise.drawn
     first = {key for key in keys if key[1] == 50 and keys.count(key) == CONTENDERS}
     assert len(first) == ROUNDS[0][0]
 
@@ -198,7 +206,7 @@ def test_a_single_point_needs_no_race_and_a_tie_goes_to_the_higher_margin():
     judge, clean = coins(2)
     points = right_with(0.0, 0.0).expand(2, 2, 1, 1, 2)
     assert race(judge, points, torch.tensor([[0.1, -torch.inf], [0.1, 0.2]]), clean).tolist() == [0, 1]
-    assert {key[1] for key in judge.model.purifier.drawn} == {51}
+    assert {key[1] for key in judge.noise.drawn} == {51}
 
 
 # --- end to end ---------------------------------------------------------------------------------------------------

@@ -298,10 +298,20 @@ FLAGS: dict[FlagName, FlagFacts] = {
     ),
     "provisional": FlagFacts(
         "PV",
-        "The gradients are zero, not finite or wrong, and no attack of the row did without them.",
+        "The gradients are zero, not finite or wrong, and no attack of the row did without them; or answers depend much on the batch.",
         "The suite has attacks along gradients alone, and the purifier rounds, detaches or has a backward pass of its own.",
         "Add a black-box attack (`square`), or `adaptive`, which has one; until then the row ranks below all others.",
-        {"share": Threshold(0.1, "%", "share of the audited samples whose exact gradient is zero, or not finite")},
+        {
+            "share": Threshold(0.1, "%", "share of the audited samples whose exact gradient is zero, or not finite"),
+            "promise": Threshold(
+                0.1,
+                "",
+                "rise of the margin after a step along the gradient at attacked images, as a share of what it promises",
+            ),
+            "batch": Threshold(
+                0.05, "", "difference of logits in batches of another order or size, relative to the largest"
+            ),
+        },
     ),
 }
 

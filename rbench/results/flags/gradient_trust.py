@@ -1,4 +1,4 @@
-"""Whether what was measured of a defended model says that gradients alone may mislead an attacker."""
+"""Whether what was measured of a defended model says that gradients may mislead an attacker, or that no attack met what was judged."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,22 @@ def distrusted(audit: Mapping[str, object]) -> str | None:
     replayed = _number(audit, "checkpointed_error")
     if replayed > threshold("wrong-gradient", "replayed"):
         return f"the checkpointed gradient is wrong: it differs by {replayed:.2g}"
+    if isinstance(squashed := audit.get("not_logits"), str):
+        return f"the outputs are {squashed}, whose gradients vanish where they saturate"
+    kept = audit.get("kept_promise")
+    if isinstance(kept, int | float) and kept < threshold("provisional", "promise"):
+        return f"the gradient is wrong at attacked images: a step along it raises the margin by {kept:.2g} of what it promises"
     return "the stand-in that was asked for misleads" if audit.get("stand_in_misleads") is True else None
+
+
+def of_its_batch(audit: Mapping[str, object]) -> str | None:
+    """In a few words that an image gets quite another answer in another batch, so that attack and judge met other models; None if not.
+
+    Args:
+        audit: what was measured, by name, as in a record.
+    """
+    found = _number(audit, "batch_difference")
+    return f"logits differ by {found:.2g} in another batch" if found > threshold("provisional", "batch") else None
 
 
 def _number(audit: Mapping[str, object], name: str) -> float:

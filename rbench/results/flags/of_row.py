@@ -100,13 +100,16 @@ def weak_gradient(paths: Sequence[str | None], *, differentiable: bool) -> RowFl
     return RowFlag("weak-gradient", None, f"{used} alone, though a gradient goes through the purifier")
 
 
-def provisional(reasons: Sequence[str], *, black_box: bool) -> RowFlag | None:
-    """The doubt about a row that was attacked along gradients alone, though they may mislead.
+def provisional(reasons: Sequence[str], *, black_box: bool, batch: str | None = None) -> RowFlag | None:
+    """The doubt about a row that was attacked along gradients alone, though they may mislead, or whose answers depend on the batch.
 
     Args:
         reasons: why the gradient is not to be trusted, from each of its cells that has one.
         black_box: some attack, or some part of one, asked for the outputs of the defended model alone.
+        batch: that an image gets quite another answer in another batch, which no attack makes up for.
     """
+    if batch:
+        return RowFlag("provisional", None, f"{batch}, so no attack met the model that was judged")
     if black_box or not reasons:
         return None
     return RowFlag("provisional", None, f"{reasons[0]}, and no black-box attack was run")
