@@ -68,7 +68,7 @@ MUTANTS = (
         JUDGE,
         "return select, self.score(images, clean) if self.random else select",
         "return select, select",
-        (KNOWN, "gains_nothing"),
+        (RANDOM, "fall_out_anew"),
     ),
     Mutant(
         "uniform noise in the ball is judged beside the attack",

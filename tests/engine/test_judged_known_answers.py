@@ -75,12 +75,13 @@ class Reshuffled(NullDefence):
 
 
 def test_an_attacker_who_picks_the_image_that_his_draws_call_wrong_gains_nothing_on_fresh_ones():
+    """Of 22 points of each sample four race, and the winner is chosen by luck alone; neither select nor score draws have seen it."""
     x, y = null_problem(300)
     found = rbench.evaluate(
-        NullBackbone(), x, y, purifier=Reshuffled(), attack="pgd", steps=20, restarts=4, eps="8/255"
+        NullBackbone(), x, y, purifier=Reshuffled(), attack="pgd", steps=10, restarts=2, eps="8/255"
     )
-    assert found.samples["select"].mean() < 0.8
     assert found.robust_accuracy.low <= 0.9 <= found.robust_accuracy.high
+    assert found.samples["select"].mean() == pytest.approx(0.9, abs=0.015)
 
 
 def test_autoattack_on_the_null_defence_is_judged_on_fresh_draws():
