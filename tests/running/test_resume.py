@@ -51,7 +51,7 @@ class Deaf(torch.nn.Module):
 
     def forward(self, x):
         try:
-            if len(x) == 2 and torch.is_grad_enabled():
+            if len(x) == 11 and torch.is_grad_enabled():  # the attack: one of twelve is wrong anyway
                 signal.raise_signal(signal.SIGTERM)
         except Exception:
             return x
@@ -233,7 +233,7 @@ def test_another_batch_size_uses_the_chunks_of_the_first(suite, whole, tmp_path,
 
 def test_a_torn_chunk_is_dropped_with_a_note(suite, whole, tmp_path, written, capfd):
     root = tmp_path / "run"
-    interrupt(suite, root, lambda step: len(chunks(root)) == 3)
+    interrupt(suite, root, lambda step: len(chunks(root)) == 2)
     torn, *kept = chunks(root)
     path = root / "chunks" / f"{torn}.safetensors"
     path.write_bytes(path.read_bytes()[:-7])
