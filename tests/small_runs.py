@@ -17,7 +17,7 @@ from rbench.results.store import RunFolder
 
 SUITE = """\
 suite: small
-dataset: {name: fashion-mnist-mini, samples: 12}
+dataset: {name: fashion-mnist-mini, samples: 24}
 threat: {norm: Linf, eps: 0.05}
 backbones: [bundled:fashion-cnn]
 purifiers:
@@ -25,14 +25,22 @@ purifiers:
   - {name: gaussian-noise, sigma: 0.1}
 attacks:
   - {name: pgd, steps: 10, purifiers: [identity]}
-  - {name: autoattack, version: custom, attacks: [apgd-ce], batch_size: 4, purifiers: [identity]}
-  - {name: pgd, steps: 2, eot: 3, as: pgd+eot, purifiers: [gaussian-noise]}
-protocol: {draws: 4, select_draws: 8}
+  - {name: autoattack, version: custom, attacks: [apgd-ce], batch_size: 8, purifiers: [identity]}
+  - {name: pgd, steps: 8, eot: 3, as: pgd+eot, purifiers: [gaussian-noise]}
+protocol: {draws: 4}
 """
 """Three cells: our attack, a reference one that draws per batch, and EOT on a random defence."""
 
+SHORT = (
+    SUITE.replace("samples: 24", "samples: 12")
+    .replace("batch_size: 8", "batch_size: 4")
+    .replace("steps: 8, eot: 3", "steps: 2, eot: 3")
+    .replace("{draws: 4}", "{draws: 4, select_draws: 8}")
+)
+"""The same in a quarter of the time, for tests that run it again and again."""
+
 PARTS = 9
-"""Chunks of the suite at `--batch-size 2`: three of four samples for each of the cells."""
+"""Chunks of the short suite at `--batch-size 2`: three of four samples for each of the cells."""
 
 OURS = ("--only", "*/pgd*")
 """Leaves out the reference attack, which is slow."""

@@ -11,7 +11,7 @@ import pytest
 from small_runs import (
     OURS,
     PARTS,
-    SUITE,
+    SHORT,
     chunks,
     content,
     environment,
@@ -62,7 +62,7 @@ class Deaf(torch.nn.Module):
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
     path = tmp_path_factory.mktemp("suite") / "small.yaml"
-    path.write_text(SUITE)
+    path.write_text(SHORT)
     return path
 
 
@@ -199,7 +199,7 @@ def test_a_second_ctrl_c_while_the_first_is_answered_leaves_nothing_half_done(
 def test_a_model_that_swallows_every_exception_cannot_swallow_a_signal(plugins, tmp_path):
     plugins.add("deaf", {"deaf_purifier": DEAF}, {"rbench.purifiers": {"deaf": "deaf_purifier:Deaf"}})
     path = tmp_path / "s.yaml"
-    path.write_text(SUITE.replace("gaussian-noise, sigma: 0.1", "deaf").replace("[gaussian-noise]", "[deaf]"))
+    path.write_text(SHORT.replace("gaussian-noise, sigma: 0.1", "deaf").replace("[gaussian-noise]", "[deaf]"))
     assert rbench("run", path, "--out", tmp_path / "run", "--only", "deaf") == 143
     assert {name: record.status for name, record in records(tmp_path / "run").items()} == {"deaf/pgd+eot": "cancelled"}
     assert chunks(tmp_path / "run") == []
