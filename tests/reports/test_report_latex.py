@@ -22,6 +22,8 @@ def text(tmp_path):
     made.done(
         "blind", clean=EVERY, robust=EVERY, cell_changes={"purifier": "bit-depth"}, record_changes={"gradient": "blind"}
     )
+    black_box = {"cell_changes": {"purifier": "bit-depth"}, "record_changes": {"knows": "black-box"}}
+    made.done("square", clean=EVERY, robust=EVERY, **black_box)
     made.done("pgd", clean=EVERY, robust=EVERY, cell_changes={"purifier": NASTY}, record_changes={"stochastic": True})
     made.other("pgd", "failed", purifier="broken", error="sample 3: logits are NaN")
     made.done("pgd", clean=EVERY, robust=[1, 0, 0, 0], cell_changes={"eps": "4/255"})

@@ -33,6 +33,7 @@ def leaderboard(tmp_path):
     changes = {"purifier": "bit-depth"}
     made.done("pgd", clean=EVERY, robust=[1, 1, 1, 0], cell_changes=changes, record_changes={"flags": flags})
     made.done("soft", clean=EVERY, robust=EVERY, cell_changes=changes, record_changes={"gradient": "blind"})
+    made.done("square", clean=EVERY, robust=EVERY, cell_changes=changes, record_changes={"knows": "black-box"})
     made.done("pgd", clean=[1, 1, 1, 0], robust=[0, 0, 0, 0], cell_changes={"purifier": "identity"})
     made.done("pgd", clean=EVERY, robust=EVERY, cell_changes={"purifier": "noise"}, record_changes={"stochastic": True})
     made.other("pgd", "failed", purifier="broken", error="sample 3: logits are NaN")
