@@ -24,7 +24,7 @@ ATTACKS = {
     "apgd": apgd(steps=8),
     "apgd-t": apgd(steps=4, loss="dlr-targeted", targets=3),
     "square": square(queries=25),
-    "adaptive": adaptive(steps=3, restarts=1, targets=2, queries=20),
+    "adaptive": adaptive(steps=2, restarts=1, targets=1, queries=20),
 }
 N = 48
 

@@ -268,7 +268,7 @@ def test_images_without_an_attack_are_judged_once_for_all_attacks_on_a_model():
     judge, clean = coins(4)
     verdicts = UnattackedVerdicts()
     first = verdicts.of(judge, clean)
-    drawn = judge.model.purifier.drawn
+    drawn = judge.noise.drawn
     spent = len(drawn)
     again = verdicts.of(judge, clean.at(torch.tensor([2, 0])))
     assert len(drawn) == spent
