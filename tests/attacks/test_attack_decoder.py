@@ -59,5 +59,5 @@ def test_a_purifier_without_a_gradient_is_moved_through_its_stand_in():
 
 def test_a_blind_attacker_has_no_output_to_move():
     x, y = greys(2, 1, 4, 4)
-    with pytest.raises(InputError, match="gradient: .*auto or exact or checkpointed or bpda.*blind"):
+    with pytest.raises(InputError, match=r"gradient: .*auto or exact or checkpointed or bpda.*blind"):
         judged(Fade(), x, y, "decoder", gradient="blind")
