@@ -11,7 +11,7 @@ from rbench.engine.convergence import Convergence, converge
 from rbench.engine.evaluation import Arrays, Evaluated, join
 from rbench.engine.leaks import Leaks, leaks
 from rbench.engine.outcome import Outcome, draw_outcome
-from rbench.engine.promises import MOST, kept_promise
+from rbench.engine.promises import LEAST, MOST, kept_promise
 from rbench.engine.setup import watched
 from rbench.results import sample_columns as column
 from rbench.results.flags import of_cell
@@ -98,6 +98,8 @@ def _promise(prepared: Prepared, arrays: Arrays) -> float | None:
     labels = prepared.loaded.dataset.labels[prepared.ids]
     right = (arrays[column.SELECT_PREDICTIONS] == labels[:, None]).mean(1)
     rows = np.nonzero(right >= 0.5)[0][:MOST]
+    if len(rows) < LEAST:
+        return None  # pictures of a data set cannot be read where there are none
     clean = prepared.read(prepared.ids[rows])
     images = torch.from_numpy(arrays[column.IMAGES][rows]).to(clean.device)
     return kept_promise(setup.model, images, clean, setup.noise)
