@@ -18,7 +18,7 @@ from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
 from rbench.engine.inventory import refuse_patched
 from rbench.engine.patches import of_judging
-from rbench.engine.setup import Protocol, Setup, describe
+from rbench.engine.setup import Setup, describe
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import InputError
 from rbench.process_state import NOTES
@@ -28,7 +28,7 @@ from rbench.results.frames import read
 from rbench.results.record import Figure, Flag, RungPart
 from rbench.running.components import Loaded, make
 from rbench.running.conclude import Finished, conclude
-from rbench.running.prepare import ready
+from rbench.running.prepare import protocol_under, ready
 from rbench.running.span import run_span
 from rbench.suite.asked import asked
 from rbench.suite.cell import Decide, GradientChoice, Norm
@@ -159,16 +159,7 @@ def evaluate(
         seed=seed,
         batch_size=batch_size,
     )
-    protocol = Protocol(
-        ball=Ball(terms.norm, terms.eps.value),
-        gradient=terms.gradient,
-        eot=terms.eot,
-        draws=terms.draws,
-        select_draws=terms.select_draws,
-        decide=terms.decide,
-        seed=terms.seed,
-        batch_size=terms.batch_size,
-    )
+    protocol = protocol_under(Ball(terms.norm, terms.eps.value), terms, terms.batch_size)
     refuse_patched("purifier" if purifier is not None else "backbone")
     made = _made(attack, params)
     own = own_copy(backbone) or backbone

@@ -1,6 +1,7 @@
 """Small suites on the bundled data and backbone, and ways to run them: in this process, or in one that can be killed."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,19 @@ def rbench(*arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as done:
         main([str(argument) for argument in arguments])
     return int(done.value.code or 0)
+
+
+def verify(root: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, Any], str]:
+    """What `rbench verify` in this process ends with, says as JSON, and writes to stderr."""
+    capsys.readouterr()
+    code = rbench("verify", root, "--json", *options)
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out), printed.err
+
+
+def faults(found: dict[str, Any]) -> list[str]:
+    """The faults of all cells of a verification."""
+    return [fault for cell in found["cells"] for fault in cell["faults"]]
 
 
 def environment(**changes: str | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ import numpy as np
 from rbench.engine.audited_images import SAMPLES
 from rbench.engine.setup import Protocol, Setup, set_up, shown_together
 from rbench.running.components import Components, Loaded, order, read_batch
+from rbench.suite.asked import Asked
 from rbench.suite.cell import Cell
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
@@ -72,13 +73,24 @@ def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int 
 
 def protocol_of(cell: Cell, batch_size: int) -> Protocol:
     """The cell's protocol in the engine's terms."""
+    return protocol_under(Ball(cell.threat.norm, cell.threat.eps.value), cell, batch_size)
+
+
+def protocol_under(ball: Ball, terms: Cell | Asked, batch_size: int) -> Protocol:
+    """The protocol that a cell, or a call of `rbench.evaluate`, asks for.
+
+    Args:
+        ball: with one radius.
+        terms: all but ball and batch size.
+        batch_size: samples at once.
+    """
     return Protocol(
-        ball=Ball(cell.threat.norm, cell.threat.eps.value),
-        gradient=cell.gradient,
-        eot=cell.eot,
-        draws=cell.draws,
-        select_draws=cell.select_draws,
-        decide=cell.decide,
-        seed=cell.seed,
+        ball=ball,
+        gradient=terms.gradient,
+        eot=terms.eot,
+        draws=terms.draws,
+        select_draws=terms.select_draws,
+        decide=terms.decide,
+        seed=terms.seed,
         batch_size=batch_size,
     )

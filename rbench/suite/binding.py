@@ -73,12 +73,9 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
         InputError: one line with the place in the file.
         MissingError: a component needs a module that is not installed to say what it takes.
     """
-    purifiers: list[tuple[PartSpec, FieldPath]] = [(p, ("purifiers", i)) for i, p in enumerate(spec.purifiers)]
-    if not any(p.name == BASELINE for p in spec.purifiers):
-        purifiers.insert(0, (PurifierSpec(name=BASELINE, params={}), ("purifiers",)))
     backbones = [(b, ("backbones", i)) for i, b in enumerate(spec.backbones)]
     attacks = [(a, ("attacks", i)) for i, a in enumerate(spec.attacks)]
-    bound = _all_bound(spec, "purifier", purifiers)
+    bound = _all_bound(spec, "purifier", purifiers_of(spec))
     labels = [purifier.label for purifier in bound]
     suite = BoundSuite(
         dataset=bound_part(spec, "dataset", spec.dataset, ("dataset",)),
@@ -226,6 +223,14 @@ def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
             if not any(meet(part, other) for other in others):
                 problem = f"no {kind} of the suite has one of them."
                 raise spec.wrong((*part.path, "purifiers"), problem, remedy="Add one.")
+
+
+def purifiers_of(spec: SuiteSpec) -> list[tuple[PurifierSpec, FieldPath]]:
+    """The purifiers of a suite, the baseline first where it is missing, and where each stands."""
+    purifiers: list[tuple[PurifierSpec, FieldPath]] = [(p, ("purifiers", i)) for i, p in enumerate(spec.purifiers)]
+    if not any(p.name == BASELINE for p in spec.purifiers):
+        purifiers.insert(0, (PurifierSpec(name=BASELINE, params={}), ("purifiers",)))
+    return purifiers
 
 
 def labels_of(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:

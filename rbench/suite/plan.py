@@ -15,6 +15,7 @@ from rbench.suite.cell import Cell, Slice, Threat
 from rbench.suite.document import FieldPath
 from rbench.suite.resolve import dump, part_of, resolved_document
 from rbench.suite.spec import SuiteSpec
+from rbench.suite.titles import together
 
 MAX_CELLS = 100_000
 
@@ -96,28 +97,22 @@ def _unique(spec: SuiteSpec, suite: BoundSuite) -> Iterator[Cell]:
 def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[FieldPath, ...]]]:
     dataset = part_of(spec, suite.dataset)
     piece = Slice(spec.dataset.samples, spec.dataset.shuffle)
-    backbones = [(part_of(spec, bound), bound) for bound in suite.backbones]
-    purifiers = [(part_of(spec, bound), bound.path) for bound in suite.purifiers]
+    backbones = [part_of(spec, bound) for bound in suite.backbones]
+    purifiers = [part_of(spec, bound) for bound in suite.purifiers]
     attacks = [
-        (part_of(spec, bound), bound, None if bound.stand_in is None else part_of(spec, bound.stand_in))
+        (part_of(spec, bound), None if bound.stand_in is None else part_of(spec, bound.stand_in))
         for bound in suite.attacks
     ]
     protocol = spec.protocol
-    for backbone, behind in backbones:
-        for purifier, purifier_path in purifiers:
-            if behind.spec.purifiers is not None and purifier.label not in behind.spec.purifiers:
-                continue
-            for i, eps in enumerate(spec.threat.eps):
-                for attack, bound, stand_in in attacks:
-                    own = bound.spec
-                    if own.purifiers is not None and purifier.label not in own.purifiers:
-                        continue
-                    cell = Cell(
-                        dataset, piece, backbone, purifier, Threat(spec.threat.norm, eps), attack,
-                        own.gradient, own.eot, protocol.draws, protocol.select_draws,
-                        protocol.decide, protocol.seed, stand_in, protocol.convergence,
-                    )  # fmt: skip
-                    yield cell, (behind.path, purifier_path, ("threat", "eps", i), bound.path)
+    for b, p, e, a in together(spec, [purifier.label for purifier in purifiers]):
+        (attack, stand_in), own = attacks[a], spec.attacks[a]
+        cell = Cell(
+            dataset, piece, backbones[b], purifiers[p], Threat(spec.threat.norm, spec.threat.eps[e]), attack,
+            own.gradient, own.eot, protocol.draws, protocol.select_draws,
+            protocol.decide, protocol.seed, stand_in, protocol.convergence,
+        )  # fmt: skip
+        paths = (suite.backbones[b].path, suite.purifiers[p].path, ("threat", "eps", e), suite.attacks[a].path)
+        yield cell, paths
 
 
 def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:

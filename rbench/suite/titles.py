@@ -1,10 +1,10 @@
-"""What the cells of a suite are called, from its text alone: no component is looked up, no file opened."""
+"""Which cells a suite has and what they are called, from its text alone: no component is looked up, no file opened."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rbench.suite.binding import BASELINE, labels_of
-from rbench.suite.spec import PurifierSpec, SuiteSpec
+from rbench.suite.binding import labels_of, purifiers_of
+from rbench.suite.spec import SuiteSpec
 
 
 class Title(NamedTuple):
@@ -22,16 +22,23 @@ def titles(spec: SuiteSpec) -> Iterator[Title]:
     Raises:
         InputError: two parts have one label.
     """
-    purifiers = list(spec.purifiers)
-    if not any(part.name == BASELINE for part in purifiers):
-        purifiers.insert(0, PurifierSpec(name=BASELINE, params={}))
-    names = {
-        kind: labels_of(spec, [(part, (kind, i)) for i, part in enumerate(parts)])
-        for kind, parts in (("backbones", spec.backbones), ("purifiers", purifiers), ("attacks", spec.attacks))
-    }
-    for backbone, behind in zip(names["backbones"], spec.backbones, strict=True):
-        for purifier in names["purifiers"]:
-            for eps in spec.threat.eps:
-                for attack, own in zip(names["attacks"], spec.attacks, strict=True):
-                    if all(part.purifiers is None or purifier in part.purifiers for part in (behind, own)):
-                        yield Title(backbone, purifier, str(eps.exact), attack)
+    backbones = labels_of(spec, [(part, ("backbones", i)) for i, part in enumerate(spec.backbones)])
+    purifiers = labels_of(spec, purifiers_of(spec))
+    attacks = labels_of(spec, [(part, ("attacks", i)) for i, part in enumerate(spec.attacks)])
+    for backbone, purifier, eps, attack in together(spec, purifiers):
+        yield Title(backbones[backbone], purifiers[purifier], str(spec.threat.eps[eps].exact), attacks[attack])
+
+
+def together(spec: SuiteSpec, purifiers: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Which parts make a cell: places of backbone, purifier, radius and attack, in the order of the plan.
+
+    Args:
+        spec: the suite.
+        purifiers: labels of its purifiers, the baseline among them.
+    """
+    for backbone, behind in enumerate(spec.backbones):
+        for purifier, label in enumerate(purifiers):
+            for eps in range(len(spec.threat.eps)):
+                for attack, own in enumerate(spec.attacks):
+                    if all(part.purifiers is None or label in part.purifiers for part in (behind, own)):
+                        yield backbone, purifier, eps, attack

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from parts import refused, some
+from small_models import Says
 from torch import nn
 from torch.nn import functional
 
@@ -41,17 +42,6 @@ def seen(purifier=None, backbone=None, *, n=12):
 def flags(purifier=None, backbone=None, **options):
     x, y = images()
     return rbench.evaluate(backbone or net(), x, y, purifier=purifier, attack="fgsm", **options).flag_names
-
-
-class Says(nn.Module):
-    """A purifier from a function."""
-
-    def __init__(self, function, *, stochastic=False):
-        super().__init__()
-        self.function, self.stochastic = function, stochastic
-
-    def forward(self, x):
-        return self.function(x)
 
 
 def test_an_ordinary_model_gives_no_reason_for_doubt():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from small_models import Says
 from torch import nn
 
 import rbench
@@ -36,15 +37,6 @@ def gradients(purifier, backbone=None):
     x, y = images()
     model = DefendedModel(purifier, backbone or net())
     return Audits().of(model, None, Batch(x, y, torch.arange(len(x))), Noise(0), Ball("Linf", 0.05), 8).gradients
-
-
-class Says(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 class Deep(nn.Module):

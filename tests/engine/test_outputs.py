@@ -2,21 +2,13 @@
 
 import pytest
 import torch
+from small_models import Says
 from torch import nn
 
 import rbench
 from rbench.engine.defended import DefendedModel
 from rbench.engine.outputs import not_logits
 from rbench.purifiers.identity import Identity
-
-
-class Apply(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, logits):
-        return self.function(logits)
 
 
 def net(*more, scale=1.0, classes=5, hidden=32):
@@ -52,16 +44,16 @@ def name(backbone, n=32):
     ids=["softmax", "log-softmax", "ten softmax", "shifted softmax", "negative softmax", "sigmoid"],
 )
 def test_squashed_outputs_are_named(last, named, classes, scale):
-    assert name(net(Apply(last), scale=scale, classes=classes)) == named
+    assert name(net(Says(last), scale=scale, classes=classes)) == named
 
 
 def test_one_minus_softmax_is_named():
-    assert name(net(Apply(lambda z: 1 - z.softmax(1)), scale=3, classes=5)) == "scaled probabilities"
+    assert name(net(Says(lambda z: 1 - z.softmax(1)), scale=3, classes=5)) == "scaled probabilities"
 
 
 def test_a_cap_counts_where_the_outputs_have_reached_it():
-    assert name(net(Apply(lambda z: torch.tanh(100 * z)))) == "saturated"
-    assert name(net(Apply(lambda z: 30 * torch.tanh(z / 30)))) is None
+    assert name(net(Says(lambda z: torch.tanh(100 * z)))) == "saturated"
+    assert name(net(Says(lambda z: 30 * torch.tanh(z / 30)))) is None
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 30.0])
@@ -81,12 +73,12 @@ def test_a_cap_counts_where_the_outputs_have_reached_it():
     ids=["plain", "zero sum", "one sum", "shifted log", "unit length", "from zero", "relu", "within the unit"],
 )
 def test_logits_of_any_kind_stay_logits(last, classes, scale):
-    assert name(net(Apply(last), scale=scale, classes=classes)) is None
+    assert name(net(Says(last), scale=scale, classes=classes)) is None
 
 
 def test_a_constant_says_nothing_and_hard_labels_are_no_logits():
-    assert name(net(Apply(lambda z: 0 * z + torch.arange(5)))) is None
-    assert name(net(Apply(lambda z: 7.0 * nn.functional.one_hot(z.argmax(1), 5)))) == "scaled probabilities"
+    assert name(net(Says(lambda z: 0 * z + torch.arange(5)))) is None
+    assert name(net(Says(lambda z: 7.0 * nn.functional.one_hot(z.argmax(1), 5)))) == "scaled probabilities"
 
 
 def test_a_backbone_may_refuse_extreme_images():
@@ -105,7 +97,7 @@ def test_bundled_backbones_return_logits_and_squashed_they_do_not(backbone, last
     dataset = rbench.load("dataset", "fashion-mnist-mini")
     x = torch.from_numpy(dataset.read(torch.arange(32).numpy()))
     squash = {"logits": lambda z: z, "sigmoids": torch.sigmoid, "scaled probabilities": lambda z: 10 * z.softmax(1)}
-    model = nn.Sequential(rbench.load("backbone", f"bundled:{backbone}"), Apply(squash[last]))
+    model = nn.Sequential(rbench.load("backbone", f"bundled:{backbone}"), Says(squash[last]))
     with torch.no_grad():
         found = not_logits(DefendedModel(Identity(), model), x[:16], model(x))
     assert found == (None if last == "logits" else last)

@@ -278,24 +278,3 @@ def test_images_without_an_attack_are_judged_once_for_all_attacks_on_a_model():
     assert len(drawn) == 3 * spent, "another radius is another question"
     assert judge.model.meter.forwards == 0, "which cell of a row asks first is no matter of its cost"
     assert other.keys() == first.keys()
-
-
-DEFENCES = {
-    "gaussian-noise": ({"sigma": 0.1}, {"steps": 15}),
-    "random-resize-pad": ({}, {"steps": 15}),
-    "tv-minimisation": ({"steps": 12}, {"steps": 6}),
-}
-
-
-@pytest.mark.parametrize("purifier", DEFENCES)
-def test_random_defences_of_the_literature_are_attacked_to_the_end(purifier):
-    """Leaving at the border left 9.4, 3.1 and 9.0 %; plain long PGD leaves nothing."""
-    params, budget = DEFENCES[purifier]
-    data = rbench.load("dataset", "fashion-mnist-mini")
-    ids = data.ids[:32]
-    x, y = torch.from_numpy(data.read(ids)), torch.from_numpy(data.labels[ids].astype(np.int64))
-    model = rbench.load("backbone", "bundled:fashion-cnn")
-    defence = rbench.load("purifier", purifier, params)
-    found = rbench.evaluate(model, x, y, purifier=defence, attack="adaptive", eps=0.1, restarts=1, targets=1, **budget)
-    assert found.standard_accuracy.value > 0.5
-    assert found.robust_accuracy.value <= 0.015

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import small_runs
 from forger import Forger
 from small_runs import rbench
 
@@ -101,10 +102,8 @@ def frame(root):
 
 
 def verify(root, capsys, *options):
-    capsys.readouterr()
-    code = rbench("verify", root, "--json", *options)
-    found = json.loads(capsys.readouterr().out)
-    return code, found, "\n".join(fault for cell in found["cells"] for fault in cell["faults"])
+    code, found, _ = small_runs.verify(root, capsys, *options)
+    return code, found, "\n".join(small_runs.faults(found))
 
 
 def test_a_cheat_that_hides_from_the_attack_of_its_row_is_not_verified(made, capsys):

@@ -1,6 +1,5 @@
 """What `rbench verify` catches: each forgery by itself, and by a forger who makes all that needs no model agree with it."""
 
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -8,8 +7,9 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+import small_runs
 from forger import Forger
-from small_runs import SUITE, rbench
+from small_runs import SUITE, faults, rbench
 
 from rbench.results.gallery import SHOWN
 from rbench.results.runs import read_runs
@@ -34,13 +34,9 @@ def root(run, tmp_path):
 
 
 def verify(root, capsys, *options, code=4):
-    capsys.readouterr()
-    assert rbench("verify", root, "--json", *options) == code
-    return json.loads(capsys.readouterr().out)
-
-
-def faults(found):
-    return [fault for cell in found["cells"] for fault in cell["faults"]]
+    ended, found, _ = small_runs.verify(root, capsys, *options)
+    assert ended == code, found
+    return found
 
 
 def test_an_honest_folder_is_verified_with_the_evidence(root, capsys):

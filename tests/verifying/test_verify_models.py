@@ -1,9 +1,9 @@
 """Models that cheat or fail while they are verified: plug-ins that remember, end the process, or watch what they are shown."""
 
-import json
 import os
 
 import pytest
+import small_runs
 from small_runs import rbench
 
 MODELS = '''
@@ -86,13 +86,10 @@ def made(plugins, tmp_path):
 
 
 def verify(root, capsys, code=4):
-    capsys.readouterr()
-    ended = rbench("verify", root, "--json", "--survivors", "0")
-    printed = capsys.readouterr()
-    found = json.loads(printed.out)
+    ended, found, err = small_runs.verify(root, capsys, "--survivors", "0")
     assert ended == code, found
-    assert "Traceback" not in printed.err
-    return found, "\n".join(fault for cell in found["cells"] for fault in cell["faults"])
+    assert "Traceback" not in err
+    return found, "\n".join(small_runs.faults(found))
 
 
 def test_what_a_purifier_remembers_in_one_process_it_does_not_know_in_another(made, capsys):

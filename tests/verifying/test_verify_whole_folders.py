@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import small_runs
 from forger import Cheat
 from small_runs import SUITE, rbench
 
@@ -36,15 +37,13 @@ def root(run, tmp_path):
 
 
 def verify(root, capsys, *options, code=4):
-    capsys.readouterr()
-    ended = rbench("verify", root, "--json", *(options or ("--survivors", "0")))
-    found = json.loads(capsys.readouterr().out)
+    ended, found, _ = small_runs.verify(root, capsys, *(options or ("--survivors", "0")))
     assert ended == code, found
     return found
 
 
 def faults(found):
-    return "\n".join(fault for cell in found["cells"] for fault in cell["faults"])
+    return "\n".join(small_runs.faults(found))
 
 
 # --- the suite ----------------------------------------------------------------------------------------------------

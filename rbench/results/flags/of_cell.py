@@ -231,9 +231,8 @@ def not_converged(before: np.ndarray, after: np.ndarray, what: str, *, random: b
         what: was doubled.
         random: the defence is, so that some of the change is luck.
     """
-    change = float((before - after).mean())
-    # In whole samples, so that a change of exactly one point is not above it by rounding.
-    if abs(change) <= threshold("not-converged", "change") + 1e-9 or (random and _luck(before, after)):
+    change = _change(before, after, threshold("not-converged", "change"), random=random)
+    if not change:
         return []
     detail = f"twice the {what}: {100 * change:+.1f} points on {len(before)} samples"
     return [Flag(name="not-converged", value=abs(change), detail=detail)]
@@ -248,8 +247,8 @@ def weaker_with_more(before: np.ndarray, after: np.ndarray, what: str, *, random
         what: was doubled.
         random: the defence is, so that some of the rise is luck.
     """
-    rise = float((after - before).mean())
-    if rise <= threshold("weaker-with-more", "rise") + 1e-9 or (random and _luck(before, after)):
+    rise = -_change(before, after, threshold("weaker-with-more", "rise"), random=random)
+    if rise <= 0:
         return []
     detail = f"twice the {what}: robust accuracy {100 * rise:.1f} points higher on {len(before)} samples"
     return [Flag(name="weaker-with-more", value=rise, detail=detail)]
@@ -292,6 +291,13 @@ def unverifiable(images: str | None) -> list[Flag]:
         images: which adversarial images are stored; None in older records.
     """
     return [Flag(name="unverified", detail="store.images is none")] if images == "none" else []
+
+
+def _change(before: np.ndarray, after: np.ndarray, least: float, *, random: bool) -> float:
+    """By how much the mean fell; 0 where that is no more than `least`, up or down, or the draws of a random defence explain it."""
+    change = float((before - after).mean())
+    # In whole samples, so that a change of exactly one point is not above it by rounding.
+    return 0.0 if abs(change) <= least + 1e-9 or (random and _luck(before, after)) else change
 
 
 def _luck(before: np.ndarray, after: np.ndarray) -> bool:
