@@ -13,9 +13,11 @@ import yaml
 from costs import waited
 from fake_plugins import Plugins
 from parts import refused, some
+from PIL import Image
 from small_runs import chunks, command, content, environment, litter, rbench, records
 
 from rbench import evaluate
+from rbench.datasets.subset import load_dataset
 from rbench.errors import InputError
 from rbench.results.store import RunFolder
 from rbench.suite.load import load_suite
@@ -315,6 +317,20 @@ def test_images_are_stored_as_the_suite_says(suite, run, tmp_path, policy, store
     images, ids = folder.read_images(record.id)
     assert ids.tolist() == (fooled if stored == "fooled" else columns["sample"])
     assert images.shape == (len(ids), 1, 28, 28)
+
+
+def test_a_cell_without_survivors_over_pictures_is_no_failure(suite, run, tmp_path):
+    data, ids = load_dataset("fashion-mnist-mini"), np.arange(12)
+    for label in range(10):
+        (tmp_path / "pictures" / f"{label}").mkdir(parents=True)
+    for sample, image in zip(ids, data.read(ids), strict=True):
+        grey = Image.fromarray((image[0] * 255).astype(np.uint8))
+        grey.save(tmp_path / "pictures" / f"{data.labels[sample]}" / f"{sample:02d}.png")
+    pictures = {"{name: fashion-mnist-mini, samples: 24}": "{name: image-folder, path: pictures, samples: 12}"}
+    suite(**pictures, **{"eps: 0.05": "eps: 0.9", "identity, bit-depth": "identity"})
+    code, told = run("--only", "*/pgd")
+    (found,) = records(tmp_path / "run").values()
+    assert (code, found.status, found.summary.robust_accuracy.value) == (0, "done", 0.0), told
 
 
 def test_the_batch_size_changes_no_result_of_our_attacks(suite, tmp_path):
