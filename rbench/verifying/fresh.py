@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rbench.errors import CellFailed
@@ -35,7 +37,7 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     here, there = context.Pipe(duplex=False)
     state = str(Path.cwd()), dict(os.environ), torch.get_num_threads()
     process = context.Process(target=_answer, args=(there, state, function, arguments), daemon=True)
-    process.start()
+    _start(process)
     there.close()
     try:
         return here.recv()
@@ -48,6 +50,16 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
         process.kill()
         process.join()
         here.close()
+
+
+def _start(process: BaseProcess) -> None:
+    """Starts it without the script that is being run: it would be run again, up to where it asks for a process itself."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _answer(
