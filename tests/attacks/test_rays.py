@@ -137,8 +137,7 @@ def test_neither_batch_nor_order_changes_a_verdict(purifier):
     )
     first = outcomes(attack, Winner(model), x, y, batch_size=32, **common)
     order = torch.randperm(48, generator=torch.Generator().manual_seed(2))
-    assert same(first, outcomes(attack, Winner(model), x, y, batch_size=16, **common))
-    assert same(first, outcomes(attack, Winner(model), x, y, batch_size=32, order=order, **common))
+    assert same(first, outcomes(attack, Winner(model), x, y, batch_size=16, order=order, **common))
     assert first["queries"].unique().numel() > 1, "samples leave at different times"
 
 

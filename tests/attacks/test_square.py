@@ -200,8 +200,7 @@ def test_neither_batch_nor_order_changes_a_verdict(norm, purifier):
     common = {"purifier": purifier, "norm": norm, "eps": RADII[norm] * (8 if purifier else 1), "draws": 4}
     first = outcomes(square(queries=40), model, x, y, batch_size=32, **common)
     order = torch.randperm(48, generator=torch.Generator().manual_seed(2))
-    assert same(first, outcomes(square(queries=40), model, x, y, batch_size=16, **common))
-    assert same(first, outcomes(square(queries=40), model, x, y, batch_size=32, order=order, **common))
+    assert same(first, outcomes(square(queries=40), model, x, y, batch_size=16, order=order, **common))
     assert first["queries"].unique().numel() > 1, "samples leave at different times"
 
 

@@ -21,6 +21,7 @@ purifiers: [identity, {name: random-resize-pad, as: a-purifier-with-a-very-long-
 attacks:
   - {name: pgd, steps: 2, as: an-attack-with-a-long-label}
   - noise
+protocol: {draws: 4, select_draws: 8}
 """
 
 

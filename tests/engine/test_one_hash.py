@@ -54,10 +54,5 @@ def result(attack, purifier, *, batch_size=16, order=None, pieces=1):
 @pytest.mark.parametrize("name", ATTACKS)
 def test_batch_size_order_and_resumption_leave_one_hash(name, purifier):
     shuffled = torch.randperm(N, generator=torch.Generator().manual_seed(3))
-    hashes = {
-        "16": result(ATTACKS[name], purifier),
-        "32": result(ATTACKS[name], purifier, batch_size=32),
-        "shuffled": result(ATTACKS[name], purifier, order=shuffled),
-        "resumed": result(ATTACKS[name], purifier, pieces=3),
-    }
-    assert len(set(hashes.values())) == 1, hashes
+    once = result(ATTACKS[name], purifier)
+    assert once == result(ATTACKS[name], purifier, batch_size=32, order=shuffled, pieces=3)

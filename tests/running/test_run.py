@@ -334,7 +334,12 @@ def test_a_cell_without_survivors_over_pictures_is_no_failure(suite, run, tmp_pa
 
 
 def test_the_batch_size_changes_no_result_of_our_attacks(suite, tmp_path):
-    path = suite(**{"bit-depth": "gaussian-noise", "- noise": "- {name: pgd, steps: 2, eot: 3, restarts: 2, as: r}"})
+    path = suite(
+        **{
+            "bit-depth": "gaussian-noise",
+            "- noise": "- {name: pgd, steps: 2, eot: 3, restarts: 2, as: r}\nprotocol: {draws: 4, select_draws: 8}",
+        }
+    )
     hashes = {}
     for size in (16, 64):
         assert rbench("run", path, "--out", tmp_path / str(size), "--batch-size", size) == 0

@@ -18,15 +18,17 @@ from rbench.threat.batch import Batch
 from rbench.verifying.again import NEAR_TIE, nearly_tied
 
 OURS = "".join(line for line in SUITE.splitlines(True) if "autoattack" not in line)
+PLAIN = "".join(line for line in OURS.splitlines(True) if "gaussian-noise" not in line)
 
 
-@pytest.fixture
-def fooled(tmp_path):
-    (tmp_path / "small.yaml").write_text(OURS + "store: {images: fooled}\n")
+@pytest.fixture(params=[PLAIN])
+def fooled(request, tmp_path):
+    (tmp_path / "small.yaml").write_text(request.param + "store: {images: fooled}\n")
     assert rbench("run", tmp_path / "small.yaml", "--out", tmp_path / "run", "--set", "threat.eps=0.02") == 0
     return tmp_path / "run"
 
 
+@pytest.mark.parametrize("fooled", [OURS], ids=["both"], indirect=True)
 def test_where_fooled_examples_are_stored_those_are_judged_again(fooled, capsys):
     capsys.readouterr()
     assert rbench("verify", fooled, "--json", "--batch-size", "5", "--survivors", "0") == 0

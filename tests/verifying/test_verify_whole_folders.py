@@ -20,7 +20,7 @@ FOUR = SUITE.replace(
     "  - {name: autoattack, version: custom, attacks: [apgd-ce], batch_size: 8, purifiers: [identity]}\n", ""
 )
 FOUR = FOUR.replace("attacks:\n", "attacks:\n  - {name: fgsm, purifiers: [identity]}\n")
-FOUR = FOUR.replace("draws: 4}", "draws: 4, select_draws: 4}")
+FOUR = FOUR.replace("select_draws: 8}", "select_draws: 4}")
 
 
 @pytest.fixture(scope="module")
