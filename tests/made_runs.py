@@ -22,6 +22,7 @@ from rbench.results.record import (
 )
 from rbench.results.store import RunFolder
 from rbench.results.verification import Verification
+from rbench.suite.cell import JUDGE_VERSION
 
 
 def document(
@@ -36,10 +37,11 @@ def document(
     draws=8,
     gradient="auto",
     name=None,
+    judge=JUDGE_VERSION,
 ):
     """A resolved cell with its id and labels, as the suite layer makes it."""
     content = {
-        "judge": 1,
+        "judge": judge,
         "dataset": {"name": dataset, "params": {}, "samples": samples, "shuffle": 0},
         "backbone": {"name": backbone, "params": {}},
         "purifier": {"name": purifier, "params": {}},

@@ -53,5 +53,6 @@ COLUMNS: dict[str, Column] = {
     "eps_text": Column("Radius as written.", "text"),
     "draws": Column("Draws that each image was judged by.", "count"),
     "decide": Column("How the draws of an image become one value.", "text"),
+    "judge": Column("Version of the rules that judged the row.", "text"),
     "group": Column("Rows with one mark were judged alike: same samples, threat and protocol.", "text"),
 }

@@ -42,6 +42,7 @@ def facts_of(cells: Sequence[ReadCell], done: Sequence[ReadCell]) -> dict[str, A
         "stochastic": any(random) if random else None,
         "draws": max((record.protocol.draws for record in judged), default=None),
         "decide": str(protocol.get("decide", "mean")),
+        "judge": str(first.document.get("judge", "?")),
         "verified": all(cell.verified for cell in cells),
         "cost_seconds": sum(record.cost.seconds for record in records) if records else None,
         "status": mixed(done) or _unfinished(cells) or "done",

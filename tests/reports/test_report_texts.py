@@ -18,6 +18,7 @@ from rbench.results.columns import COLUMNS
 from rbench.results.record import Flag
 from rbench.results.runs import read_runs
 from rbench.results.table import table
+from rbench.suite.cell import JUDGE_VERSION
 
 PROMISED = (
     "rank dataset backbone purifier norm eps n standard_accuracy robust_accuracy robust_low robust_high "
@@ -53,6 +54,16 @@ def test_the_console_shows_groups_ranks_intervals_and_the_legend(leaderboard):
     assert "broken: no robust accuracy (failed: pgd)" in shown
     assert "ZG zero-gradients: The gradient at the input is zero" in shown
     assert "NL" not in shown
+
+
+@pytest.mark.parametrize(("judge", "said"), [(JUDGE_VERSION, ""), (1, ", judged by version 1 of the rules")])
+def test_rows_that_were_judged_by_older_rules_say_so(tmp_path, judge, said):
+    made = Made(tmp_path)
+    made.done("pgd", clean=EVERY, robust=EVERY, cell_changes={"judge": judge})
+    shown = table(read_runs([tmp_path]))
+    heading = f"toy (4 samples), cnn, Linf 8/255{said}"
+    assert heading in text(shown).splitlines()
+    assert f"## {heading}" in markdown(shown).splitlines()
 
 
 def test_one_success_in_several_tries_has_its_own_name(tmp_path):

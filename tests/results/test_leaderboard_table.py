@@ -14,6 +14,7 @@ from rbench.results.record import Flag
 from rbench.results.runs import read_runs
 from rbench.results.statistics import wilson
 from rbench.results.table import table
+from rbench.suite.cell import JUDGE_VERSION
 
 EVERY = [1, 1, 1, 1]
 
@@ -62,6 +63,7 @@ def test_a_row_has_every_column_with_its_meaning(tmp_path):
         "eps_text": "8/255",
         "draws": 1,
         "decide": "mean",
+        "judge": str(JUDGE_VERSION),
         "group": row["group"],
     }
 

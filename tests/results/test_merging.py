@@ -13,7 +13,7 @@ from rbench.results.record import AttackPart
 from rbench.results.runs import read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import table
-from rbench.suite.cell import id_of
+from rbench.suite.cell import JUDGE_VERSION, id_of
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 
@@ -79,7 +79,10 @@ def test_rows_judged_alike_in_two_folders_stand_in_one_ranking_without_a_word(a,
 
 
 APART = {
-    "judge": ({"content": {"judge": 2}}, "judged by version 2 of the rules, not 1"),
+    "judge": (
+        {"content": {"judge": JUDGE_VERSION + 1}},
+        f"judged by version {JUDGE_VERSION + 1} of the rules, not {JUDGE_VERSION}",
+    ),
     "norm": ({"content": {"threat": {"norm": "L2"}}}, "norm L2, not Linf"),
     "eps": ({"content": {"threat": {"eps": "4/255"}}}, "eps 4/255, not 8/255"),
     "draws": ({"content": {"protocol": {"draws": 16}}}, "draws 16, not 8"),
@@ -125,9 +128,10 @@ def test_the_same_images_under_other_parameters_of_the_data_set_are_the_same_dat
 def test_several_reasons_are_one_line_and_the_nearest_ranking_is_named(a, b):
     add(a, label="jpeg")
     add(a, label="jpeg", content={"threat": {"eps": "4/255"}})
-    add(b, label="blur", content={"threat": {"eps": "4/255"}, "judge": 2, "protocol": {"seed": 1}})
+    add(b, label="blur", content={"threat": {"eps": "4/255"}, "judge": JUDGE_VERSION + 1, "protocol": {"seed": 1}})
     (note,) = merged(a, b).notes
-    assert note.endswith("stands apart: judged by version 2 of the rules, not 1; seed 1, not 0.")
+    rules = f"judged by version {JUDGE_VERSION + 1} of the rules, not {JUDGE_VERSION}"
+    assert note.endswith(f"stands apart: {rules}; seed 1, not 0.")
 
 
 def test_a_sweep_in_one_folder_needs_no_explanation(a, b):
@@ -345,7 +349,7 @@ APART_ON_ANOTHER_DAY = {
     "weights": {"weights": "22"},
     "images": {"sha256": "another"},
     "ids": {"ids": [7, 8, 9, 10]},
-    "judge": {"content": {**NEW, "judge": 2}},
+    "judge": {"content": {**NEW, "judge": JUDGE_VERSION + 1}},
     "parameters": {"content": {**NEW, "purifier": {"version": "rbench+new", "params": {"quality": 50}}}},
     "nothing done": {"status": "failed"},
 }
@@ -383,8 +387,8 @@ def test_a_batch_size_that_counts_no_more_keeps_no_cell_apart(a, b, sizes, cells
 def test_of_two_batch_sizes_in_one_folder_each_meets_its_own_in_the_other(a, b):
     small, large = (add(a, content=day("1", batch_size=size), weights="11") for size in (128, 256))
     again = add(b, content=day("2", batch_size=256), weights="11", verified=True)
-    ((first, second),) = merged(a, b).cells
-    assert (first.id, second.id, second.root) == (small["id"], again["id"], b)
+    (cells,) = merged(a, b).cells
+    assert {cell.id: cell.root for cell in cells} == {small["id"]: a, again["id"]: b}
     assert large["id"] != again["id"]
 
 
@@ -505,7 +509,7 @@ def test_the_label_of_the_attack_is_the_first_folders(a, b):
 
 def test_paths_in_notes_are_those_that_were_given(tmp_path, monkeypatch):
     add(tmp_path / "A")
-    add(tmp_path / "B", content={"judge": 2})
+    add(tmp_path / "B", content={"judge": JUDGE_VERSION + 1})
     monkeypatch.chdir(tmp_path)
     assert merged(Path("A"), Path("B")).notes[0].startswith("B: 1 row on toy")
 
