@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWS = (
-    "Mean loss at the points that each attack proposes. PGD stops at the first point that fools every draw it sees, so where it wins with "
-    "small steps its loss is low; where nothing falls, a loss that does not rise says that there is no gradient to follow."
+    "Mean loss at the points that each attack proposes. Where no draw is averaged an attack stops at the first point that fools, so where "
+    "it wins with small steps its loss is low; where nothing falls, a loss that does not rise says that there is no gradient to follow."
 )
 LACKS = "no cell was attacked with other budgets (`protocol: {convergence: N}`)"
 
