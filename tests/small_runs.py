@@ -43,6 +43,12 @@ SHORT = (
 PARTS = 9
 """Chunks of the short suite at `--batch-size 2`: three of four samples for each of the cells."""
 
+
+def without(*words: str) -> str:
+    """The suite without the lines that hold one of these words."""
+    return "".join(line for line in SUITE.splitlines(True) if not any(word in line for word in words))
+
+
 OURS = ("--only", "*/pgd*")
 """Leaves out the reference attack, which is slow."""
 

@@ -41,24 +41,19 @@ def test_every_planned_cell_is_committed_and_done(folder):
         run.read_samples(record)
 
 
-def _said(folder, *path):
-    """What the cells of a folder say in one place."""
-    found = list(RunFolder(folder).read_cells() or ())
-    for key in path:
-        found = [cell[key] for cell in found]
-    return set(found)
-
-
 def _judged_by(folder):
     """The versions of the rules that the cells of a folder were judged by."""
-    return _said(folder, "judge")
+    return {cell["judge"] for cell in RunFolder(folder).read_cells() or ()}
+
+
+def _data_of(folder):
+    """The names of the data sets of a folder."""
+    return {cell["dataset"]["name"] for cell in RunFolder(folder).read_cells() or ()}
 
 
 KEPT = [folder for folder in FOLDERS if (folder / "images").is_dir()]
 JUDGED = [
-    folder
-    for folder in KEPT
-    if _judged_by(folder) == {JUDGE_VERSION} and _said(folder, "dataset", "name") == {"fashion-mnist-mini"}
+    folder for folder in KEPT if _judged_by(folder) == {JUDGE_VERSION} and _data_of(folder) == {"fashion-mnist-mini"}
 ]
 """Folders that this rbench can judge again with the data that it has."""
 

@@ -25,27 +25,24 @@ def kept_promise(model: DefendedModel, images: Tensor, clean: Batch, noise: Nois
 
     Args:
         model: the defended model, which gives the same logits under the same noise.
-        images: [B, C, H, W] attacked images that survive.
+        images: [B, C, H, W] attacked images that survive, from `LEAST` to `MOST`.
         clean: the samples that they were made from.
         noise: the root of the cell's randomness.
 
     Returns:
-        The ratio of the sums over the first 16 images; None for fewer than 4, or where the gradient promises nothing.
+        The ratio of the sums over the images; None where the gradient promises nothing.
     """
-    if len(clean) < LEAST:
-        return None
     spent = replace(model.meter)
-    few, x = clean.at(slice(MOST)), images[:MOST]
-    drawn = noise.of("audit", few.ids, few.device)
+    drawn = noise.of("audit", clean.ids, clean.device)
     with torch.enable_grad():
-        point = x.detach().clone().requires_grad_()
-        before = margin(Oracle(model, "exact", eot=1, noise=noise).forward(point, replace(drawn)), few.y)
+        point = images.detach().clone().requires_grad_()
+        before = margin(Oracle(model, "exact", eot=1, noise=noise).forward(point, replace(drawn)), clean.y)
         found = torch.autograd.grad(before.sum(), point, allow_unused=True)[0] if before.requires_grad else None
-    gradient = torch.zeros_like(x) if found is None else found.nan_to_num(0.0, 0.0, 0.0)
+    gradient = torch.zeros_like(images) if found is None else found.nan_to_num(0.0, 0.0, 0.0)
     promised, ratios = float(gradient.double().abs().sum()), []
     for step in _STEPS if promised > 0 else ():
         with torch.no_grad():
-            after = margin(model(x + step * gradient.sign(), replace(drawn)), few.y)
+            after = margin(model(images + step * gradient.sign(), replace(drawn)), clean.y)
         ratios.append(float((after - before.detach()).double().sum()) / (step * promised))
     vars(model.meter).update(vars(spent))
     return max(ratios, default=None)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import small_runs
 from forger import Forger
-from small_runs import SUITE, faults, rbench
+from small_runs import faults, rbench
 
 from rbench.results.gallery import SHOWN
 from rbench.results.runs import read_runs
@@ -20,10 +20,8 @@ EPS = 0.02
 PLAIN, RANDOM = "identity/pgd", "gaussian-noise/pgd+eot"
 
 
-def made(folder, *without):
-    (folder / "small.yaml").write_text(
-        "".join(line for line in SUITE.splitlines(True) if not any(map(line.__contains__, without)))
-    )
+def made(folder, *words):
+    (folder / "small.yaml").write_text(small_runs.without(*words))
     assert rbench("run", folder / "small.yaml", "--out", folder / "run", "--set", f"threat.eps={EPS}") == 0
     return folder / "run"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from forger import Forger
-from small_runs import SUITE, rbench
+from small_runs import rbench, without
 from torch import nn
 
 from rbench.attacks.fgsm import fgsm
@@ -17,8 +17,7 @@ from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.verifying.again import NEAR_TIE, nearly_tied
 
-OURS = "".join(line for line in SUITE.splitlines(True) if "autoattack" not in line)
-PLAIN = "".join(line for line in OURS.splitlines(True) if "gaussian-noise" not in line)
+OURS, PLAIN = without("autoattack"), without("autoattack", "gaussian-noise")
 
 
 @pytest.fixture(params=[PLAIN])
