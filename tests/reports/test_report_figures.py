@@ -11,7 +11,7 @@ from pages import EVERY, EVIL, HALF, NONE, filled, hostile, pictures
 
 from rbench import reports
 from rbench.reports.figures import FIGURES, report
-from rbench.reports.figures.style import rendered, shown
+from rbench.reports.figures.style import rendered, shown, styled
 from rbench.results.record import ConvergencePart
 from rbench.results.runs import read_runs
 from rbench.results.table import table
@@ -156,6 +156,25 @@ def test_names_are_plain_and_short():
     assert shown("x" * 99) == "x" * 35 + "…"
     for evil in EVIL:
         assert "\u202e" not in shown(evil)
+
+
+@pytest.mark.parametrize("name", ["blind-vs-adaptive", "accuracy-per-attack", "accuracy-vs-eps"])
+def test_titles_lie_inside_the_figure_also_beside_long_names_of_rows(name, tmp_path):
+    made = Made(tmp_path)
+    for eps in ("1/255", "8/255"):
+        changes = {"purifier": "a purifier whose name is rather long", "eps": eps}
+        made.done("pgd", clean=EVERY, robust=HALF, cell_changes=changes)
+        made.done("blind", clean=EVERY, robust=EVERY, cell_changes=changes, record_changes={"gradient": "blind"})
+    long = "cifar10 (1,000 samples), autoattack:cifar10-resnet18, Linf 8/255, judged by version 1 of the rules"
+    data = frame(name, tmp_path).assign(panel=long)
+    with styled():
+        figure = module(name).draw(data)
+        figure.draw_without_rendering()
+        for axis in figure.axes:
+            box = axis._left_title.get_window_extent()
+            assert axis.get_title(loc="left").endswith("…")
+            assert 0 <= box.x0 < 0.1 * figure.bbox.width
+            assert box.x1 <= figure.bbox.width
 
 
 def test_forty_rows_are_drawn_and_what_is_left_out_is_said(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rbench.reports.figures.rows import MOST_ROWS, folded, named
-from rbench.reports.figures.style import WIDTH, blank, shown
+from rbench.reports.figures.style import WIDTH, blank, flush, shown
 from rbench.reports.plain import csv_text
 from rbench.results.table import Table
 
@@ -56,10 +56,10 @@ def draw(data: pd.DataFrame) -> "Figure":
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[size + 2.5 for size in sizes])[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         _panel(axis, data[data["panel"] == panel])
-        axis.set_title(shown(panel, 70), pad=4)
+        axis.set_title(shown(panel, 76), pad=4)
     if remark:
         figure.supxlabel(remark, fontsize=7)
-    return figure
+    return flush(figure)
 
 
 def _panel(axis: "Axes", data: pd.DataFrame) -> None:

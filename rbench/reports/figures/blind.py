@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rbench.reports.figures.rows import MOST_ROWS, folded, named
-from rbench.reports.figures.style import WIDTH, blank, shown
+from rbench.reports.figures.style import WIDTH, blank, flush, shown
 from rbench.results.table import Table
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ def draw(data: pd.DataFrame) -> "Figure":
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=[size + 0.6 for size in sizes])
     for axis, panel in zip(axes[:, 0], panels, strict=True):
         _panel(axis, data[data["panel"] == panel].head(MOST_ROWS))
-        axis.set_title(shown(panel, 46))
+        axis.set_title(shown(panel, 62))
     axes[-1, 0].set_xlabel("accuracy (%)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
     if remark:
         figure.supxlabel(remark, fontsize=7)
-    return figure
+    return flush(figure)
 
 
 def _panel(axis: "Axes", rows: pd.DataFrame) -> None:

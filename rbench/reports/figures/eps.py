@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rbench.reports.figures.rows import MOST_PANELS, named
-from rbench.reports.figures.style import WIDTH, blank, colour, marker, shown
+from rbench.reports.figures.style import WIDTH, blank, colour, flush, marker, shown
 from rbench.reports.plain import csv_text
 from rbench.results.table import Table
 
@@ -49,8 +49,8 @@ def draw(data: pd.DataFrame) -> "Figure":
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         _panel(axis, data[data["panel"] == panel])
-        axis.set_title(shown(panel, 70))
-    return figure
+        axis.set_title(shown(panel, 66))
+    return flush(figure)
 
 
 def _panel(axis: "Axes", rows: pd.DataFrame) -> None:

@@ -16,6 +16,8 @@ MARKERS = "osD^vPX*"
 WIDTH = 6.8
 """Inches: the text width of most papers; half of it is a column."""
 LONGEST = 36
+EDGE = 0.01
+"""Of the width of a panel, between the edge of the figure and a title."""
 
 
 @contextmanager
@@ -42,6 +44,15 @@ def blank(width: float, height: float) -> "Figure":
 
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
+    return figure
+
+
+def flush(figure: "Figure") -> "Figure":
+    """The figure with the titles of its panels, which stand one above the other, at its left edge: beside row names there is more room."""
+    figure.draw_without_rendering()  # the layout is known only then
+    for axis in figure.axes:
+        place, title = axis.get_position(), axis.get_title(loc="left")
+        axis.set_title(title, loc="left", x=-place.x0 / place.width + EDGE)
     return figure
 
 
