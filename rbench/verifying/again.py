@@ -70,6 +70,10 @@ class Answer:
     passes: int = 0
 
 
+ONCE_MORE = 32
+"""Examples that are judged again at the end: whoever remembers what it was shown answers more than a few of them otherwise."""
+
+
 class _Known(Audits):
     """Tells what another process has measured, so that this one asks the model nothing before it judges."""
 
@@ -160,7 +164,7 @@ class _Cell:
         """The first examples again, now that the model has seen the clean images: it must have remembered nothing."""
         assert self.again is not None
         known, ties = len(self.again.faults), self.again.near_ties
-        self._judged(self.batches[0])
+        self._judged(self.batches[0][-ONCE_MORE:])
         self.again.near_ties = ties
         if len(self.again.faults) > known:
             new = self.again.faults[known:]
