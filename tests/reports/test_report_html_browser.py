@@ -249,4 +249,4 @@ def test_the_page_of_all_committed_results_sorts_filters_and_opens(opened):
     row = page.locator(".row:has(.ok):has(img)").first
     row.locator(".more summary").first.click()
     assert row.locator("img").first.is_visible()
-    assert row.locator(".cell").count() >= 3
+    assert row.locator(".cell").count() >= 2, "a line for each attack"
