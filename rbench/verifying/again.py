@@ -32,6 +32,8 @@ NEAR_TIE = 1e-3
 """Two logits closer than this share of the largest one may change places by the rounding of another machine or batch size."""
 DRIFT = 0.05
 """What accuracy may differ by where the same noise, or another batch, does not give the same logits."""
+ONCE_MORE = 32
+"""Examples that are judged again at the end: whoever remembers what it was shown answers more than a few of them otherwise."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,6 @@ class Answer:
     near_ties: int = 0
     largest_distance: float = 0.0
     passes: int = 0
-
-
-ONCE_MORE = 32
-"""Examples that are judged again at the end: whoever remembers what it was shown answers more than a few of them otherwise."""
 
 
 class _Known(Audits):
