@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import small_runs
 from forger import Cheat
-from small_runs import SUITE, rbench
+from small_runs import SUITE, rbench, without
 
 from rbench.results.gallery import Gallery
 from rbench.results.runs import read_runs
 from rbench.results.store import RunFolder
 from rbench.results.table import table
 from rbench.suite import cell as rules
+from rbench.verifying.again import ONCE_MORE
 
 PLAIN, STRONG, RANDOM = "identity/fgsm", "identity/pgd", "gaussian-noise/pgd+eot"
 FOUR = SUITE.replace(
@@ -340,3 +341,17 @@ def test_counters_are_found_by_running_again(root, capsys, forge, said):
     cheat.report()
     verify(root, capsys, code=0)
     assert said in faults(verify(root, capsys, "--audit", "--survivors", "0"))
+
+
+ONE = without("gaussian-noise", "autoattack").replace("steps: 10", "steps: 1")
+
+
+def test_at_the_end_few_examples_are_judged_once_more_however_many_there_are(tmp_path, capsys):
+    (tmp_path / "one.yaml").write_text(ONE)
+    passes = {}
+    for count in (ONCE_MORE, 64, 64 + ONCE_MORE):
+        root = tmp_path / str(count)
+        assert rbench("run", tmp_path / "one.yaml", "--out", root, "--set", f"dataset.samples={count}") == 0
+        passes[count] = verify(root, capsys, code=0)["cells"][0]["evidence"]["passes"]
+    assert passes[64 + ONCE_MORE] - passes[64] == passes[64] - passes[ONCE_MORE]  # linear beyond them
+    assert passes[64 + ONCE_MORE] - passes[64] < passes[ONCE_MORE]  # of which all are judged twice
