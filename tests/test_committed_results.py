@@ -21,6 +21,10 @@ from rbench.verifying.verdict import offline
 ROOT = Path(__file__).parents[1]
 PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]*")
 FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/suite.yaml"))
+CELLS = {folder: list(RunFolder(folder).read_cells() or ()) for folder in FOLDERS}
+JUDGED_BY = {folder: {cell["judge"] for cell in cells} for folder, cells in CELLS.items()}
+UNVERIFIED = {"diffpure-fashion": {"diffpure"}}
+"""Rows of folders that this rbench can judge again and that are not verified; `results/README.md` says why."""
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
@@ -33,7 +37,7 @@ def test_a_committed_leaderboard_follows_from_its_records(folder):
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_every_planned_cell_is_committed_and_done(folder):
     run = RunFolder(folder)
-    planned = {cell["id"] for cell in run.read_cells() or ()}
+    planned = {cell["id"] for cell in CELLS[folder]}
     assert planned == {path.stem for path in run.record_paths()}
     for path in run.record_paths():
         record = run.read_record(path.stem)
@@ -41,22 +45,12 @@ def test_every_planned_cell_is_committed_and_done(folder):
         run.read_samples(record)
 
 
-CELLS = {folder: list(RunFolder(folder).read_cells() or ()) for folder in FOLDERS}
-
-
-def _said(folder, *keys):
-    """What the cells of a folder say under a key, and a key of that."""
-    found = CELLS[folder]
-    for key in keys:
-        found = [cell[key] for cell in found]
-    return set(found)
-
-
 KEPT = [folder for folder in FOLDERS if (folder / "images").is_dir()]
 JUDGED = [
     folder
     for folder in KEPT
-    if _said(folder, "judge") == {JUDGE_VERSION} and _said(folder, "dataset", "name") == {"fashion-mnist-mini"}
+    if JUDGED_BY[folder] == {JUDGE_VERSION}
+    and {cell["dataset"]["name"] for cell in CELLS[folder]} == {"fashion-mnist-mini"}
 ]
 """Folders that this rbench can judge again with the data that it has."""
 
@@ -64,10 +58,9 @@ SOME = {
     "quickstart": ["identity/pgd-blind", "jpeg/bpda+eot", "cropd/pgd"],
     "classic-breaks": ["identity/adaptive", "jpeg/adaptive", "bit-depth/adaptive"],
     "convergence": ["identity/fgsm", "dae/apgd"],
-    "diffpure-fashion": ["identity/blind", "identity/exact"],
+    "diffpure-fashion": ["identity/blind", "identity/exact", "diffpure (fixed noise)/exact"],
 }
-"""Cells that are soon judged again; `make soak` judges all. Those behind a random defence take 80 draws of four images a sample,
-those behind a diffusion purifier fifty passes of its network a draw."""
+"""Cells that are soon judged again; `make soak` judges all. Those behind a random defence take 80 draws of four images a sample."""
 
 
 def _copied(cells, folder, root):
@@ -97,7 +90,12 @@ def _verified_as_committed(cells, folder, root, capsys):
 @pytest.mark.parametrize("folder", JUDGED, ids=lambda path: path.name)
 def test_all_that_is_committed_as_verified_is_verified_again(folder, tmp_path, capsys):
     cells = [cell for cell in CELLS[folder] if (folder / "verified" / f"{cell['id']}.json").exists()]
-    _verified_as_committed(cells, folder, tmp_path, capsys)
+    _verified_as_committed(cells, folder, tmp_path / "verified", capsys)
+    whole = shutil.copytree(folder, tmp_path / "whole", ignore=shutil.ignore_patterns("verified"))
+    shutil.copytree(tmp_path / "verified" / "verified", whole / "verified")
+    made = table(read_runs([whole]))
+    assert set(made.frame["purifier"][~made.frame["verified"]]) == UNVERIFIED.get(folder.name, set())
+    assert (folder / "leaderboard.md").read_text() == markdown(made)
 
 
 @pytest.mark.parametrize("name", [folder.name for folder in JUDGED])
@@ -108,19 +106,19 @@ def test_some_cells_of_committed_results_are_verified_again(name, tmp_path, caps
     _verified_as_committed(chosen, folder, tmp_path, capsys)
 
 
-def test_of_folders_that_can_be_judged_again_one_row_is_not_verified_and_the_text_says_which():
+@pytest.mark.parametrize("folder", JUDGED, ids=lambda path: path.name)
+def test_a_row_that_is_not_verified_is_known_and_the_text_says_which(folder):
     missing = {
-        (folder.name, cell["labels"]["purifier"])
-        for folder in JUDGED
+        cell["labels"]["purifier"]
         for cell in CELLS[folder]
         if not (folder / "verified" / f"{cell['id']}.json").exists()
     }
-    assert missing == {("diffpure-fashion", "diffpure")}
+    assert missing == UNVERIFIED.get(folder.name, set())
     assert "DiffPure with fresh noise" in (ROOT / "results/README.md").read_text().split("##")[0]
 
 
 @pytest.mark.parametrize(
-    "folder", [folder for folder in FOLDERS if JUDGE_VERSION not in _said(folder, "judge")], ids=lambda path: path.name
+    "folder", [folder for folder in FOLDERS if JUDGE_VERSION not in JUDGED_BY[folder]], ids=lambda path: path.name
 )
 def test_committed_results_that_cannot_be_judged_again_are_no_forgeries(folder, capsys):
     assert rbench("verify", folder, "--offline") == 0
