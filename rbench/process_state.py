@@ -31,7 +31,10 @@ class Notes:
 
     def add(self, owner: str, what: str) -> None:
         """Notes that `owner` changed something of the process, which was put back."""
-        line = f"{owner} changed {what}; it was put back"
+        self.say(f"{owner} changed {what}; it was put back")
+
+    def say(self, line: str) -> None:
+        """Notes a line that the user should see."""
         if line not in self._told:
             self._told.add(line)
             self._new.append(line)

@@ -54,7 +54,7 @@ ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
 WHERE, UNUSUAL = "engine/test_audit_where_attacks_go.py", "engine/test_honest_unusual.py"
 FACES = "engine/test_two_faces.py"
 ANSWERS, IMAGES = "engine/answers.py", "engine/audited_images.py"
-JUDGE, KEPT, RANDOM = "engine/judge.py", "engine/kept.py", "engine/test_random_defences.py"
+JUDGE, MANY, RANDOM = "engine/judge.py", "engine/best_of_many.py", "engine/test_random_defences.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
     "engine/evaluation.py",
     "engine/oracle.py",
@@ -79,14 +79,14 @@ MUTANTS = (
     ),
     Mutant(
         "a sample of a random defence leaves only after a test on never-used draws",
-        KEPT,
+        MANY,
         "return (due > 0) & (asked.queries >= due)",
         "return (margins > 0).all(0)",
         (RANDOM, "nobody_leaves"),
     ),
     Mutant(
         "a sample that has passed its test goes on for as many queries again",
-        KEPT,
+        MANY,
         "torch.maximum(2 * queries[passed], queries[passed] + LEAST_MORE)",
         "queries[passed]",
         (RANDOM, "goes_on"),
@@ -107,14 +107,14 @@ MUTANTS = (
     ),
     Mutant(
         "the best points of a random defence race on common fresh draws",
-        KEPT,
+        MANY,
         "winner = race(self.judge, self.points, self.rank, self.clean)",
         "winner = self.rank.argmin(1)",
         (RANDOM, "best_points_race"),
     ),
     Mutant(
         "points with few draws are ranked on select draws that choose nothing in the end",
-        KEPT,
+        MANY,
         "numbers = self.judge.select_draws + RANKED_ON * asked.queries[:, None]",
         "numbers = 0 * asked.queries[:, None]",
         (RANDOM, "ranked_by_eight"),
@@ -199,9 +199,9 @@ MUTANTS = (
     ),
     Mutant(
         "a logit that is not finite fails the cell",
-        ORACLE,
-        "        refuse_non_finite(answer.logits, ids)\n        return answer",
-        "        return answer",
+        "engine/driver.py",
+        "        if not all_finite:",
+        "        if False:",
         (KNOWN, "nan_on"),
         (
             (
@@ -453,8 +453,8 @@ MUTANTS = (
     Mutant(
         "starts draw what their norm uses",
         "threat/ball.py",
-        '        if self.norm == "Linf":\n            return self.project(origin.double() + (2',
-        '        noise.normal(*shape)\n        if self.norm == "Linf":\n            return self.project(origin.double() + (2',
+        '        if self.norm == "Linf":\n            return self.project(origin + (2',
+        '        noise.normal(*shape)\n        if self.norm == "Linf":\n            return self.project(origin + (2',
         ("threat/test_ball.py", "no_more"),
     ),
     Mutant(
@@ -691,7 +691,7 @@ MUTANTS = (
     ),
     Mutant(
         "SystemExit of a model is a failed cell",
-        "running/cell_run.py",
+        "running/worker.py",
         "    except BaseException as error:",
         "    except Exception as error:",
         (ISOLATION, "a_model_that_would_end"),

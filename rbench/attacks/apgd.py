@@ -68,8 +68,13 @@ def apgd(
     def update(state: Any, answer: Answer) -> Any:
         return pairs[state.ball.norm].update(state, answer)
 
+    def inside(state: Any) -> Tensor:
+        return pairs[state.ball.norm].inside(state)
+
     aims = targets if loss.endswith("-targeted") else 0
-    return IterativeAttack(init, update, steps=steps, norms=NORMS, restarts=restarts, loss=loss, targets=aims)
+    return IterativeAttack(
+        init, update, steps=steps, norms=NORMS, restarts=restarts, loss=loss, targets=aims, inside=inside
+    )
 
 
 def checkpoints(steps: int) -> tuple[int, ...]:
@@ -95,7 +100,7 @@ def dense(steps: int) -> Pair:
             x=start,
             origin=x,
             ball=ball,
-            step_size=2 * ball.radii,
+            step_size=2 * ball.radii.float(),
             previous=start,
             asked=none,
             loss=unknown,
@@ -142,9 +147,8 @@ def dense(steps: int) -> Pair:
 
 def _moved(state: ApgdState, here: Tensor, gradient: Tensor, step_size: Tensor) -> Tensor:
     """A projected step from `here` with momentum of the last move (eq. 2); the first step has no momentum."""
-    start = here.double()
-    step = per_sample(step_size, here) * steepest(gradient.double(), state.ball.norm)
-    stepped = state.ball.project(start + step, state.origin).double()
-    weight = per_sample(torch.where(state.asked == 0, 1.0, MOMENTUM).double(), here)
-    drawn = start + weight * (stepped - start) + (1 - weight) * (start - state.previous)
+    stepped = torch.addcmul(here, per_sample(step_size, here), steepest(gradient, state.ball.norm))
+    stepped = state.ball.project(stepped, state.origin)
+    weight = per_sample(torch.where(state.asked == 0, 1.0, MOMENTUM), here)
+    drawn = here + weight * (stepped - here) + (1 - weight) * (here - state.previous)
     return state.ball.project(drawn, state.origin)

@@ -1,22 +1,17 @@
-"""AutoAttack by its authors' code, over the oracle."""
+"""AutoAttack: its members and budgets, run by the driver or by the authors' code."""
 
-import logging
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Interval
 
-from rbench.errors import InputError, MissingError
-from rbench.threat.terms import Norm
+from rbench.attacks.autoattack_members import MEMBERS, RAND_EOT, Member, Version, member_of, restarts_said
+from rbench.errors import InputError
+from rbench.threat.ladder import Ladder, Measured, Rung
+from rbench.threat.terms import ANY_PATH, Norm
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
     from rbench.threat.attack import ExternalAttack
-    from rbench.threat.ball import Ball
-    from rbench.threat.batch import Batch
 
 NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 BATCHED = True
@@ -25,115 +20,51 @@ BLACK_BOX_VERSIONS = ("standard", "plus")
 BLACK_BOX_MEMBERS = ("square",)
 """What asks for outputs only: the versions that have a member of this kind, and these members."""
 
-Version = Literal["standard", "plus", "rand", "custom"]
-Member = Literal["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"]
+Engine = Literal["native", "reference"]
 
 
 def autoattack(
     *,
     version: Version = "standard",
     attacks: list[Member] | None = None,
+    engine: Engine = "native",
     batch_size: Annotated[int, Interval(ge=1, le=100_000)] = 128,
-) -> "ExternalAttack":
-    """AutoAttack (Croce & Hein 2020, arXiv 2003.01690), run by the reference code.
+) -> "Ladder | ExternalAttack":
+    """AutoAttack (Croce & Hein 2020, arXiv 2003.01690): APGD, FAB and Square, each on the samples that survived those before it.
 
-    The reference draws per batch, so the batch size is part of the cell. For few classes the number of targets is cut to
-    classes - 1, and the margin loss replaces DLR below three classes and targeted DLR below four, where the reference fails;
-    the record says so.
+    Both engines run the same members with the same steps, targets, starts and queries. The native one is rbench's own code: samples leave
+    as soon as they are fooled, every draw belongs to a sample, and the record says what each member did. The reference is the authors'
+    code, which draws per batch, so that there the batch size is part of the cell. For few classes the number of targets is cut to
+    classes - 1, and a margin loss replaces DLR where it needs more classes than there are; the record says so.
 
     Args:
         version: `standard`, `plus`, `rand` (EOT over 20 draws, for random defences) or `custom`.
         attacks: the members to run, for `custom` only.
-        batch_size: samples handed over at once.
+        engine: `native` or `reference`.
+        batch_size: samples attacked at once.
     """
-    from rbench.threat.attack import ExternalAttack
-
     if (version == "custom") != bool(attacks):
         raise InputError(
             f"attacks: is for version: custom, and needed there (got version {version}, attacks {attacks})"
         )
+    if engine == "reference":
+        from rbench.attacks.autoattack_reference import reference
 
-    def perturb(module: "nn.Module", batch: "Batch", ball: "Ball", classes: int, seed: int) -> "Tensor":
-        adversary = _adversary(module, ball, seed, version, attacks, batch.device)
-        _fit_classes(adversary, classes)
-        with _quiet():
-            returned = adversary.run_standard_evaluation(batch.x, batch.y, **{_batch_word(adversary): len(batch)})
-        adversarial: Tensor = returned[0] if isinstance(returned, tuple) else returned
-        return adversarial
+        return reference(version, attacks, batch_size)
+    members = tuple(attacks or MEMBERS[version])
+    if len(set(members)) != len(members):
+        raise InputError(f"attacks: names a member twice (got {attacks})")
 
-    return ExternalAttack(perturb, batch_size, NORMS, averages_draws=version == "rand", said=_notes)
+    def rungs(measured: Measured) -> Iterator[Rung]:
+        eot = max(RAND_EOT, measured.eot) if version == "rand" and measured.random else measured.eot
+        for member in members:
+            yield Rung(member, member_of(member, version, measured.norm), measured.path, eot)
 
-
-def _notes(classes: int) -> dict[str, str]:
-    if classes >= 10:
-        return {}
-    notes = {"targets": f"{classes - 1} targets (9 in the reference; the backbone has {classes} classes)"}
-    if classes < 4:
-        replaced = "targeted dlr" if classes == 3 else "dlr and targeted dlr"
-        notes["loss"] = f"margin instead of {replaced} ({classes} classes)"
-    return notes
-
-
-def _adversary(
-    module: "nn.Module", ball: "Ball", seed: int, version: Version, attacks: list[Member] | None, device: Any
-) -> Any:
-    """The authors' package `autoattack` where it is installed, else `pyautoattack`, which names some arguments differently."""
-    common: dict[str, Any] = {
-        "norm": ball.norm,
-        "eps": float(ball.eps),
-        "seed": seed,
-        "version": version,
-        "device": device,
-    }
-    try:
-        from autoattack import AutoAttack
-    except ModuleNotFoundError:
-        try:
-            from pyautoattack import AutoAttack as PyAutoAttack
-        except ModuleNotFoundError as error:
-            raise MissingError(
-                "attack 'autoattack' needs the package pyautoattack; pip install pyautoattack"
-            ) from error
-        return PyAutoAttack(module, attacks=attacks, **common)
-    return AutoAttack(module, attacks_to_run=attacks or [], verbose=False, **common)
-
-
-def _batch_word(adversary: Any) -> str:
-    return "batch_size" if type(adversary).__module__.startswith("pyautoattack") else "bs"
-
-
-def _fit_classes(adversary: Any, classes: int) -> None:
-    """docs/judging.md, rule 1.10: the class count comes from the logits."""
-    if classes >= 10:
-        return
-    for member in (adversary.apgd_targeted, adversary.fab):
-        member.n_target_classes = min(member.n_target_classes, classes - 1)
-    if classes < 4:
-        targeted = adversary.apgd_targeted
-
-        def margin_to_target(logits: "Tensor", y: "Tensor") -> "Tensor":
-            return _at(logits, targeted.y_target) - _at(logits, y)
-
-        targeted.dlr_loss_targeted = margin_to_target
-    if classes < 3:
-        from rbench.threat.losses import margin
-
-        adversary.apgd.dlr_loss = margin
-
-
-def _at(logits: "Tensor", y: "Tensor") -> "Tensor":
-    return logits.gather(1, y[:, None])[:, 0]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the reference's log from the terminal and gives the trace function back, which its check for dynamic defences removes."""
-    trace, logger, silence = sys.gettrace(), logging.getLogger("auto-attack"), logging.NullHandler()
-    logger.addHandler(silence)
-    propagate, logger.propagate = logger.propagate, False
-    try:
-        yield
-    finally:
-        sys.settrace(trace)
-        logger.removeHandler(silence)
-        logger.propagate = propagate
+    return Ladder(
+        lambda measured: tuple(rungs(measured)),
+        batch_size,
+        NORMS,
+        ANY_PATH,
+        knows="black-box" if set(members) <= set(BLACK_BOX_MEMBERS) else "white-box",
+        said=lambda classes: restarts_said(version),
+    )

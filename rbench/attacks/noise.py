@@ -34,4 +34,4 @@ def noise(*, tries: Annotated[int, Interval(ge=1, le=100_000)] = 1) -> Iterative
     def update(state: NoiseState, answer: Answer) -> NoiseState:  # noqa: ARG001
         return state
 
-    return IterativeAttack(init, update, steps=0, norms=NORMS, restarts=tries, asks="logits", knows=KNOWS)
+    return IterativeAttack(init, update, steps=0, norms=NORMS, restarts=tries, asks=("logits",), knows=KNOWS)

@@ -22,22 +22,24 @@ class PgdState(NamedTuple):
     x: Tensor  # [B, C, H, W] the point to ask about next
     origin: Tensor  # [B, C, H, W] the clean image
     ball: Ball  # [B] a radius each: a sweep is one batch
-    step_size: Tensor  # [B]
-    gathered: Tensor  # [B, C, H, W] float64 the gradients met so far, for momentum; zeros without it
+    step_size: Tensor  # [B] float32
+    gathered: Tensor  # [B, C, H, W] the gradients met so far, for momentum; zeros [B] without it
 
 
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
     """The direction of length 1 that raises the loss most; zero where the gradient is zero."""
     if norm == "Linf":
         return gradient.sign()
-    length = per_sample(gradient.flatten(1).norm(dim=1), gradient)
-    return gradient / torch.where(length > 0, length, 1.0)
+    # The square of a small gradient is zero in float32, so its largest entry is made 1 first.
+    largest = per_sample(gradient.flatten(1).abs().amax(1), gradient)
+    scaled = gradient / torch.where(largest > 0, largest, 1.0)
+    return scaled / per_sample(scaled.flatten(1).norm(dim=1), gradient).clamp(min=1.0)
 
 
 def step(state: PgdState, answer: Answer) -> PgdState:
     """Moves by the step size along the steepest direction and comes back to the ball."""
     assert answer.gradient is not None
-    return _moved(state, answer.gradient.double())
+    return _moved(state, answer.gradient)
 
 
 def step_with(momentum: float) -> Callable[[PgdState, Answer], PgdState]:
@@ -45,7 +47,7 @@ def step_with(momentum: float) -> Callable[[PgdState, Answer], PgdState]:
 
     def update(state: PgdState, answer: Answer) -> PgdState:
         assert answer.gradient is not None
-        gradient = answer.gradient.double()
+        gradient = answer.gradient
         size = per_sample(gradient.abs().flatten(1).sum(1), gradient)
         gathered = momentum * state.gathered + gradient / torch.where(size > 0, size, 1.0)
         return _moved(state._replace(gathered=gathered), gathered)
@@ -55,11 +57,11 @@ def step_with(momentum: float) -> Callable[[PgdState, Answer], PgdState]:
 
 def _moved(state: PgdState, along: Tensor) -> PgdState:
     direction = steepest(along, state.ball.norm)
-    moved = state.x.double() + per_sample(state.step_size, state.x) * direction
+    moved = torch.addcmul(state.x, per_sample(state.step_size, state.x), direction)
     return state._replace(x=state.ball.project(moved, state.origin))
 
 
-def begin(start: Tensor, origin: Tensor, ball: Ball, step_size: Tensor) -> PgdState:
+def begin(start: Tensor, origin: Tensor, ball: Ball, step_size: Tensor, *, momentum: bool = False) -> PgdState:
     """The state before the first step.
 
     Args:
@@ -67,8 +69,10 @@ def begin(start: Tensor, origin: Tensor, ball: Ball, step_size: Tensor) -> PgdSt
         origin: [B, C, H, W] the clean images.
         ball: with a radius for each of them.
         step_size: [B].
+        momentum: gradients are going to be gathered.
     """
-    return PgdState(start, origin, ball, step_size, torch.zeros_like(origin, dtype=torch.float64))
+    gathered = torch.zeros_like(origin) if momentum else torch.zeros_like(origin[:, 0, 0, 0])
+    return PgdState(start, origin, ball, step_size.float(), gathered)
 
 
 def pgd(
@@ -95,7 +99,7 @@ def pgd(
     def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> PgdState:  # noqa: ARG001
         start = ball.uniform(x, noise)
         size = 2.5 * ball.radii / steps if step_size is None else torch.full_like(ball.radii, step_size)
-        return begin(start, x, ball, size)
+        return begin(start, x, ball, size, momentum=momentum > 0)
 
     update = step_with(momentum) if momentum else step
     return IterativeAttack(init, update, steps=steps, norms=NORMS, restarts=restarts, loss=loss)

@@ -76,7 +76,7 @@ def rays(*, queries: Annotated[int, Interval(ge=2, le=1_000_000)] = 10_000) -> I
         update,
         steps=queries - 1,
         norms=NORMS,
-        asks="logits",
+        asks=("logits",),
         loss="margin",
         knows=KNOWS,
         inside=lambda state: state.at <= state.ball.radii,

@@ -1,6 +1,6 @@
 """Square: random search over squares, without a gradient."""
 
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, NamedTuple
 
 import torch
@@ -67,14 +67,13 @@ def square(
         state = state._replace(
             best=choose(better, state.x, state.best), best_loss=torch.where(better, answer.loss, state.best_loss)
         )
-        marks = torch.tensor(HALVINGS, device=state.x.device)
-        level = torch.bucketize(state.asked * 10_000 // queries, marks)
-        uniforms = step_uniforms(state.key, state.asked, 5 + state.x.shape[1]).double()
+        level = torch.bucketize(state.asked * 10_000 // queries, halvings(state.x.device))
+        uniforms = step_uniforms(state.key, state.asked, 5 + state.x.shape[1])
         move = flat_square if state.ball.norm == "Linf" else bumpy_square
         return state._replace(x=move(state, level, share, uniforms), asked=state.asked + 1)
 
     return IterativeAttack(
-        init, update, steps=queries - 1, norms=NORMS, restarts=restarts, asks="logits", loss="margin", knows=KNOWS
+        init, update, steps=queries - 1, norms=NORMS, restarts=restarts, asks=("logits",), loss="margin", knows=KNOWS
     )
 
 
@@ -84,18 +83,15 @@ def square(
 def stripes(x: Tensor, ball: Ball, noise: SampleNoise) -> Tensor:
     """A corner of the ball: every column of every channel up or down as a whole (section 3.3)."""
     up = noise.uniform(x.shape[1], 1, x.shape[3]) < 0.5
-    eps = per_sample(ball.radii, x)
-    return ball.project(x.double() + torch.where(up, eps, -eps), x)
+    return ball.corner(up, x)
 
 
 def flat_square(state: SquareState, level: Tensor, share: float, uniforms: Tensor) -> Tensor:
     """The best point with one square put to a corner of the ball, each channel up or down as a whole (algorithm 2)."""
-    side = sides(state.x, share, least=1).to(level.device)[level]
+    side = sides(*state.x.shape[2:], share, least=1, device=level.device)[level]
     within, _ = window(uniforms[:, :2], side, state.x)
     up = uniforms[:, 5:, None, None] < 0.5
-    eps = per_sample(state.ball.radii, state.x)
-    corner = state.origin.double() + torch.where(up, eps, -eps)
-    return state.ball.project(torch.where(within, corner, state.best.double()), state.origin)
+    return torch.where(within, state.ball.corner(up, state.origin), state.best)
 
 
 # --- L2 and L1 ----------------------------------------------------------------------------------------------------
@@ -119,13 +115,13 @@ def bumpy_square(state: SquareState, level: Tensor, share: float, uniforms: Tens
     origin, norm, channels = state.origin.double(), state.ball.norm, state.x.shape[1]
     delta = state.best.double() - origin
     height, width = delta.shape[2:]
-    side = sides(state.x, share, least=3).to(level.device)[level]
+    side = sides(*state.x.shape[2:], share, least=3, device=level.device)[level]
     into, (top, left) = window(uniforms[:, :2], side, state.x)
     out_of, _ = window(uniforms[:, 2:4], side, state.x)
 
     rows = (torch.arange(height, device=delta.device) - top[:, None]).clamp(0, height - 1)
     columns = (torch.arange(width, device=delta.device) - left[:, None]).clamp(0, width - 1)
-    bumps = bump_table(height, width, share, norm).to(delta.device)
+    bumps = bump_table(height, width, share, norm, delta.device)
     turned = (uniforms[:, 4] < 0.5).long()
     fresh = bumps[turned[:, None, None], level[:, None, None], rows[:, :, None], columns[:, None, :]][:, None]
     fresh = fresh * torch.where(uniforms[:, 5:, None, None] < 0.5, 1.0, -1.0)
@@ -152,22 +148,28 @@ def _onto(delta: Tensor, origin: Tensor, ball: Ball) -> Tensor:
 # --- squares ------------------------------------------------------------------------------------------------------
 
 
-def sides(x: Tensor, share: float, *, least: int) -> Tensor:
+@cache
+def halvings(device: torch.device) -> Tensor:
+    """`HALVINGS` on a device, where it is copied once."""
+    return torch.tensor(HALVINGS, device=device)
+
+
+@cache
+def sides(height: int, width: int, share: float, *, least: int, device: torch.device) -> Tensor:
     """Side of the square at every level of the schedule, int64; odd where bumps need a middle (`least` above 1)."""
-    height, width = x.shape[2:]
     by_level = []
     for level in range(len(HALVINGS) + 1):
         side = max(round((share / 2**level * height * width) ** 0.5), least)
         side += least > 1 and side % 2 == 0
         by_level.append(min(side, height, width))
-    return torch.tensor(by_level, device="cpu")
+    return torch.tensor(by_level, device=device)
 
 
 def window(uniforms: Tensor, side: Tensor, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """A square anywhere in the image: bool [B, 1, H, W], and its first row and column.
 
     Args:
-        uniforms: [B, 2] draws in [0, 1), float64.
+        uniforms: [B, 2] draws in [0, 1).
         side: [B] int64 its side.
         x: [B, C, H, W] for the size of the image.
     """
@@ -204,11 +206,11 @@ def mound(height: int, width: int, norm: Norm) -> Tensor:
     return made / length(made, norm, dim=None).clamp(min=1e-12)
 
 
-@lru_cache(maxsize=16)
-def bump_table(height: int, width: int, share: float, norm: Norm) -> Tensor:
+@cache
+def bump_table(height: int, width: int, share: float, norm: Norm, device: torch.device) -> Tensor:
     """The bump of every level in the top left corner of an empty image, as it is and turned by a right angle; [2, levels, H, W]."""
     table = torch.zeros(2, len(HALVINGS) + 1, height, width, dtype=torch.float64, device="cpu")
-    for level, side in enumerate(sides(table, share, least=3).tolist()):
+    for level, side in enumerate(sides(height, width, share, least=3, device=table.device).tolist()):
         one = bump(side, norm)
         table[0, level, :side, :side], table[1, level, :side, :side] = one, one.T
-    return table
+    return table.to(device)

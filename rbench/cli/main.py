@@ -12,7 +12,7 @@ import typer
 from rbench import __version__
 from rbench.errors import RbenchError
 
-VERBS = ("run", "plan", "fit", "report", "compare", "verify", "theory", "list", "show", "schema")
+VERBS = ("run", "plan", "fit", "merge", "report", "compare", "verify", "theory", "list", "show", "schema")
 """Each is a module of this package with a function `command`; the order is that of `--help`."""
 
 app = typer.Typer(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rbench.cli.terms import Json, Limit, Only, Set, Suite
+from rbench.cli.terms import Json, Limit, Only, Set, Suite, Workers
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ Out = Annotated[
 Redo = Annotated[Literal["missing", "failed", "all"], typer.Option(help="Which cells to run again.")]
 Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")]
 BatchSize = Annotated[int, typer.Option(min=1, metavar="B", help="Images at once for rbench's own attacks.")]
+Executor = Annotated[Literal["local", "ray"], typer.Option(help="Where the workers are.")]
+RayAddress = Annotated[str, typer.Option(metavar="A", help="Of the Ray cluster; local starts one on this machine.")]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of each process on the CPU.")]
 
 
 def command(
@@ -33,6 +36,10 @@ def command(
     redo: Redo = "missing",
     device: Device = "auto",
     batch_size: BatchSize = 64,
+    workers: Workers = "auto",
+    threads: Threads = 1,
+    executor: Executor = "local",
+    ray_address: RayAddress = "local",
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
@@ -52,6 +59,7 @@ def command(
         unsure, ran = doubted(chosen.cells, todo), []
         if todo or unsure:
             # Imported here: torch takes seconds, and a finished suite has no use for it.
+            from rbench.running.pool import workers_for
             from rbench.running.runner import run
 
             with shown() as on_progress:
@@ -62,6 +70,9 @@ def command(
                     images=spec.store.images,
                     device=device,
                     batch_size=batch_size,
+                    workers=workers_for(workers, device, threads, [*todo, *unsure]),
+                    threads=threads,
+                    ray_address=ray_address if executor == "ray" else None,
                     on_progress=on_progress,
                     on_note=lambda line: typer.echo(f"note: {line}", err=True),
                 )

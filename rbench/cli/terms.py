@@ -15,6 +15,9 @@ Only = Annotated[
     typer.Option(metavar="EXPR", help="Cells whose backbone/purifier/attack match a glob; commas mean or."),
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most N samples.")]
+Workers = Annotated[
+    str, typer.Option(metavar="N", envvar="RBENCH_WORKERS", help="Processes: one a core, or a GPU, for auto.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Kind = Annotated[
     str, typer.Argument(metavar="KIND", help="purifiers, backbones, datasets, attacks, ...", show_default=False)

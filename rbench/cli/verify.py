@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rbench.cli.terms import Json, Set
+from rbench.cli.terms import Json, Set, Workers
 from rbench.errors import InputError, RbenchError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def command(
     ] = False,
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, metavar="B", help="Images at once.")] = 256,
+    workers: Workers = "auto",
     as_json: Json = False,
 ) -> None:
     """Judge every stored example again, attack some survivors again, and mark what holds as verified. Exit code 4 if anything does not."""
@@ -49,7 +50,7 @@ def command(
         demand = {"survivors": survivors, "audit": audit, "batch_size": batch_size}
         plan = _planned(folder, set_ or (), must=True)
         assert plan is not None
-        found = _online(folder, plan, device, demand)
+        found = _online(folder, plan, device, demand, workers)
     tables = edited(folder, before)
     _show(found, tables, as_json=as_json)
     verdicts = found.verdicts
@@ -75,15 +76,22 @@ def _planned(root: Path, overrides: Sequence[str], *, must: bool) -> "Plan | Non
         return None
 
 
-def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any]) -> "Verified":
+def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], workers: str) -> "Verified":
     from rbench.engine.devices import resolve_device
     from rbench.results.store import RunFolder
     from rbench.running.components import Components
+    from rbench.running.pool import threads_of, workers_for
     from rbench.running.signals import interruptible
-    from rbench.verifying.verify import Demand, verify
+    from rbench.verifying.apart import judged_apart
+    from rbench.verifying.verify import Demand, Rows, concluded
 
-    with RunFolder(root).lock(), interruptible():
-        return verify(root, plan, Components(resolve_device(device)), Demand(**demand), _progress)
+    with RunFolder(root).lock(), interruptible(), threads_of(1):
+        wanted = Demand(**demand)
+        rows = Rows(root, plan, Components(resolve_device(device)), wanted)
+        many = min(workers_for(workers, device, 1, plan.cells), len(rows.names))
+        here = map(rows.judged, rows.names)
+        judged = here if many < 2 else judged_apart(root, plan, device, wanted, rows.names, many)
+        return concluded(rows, judged, _progress)
 
 
 def _progress(verdict: "Verdict") -> None:

@@ -10,6 +10,7 @@ from rbench.engine.audit import Audit, audit
 from rbench.engine.defended import DefendedModel
 from rbench.engine.gradient_audit import GradientAudit, audit_gradients
 from rbench.engine.points import SAMPLES, Few, loss_change
+from rbench.engine.proposing import Proposers
 from rbench.engine.surrogates import Trials
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
@@ -39,9 +40,11 @@ class Audits:
 
     Attributes:
         trials: of the stand-ins.
+        proposers: backbones for attacks.
     """
 
     trials: Trials = field(default_factory=Trials)
+    proposers: Proposers = field(default_factory=Proposers)
     _made: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _alive: list[nn.Module] = field(default_factory=list)
 

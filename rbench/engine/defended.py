@@ -3,13 +3,14 @@
 Every pass is counted, and a purifier that draws from global random generators finds them seeded for each call and leaves them as they were.
 """
 
+import copy
 import hashlib
 import inspect
 import pickle
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,19 @@ class Meter:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
+@dataclass
+class Known:
+    """What is known of a purifier, shared by all defended models that it is part of.
+
+    Attributes:
+        sizes: of the batches that it was shown.
+        draws_globally: it may draw from a global generator (torch, NumPy or Python), which is seeded for it at every call.
+    """
+
+    sizes: set[int] = field(default_factory=set)
+    draws_globally: bool = True
+
+
 def freeze(module: nn.Module) -> nn.Module:
     """Puts a module in eval mode and takes its parameters out of every gradient, in place."""
     return module.eval().requires_grad_(requires_grad=False)
@@ -104,12 +118,13 @@ def moves_global_generators(model: "DefendedModel", x: Tensor, noise: SampleNois
     """Whether the purifier draws from a global generator (torch, NumPy or Python): one pass over `x` moves the state of one."""
     given = {"noise": shown_to(model.purifier, replace(noise))} if model.accepts_noise else {}
     with global_generators(replace(noise).global_seed(), x.device), torch.no_grad():
-        before = _generator_states(x.device)
+        before = generator_states(x.device)
         model.purifier(x, **given)
-        return before != _generator_states(x.device)
+        return before != generator_states(x.device)
 
 
-def _generator_states(device: torch.device) -> bytes:
+def generator_states(device: torch.device) -> bytes:
+    """The states of the global generators of torch, NumPy and Python, to compare."""
     states = [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
     return pickle.dumps(([state.tolist() for state in states], np.random.get_state(), random.getstate()))  # noqa: NPY002
 
@@ -133,7 +148,7 @@ class DefendedModel(nn.Module):
         self.backbone = freeze(backbone)
         self.name = name
         self.meter = Meter()
-        self.sizes: set[int] = set()  # of the batches that the purifier was shown
+        self.known = Known()
         self.accepts_noise = "noise" in inspect.signature(purifier.forward).parameters
         self.eval()
         self.draws_known = bool(getattr(purifier, "draws_known", False))
@@ -166,7 +181,7 @@ class DefendedModel(nn.Module):
         runs, or drawn again from a copy. `torch.utils.checkpoint` would restore torch's global generator alone, and a purifier with a
         generator of its own would get the right image with a wrong gradient.
         """
-        self.sizes.add(len(x))
+        self.known.sizes.add(len(x))
         if len(x) == 1:
             return self.purify_checkpointed(torch.cat([x, x]), noise.padded())[:1]
         if not self.staged:
@@ -181,7 +196,7 @@ class DefendedModel(nn.Module):
 
     def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """The purified images [B, C, H, W]; refuses a purifier that writes to its input or changes the shape."""
-        self.sizes.add(len(x))
+        self.known.sizes.add(len(x))
         if len(x) == 1:
             return self.purify(torch.cat([x, x]), noise.padded())[:1]
         self.meter.purifier_passes += len(x)
@@ -190,7 +205,7 @@ class DefendedModel(nn.Module):
             with modes_kept(self.owner):
                 purified = self.purifier(x, noise=shown_to(self.purifier, noise))
         else:
-            with self._seeded(noise.global_seed(), x.device):
+            with self._seeded(noise):
                 purified = self.purifier(x)
         if x._version != version:
             raise CellFailed(f"purifier '{self.name}' modifies its input in place; let it return a new tensor")
@@ -217,8 +232,13 @@ class DefendedModel(nn.Module):
         return f"purifier '{self.name}' or its backbone"
 
     @contextmanager
-    def _seeded(self, seed: int, device: torch.device) -> Iterator[None]:
-        with global_generators(seed, device), modes_kept(self.owner):
+    def _seeded(self, noise: SampleNoise) -> Iterator[None]:
+        if not self.known.draws_globally:
+            with modes_kept(self.owner):
+                yield
+            return
+        seed = noise.global_seed()
+        with global_generators(seed, noise.device), modes_kept(self.owner):
             yield
             if torch.initial_seed() != seed:
                 NOTES.add(self.owner, "the seed of torch's global generator")
@@ -238,7 +258,7 @@ class DefendedModel(nn.Module):
             with modes_kept(self.owner):
                 code = encode(x, noise=shown_to(self.purifier, noise))
         else:
-            with self._seeded(noise.global_seed(), x.device):
+            with self._seeded(noise):
                 code = encode(x)
         if not isinstance(code, Tensor) or code.dim() != 2 or len(code) != len(x):
             returned = tuple(code.shape) if isinstance(code, Tensor) else type(code).__name__
@@ -266,10 +286,16 @@ class DefendedModel(nn.Module):
                 hook.remove()
         return logits, given[-1].reshape(len(images), -1) if given else logits
 
+    def with_backbone(self, backbone: nn.Module) -> "DefendedModel":
+        """The same purifier, stand-in and meter before another backbone, which the purifier is not shown."""
+        other = copy.copy(self)
+        other._modules = {**self._modules, "backbone": freeze(backbone)}
+        return other
+
     def with_stand_in(self, stand_in: StandIn | None) -> "DefendedModel":
         """The same defended model and meter with another stand-in for BPDA; None for the identity."""
-        other = DefendedModel(self.purifier, self.backbone, name=self.name)
-        other.surrogate, other.meter, other.sizes = stand_in, self.meter, self.sizes
+        other = copy.copy(self)
+        other.surrogate = stand_in
         return other
 
     def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:

@@ -1,20 +1,20 @@
 """The driver: the one loop of all our own attacks.
 
-It asks the oracle, calls `update`, lets samples leave and refills the batch. Early exit, compaction, restarts and the count of queries are
-written once, here.
+It asks the oracle, calls `update`, lets starts leave and refills the batch. Early exit, compaction, restarts and the count of queries are
+written once, here. A step waits for the device only where it looks who is fooled.
 """
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from rbench.engine.kept import Asked, Kept
-from rbench.engine.oracle import Oracle
-from rbench.threat.attack import IterativeAttack
+from rbench.engine.oracle import Oracle, refuse_non_finite
+from rbench.engine.slots import Slots, Start, Tally
+from rbench.engine.starts import Starts
+from rbench.threat.attack import Asks, IterativeAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
@@ -22,6 +22,10 @@ from rbench.threat.query import Answer
 
 REFILL_SHARE = 0.1
 """Share of the batch that must be free before new samples enter it: few refills, and a batch that stays nearly full."""
+TAIL = 16
+"""On a CPU, up to how many starts are active because those of one sample run together: larger batches cost as much an image."""
+LOOKS = 8
+"""On other devices, steps from one look at who is fooled to the next: looking waits for the device."""
 
 
 @dataclass
@@ -45,37 +49,9 @@ def nothing_yet(x: Tensor) -> Proposals:
     return Proposals(x.clone(), unknown, unknown.clone(), none, none.clone(), none.bool(), none.bool(), none.bool())
 
 
-@dataclass
-class _Slots:
-    """The active batch: row b of every tensor belongs to sample `index[b]`."""
-
-    index: Tensor  # [B] row in the problem
-    restart: Tensor  # [B]
-    step: Tensor  # [B] updates done in this restart
-    state: Any
-
-    def keep(self, mask: Tensor) -> "_Slots":
-        return _Slots(self.index[mask], self.restart[mask], self.step[mask], select_rows(self.state, mask))
-
-    def extend(self, more: "_Slots") -> "_Slots":
-        join = torch.cat
-        return _Slots(
-            join([self.index, more.index]),
-            join([self.restart, more.restart]),
-            join([self.step, more.step]),
-            join_rows(self.state, more.state),
-        )
-
-
-def select_rows(state: Any, mask: Tensor) -> Any:
-    """The rows of a state, a NamedTuple whose tensors and balls have the batch as first axis."""
-    return type(state)(*(part.at(mask) if isinstance(part, Ball) else part[mask] for part in state))
-
-
-def join_rows(first: Any, second: Any) -> Any:
-    """Two states as one, the rows of the second after those of the first."""
-    pairs = zip(first, second, strict=True)
-    return type(first)(*(a.joined(b) if isinstance(a, Ball) else torch.cat([a, b]) for a, b in pairs))
+def pace_of(device: torch.device, batch_size: int) -> tuple[int, int]:
+    """Steps from one look to the next, and up to how many starts are active because those of one sample run together."""
+    return (1, min(TAIL, batch_size)) if device.type == "cpu" else (LOOKS, batch_size)
 
 
 class Driver:
@@ -88,6 +64,7 @@ class Driver:
         noise: the root of the cell's randomness.
         batch_size: slots of the active batch.
         on_done: called with the number of samples that have just been finished.
+        pace: see `pace_of`.
     """
 
     def __init__(
@@ -99,13 +76,15 @@ class Driver:
         batch_size: int,
         *,
         on_done: Callable[[int], None] = lambda count: None,
+        pace: Callable[[torch.device, int], tuple[int, int]] = pace_of,
     ) -> None:
         self.attack = attack
         self.oracle = oracle
-        self.ball_of_all = ball
+        self.ball = ball
         self.noise = noise
         self.batch_size = batch_size
         self.on_done = on_done
+        self.pace = pace
 
     def run(self, clean: Batch, attacked: Tensor, kept: Kept) -> Proposals:
         """Attacks the samples.
@@ -114,95 +93,157 @@ class Driver:
             clean: N samples.
             attacked: bool [N] those to attack; the others are left alone.
             kept: what is kept of the points asked about, and who may leave.
+
+        Raises:
+            CellFailed: a logit is not finite.
         """
-        self.clean, self.ball, self.kept = clean, self.ball_of_all.of(clean.x), kept
-        self.out = nothing_yet(clean.x)
+        self.clean, self.kept, self.out = clean, kept, nothing_yet(clean.x)
+        self.looks, self.fill = self.pace(clean.device, self.batch_size)
         self.targets = clean.y.new_zeros(len(clean), self.attack.targets)
-        waiting = torch.nonzero(attacked)[:, 0].tolist()
-        self.on_done(len(clean) - len(waiting))
-        queue = deque((index, 0) for index in waiting)
-        slots: _Slots | None = None
-        while queue or slots is not None:
-            slots = self._refill(slots, queue)
-            slots = self._advance(slots, queue)
+        rows = torch.nonzero(attacked)[:, 0].tolist()
+        self.on_done(len(clean) - len(rows))
+        self.starts = Starts(rows, self.attack.runs, together=kept.together)
+        self.early: dict[Start, tuple[Slots, bool]] = {}  # what ended before a start that comes before it
+        self.iteration, self.entered = 0, -1  # the latter: of the last first start
+        slots = self._refilled(None)
+        while slots is not None:
+            slots = self._refilled(self._advanced(slots))
         chosen = kept.choose()
         self.out.x, self.out.loss_last, self.out.claimed = chosen.x, chosen.loss, chosen.claimed
         return self.out
 
-    def _refill(self, slots: _Slots | None, queue: deque[tuple[int, int]]) -> _Slots:
-        free = self.batch_size - (0 if slots is None else len(slots.index))
-        if slots is not None and (not queue or free < REFILL_SHARE * self.batch_size):
+    def _refilled(self, slots: Slots | None) -> Slots | None:
+        # All that is active asks for the same, so what enters waits for the first of the attack's ways to ask.
+        late = self.iteration % len(self.attack.asks)
+        if slots is None:
+            self.iteration += late and len(self.attack.asks) - late
+        active = 0 if slots is None else len(slots)
+        if slots is not None and (late or self.batch_size - active < REFILL_SHARE * self.batch_size):
             return slots
-        taken = [queue.popleft() for _ in range(min(free, len(queue)))]
-        for restart in sorted({r for _, r in taken}):
-            entered = self._enter([i for i, r in taken if r == restart], restart)
-            slots = entered if slots is None else slots.extend(entered)
-        assert slots is not None
+        taken = self.starts.take(self.batch_size - active, active, self.fill)
+        for run in sorted({start.run for start in taken}):
+            entered = self._entered([start for start in taken if start.run == run], run)
+            slots = entered if slots is None else slots.joined(entered)
         return slots
 
-    def _enter(self, rows: list[int], restart: int) -> _Slots:
-        index = torch.tensor(rows, device=self.clean.device)
-        if restart == 0 and self.attack.targets:
-            self.targets[index] = self._likeliest(index)
-        clean = self.clean.at(index)
-        noise = self.noise.of("attack", clean.ids, clean.device, draw=restart)
-        state = self.attack.init(clean.x, clean.y, self.ball.at(index), noise)
-        return _Slots(index, torch.full_like(index, restart), torch.zeros_like(index), state)
+    def _entered(self, starts: list[Start], run: int) -> Slots:
+        rows = torch.tensor([start.row for start in starts], device=self.clean.device)
+        clean = self.clean.at(rows)
+        if run == 0:
+            self.entered = self.iteration
+        if run == 0 and self.attack.targets:
+            self.targets[rows] = self._likeliest(clean)
+        asked = (1 if self.attack.targets else 0) + run * (self.attack.steps + 1)  # of the sample, before this start
+        tally = Tally(torch.full_like(rows, asked), torch.zeros_like(rows), torch.ones_like(rows, dtype=torch.bool))
+        noise = self.noise.of("attack", clean.ids, clean.device, draw=run)
+        state = self.attack.begin(run)(clean.x, clean.y, self.ball.at(rows).of(clean.x), noise)
+        target = self.targets[rows, run % self.attack.targets] if self.attack.targets else None
+        ends = [self.iteration + self.attack.steps] * len(starts)
+        return Slots(starts, ends, rows, clean, target, tally, self.kept.begin(clean, rows), state)
 
-    def _likeliest(self, index: Tensor) -> Tensor:
+    def _likeliest(self, clean: Batch) -> Tensor:
         """The wrong classes that the oracle finds likeliest for the clean images [B, targets], best first; a query each."""
-        clean, calls = self.clean.at(index), self.out.queries[index]
-        logits = self.oracle.logits(clean, calls, "margin").logits
-        self.out.queries[index] = calls + 1
+        logits = self.oracle.logits(clean, torch.zeros_like(clean.y), "margin").logits
+        refuse_non_finite(logits, clean.ids)
         return logits.scatter(1, clean.y[:, None], -torch.inf).topk(self.attack.targets, dim=1).indices
 
-    def _advance(self, slots: _Slots, queue: deque[tuple[int, int]]) -> _Slots | None:
-        """One query of every active sample; returns the slots that go on."""
-        last = slots.step >= self.attack.steps
-        if last.any():
-            ending = slots.keep(last)
-            answer = self._ask(ending, gradient=False)
-            leaves = self._consider(ending, answer)
-            self._leave(ending, leaves, queue)
-            slots = slots.keep(~last)
-        if not len(slots.index):
+    def _advanced(self, slots: Slots) -> Slots | None:
+        """One query of every active start; returns the slots that go on."""
+        here, going = self.iteration, [place for place, end in enumerate(slots.ends) if end > self.iteration]
+        self.iteration += 1
+        if len(going) < len(slots):
+            ending = slots.at([place for place, end in enumerate(slots.ends) if end <= here])
+            asked = self._ask(ending, "logits")
+            self._end(ending, self._look(ending, asked), list(range(len(ending))))
+            # One that has just fooled a sample may have made others needless.
+            slots = slots.at([place for place in going if not self.starts.needless(slots.starts[place])])
+        if not len(slots):
             return None
-        answer = self._ask(slots, gradient=self.attack.asks_gradient)
-        leaves = self._consider(slots, answer)
-        if leaves.any():
-            self.on_done(int(leaves.sum()))
-            stay = ~leaves
-            slots = slots.keep(stay)
-            if not len(slots.index):
-                return None
-            kept = None if answer.gradient is None else answer.gradient[stay]
-            answer = Answer(answer.logits[stay], answer.loss[stay], kept)
+        asked = self._ask(slots, self.attack.asks[here % len(self.attack.asks)])
+        answer = asked.answer
+        if self.iteration % self.looks == 0:
+            fooled = self._look(slots, asked)
+            if fooled is not None and fooled.any():
+                left = torch.nonzero(fooled)[:, 0].tolist()
+                self._end(slots, fooled, left)
+                stay = [
+                    place
+                    for place in range(len(slots))
+                    if place not in set(left) and not self.starts.needless(slots.starts[place])
+                ]
+                slots = slots.at(stay)
+                if not stay:
+                    return None
+                where = torch.tensor(stay, device=slots.rows.device)
+                gradient = None if answer.gradient is None else answer.gradient[where]
+                answer = Answer(answer.logits[where], answer.loss[where], gradient)
         slots.state = self.attack.update(slots.state, answer)
-        slots.step = slots.step + 1
         return slots
 
-    def _leave(self, ending: _Slots, leaves: Tensor, queue: deque[tuple[int, int]]) -> None:
-        again = ~leaves & (ending.restart + 1 < self.attack.runs)
-        restarts = zip(ending.index[again].tolist(), ending.restart[again].tolist(), strict=True)
-        queue.extend((index, restart + 1) for index, restart in restarts)
-        self.on_done(int((~again).sum()))
+    def _ask(self, slots: Slots, what: Asks) -> Asked:
+        clean, points, tally = slots.clean, slots.state.x, slots.tally
+        if what == "nearest":
+            answer = self.oracle.nearest(clean.of(points), tally.queries, self.ball.norm)
+        else:
+            ask = self.oracle.gradient if what == "gradient" else self.oracle.logits
+            answer = ask(clean.of(points), tally.queries, self.attack.loss, clean.x, slots.target)
+        zero = None if answer.gradient is None else ~answer.gradient.flatten(1).any(1)
+        if self.entered == self.iteration - 1:
+            self._first_answers(slots, answer, zero)
+        slots.tally = Tally(
+            tally.queries + 1,
+            tally.zero_gradients if zero is None else tally.zero_gradients + zero,
+            tally.finite & torch.isfinite(answer.logits).all(1),
+        )
+        inside = self.attack.inside(slots.state)
+        asked = Asked(slots.rows, clean, points.detach(), slots.tally.queries, inside, answer)
+        slots.held = self.kept.consider(slots.held, asked)
+        return asked
 
-    def _ask(self, slots: _Slots, *, gradient: bool) -> Answer:
-        index = slots.index
-        clean, calls = self.clean.at(index), self.out.queries[index]
-        ask = self.oracle.gradient if gradient else self.oracle.logits
-        target = self.targets[index, slots.restart % self.attack.targets] if self.attack.targets else None
-        answer = ask(clean.of(slots.state.x), calls, self.attack.loss, clean.x, target)
-        first = (slots.restart == 0) & (slots.step == 0)
-        self.out.loss_first[index[first]] = answer.loss[first]
-        if answer.gradient is not None:
-            zero = (answer.gradient == 0).flatten(1).all(1)
-            self.out.zero_gradients[index] += zero.long()
-            self.out.zero_at_start[index[first]] = zero[first]
-        self.out.queries[index] = calls + 1
-        return answer
+    def _first_answers(self, slots: Slots, answer: Answer, zero: Tensor | None) -> None:
+        new = [
+            place
+            for place, (start, end) in enumerate(zip(slots.starts, slots.ends, strict=True))
+            if start.run == 0 and end == self.entered + self.attack.steps
+        ]
+        where = torch.tensor(new, dtype=torch.int64, device=slots.rows.device)
+        self.out.loss_first[slots.rows[where]] = answer.loss[where]
+        if zero is not None:
+            self.out.zero_at_start[slots.rows[where]] = zero[where]
 
-    def _consider(self, slots: _Slots, answer: Answer) -> Tensor:
-        """Shows the points to the rule of what is kept; returns which samples leave, [B] bool."""
-        points, queries = slots.state.x.detach(), self.out.queries[slots.index]
-        return self.kept.consider(Asked(slots.index, points, queries, self.attack.inside(slots.state), answer))
+    def _look(self, slots: Slots, asked: Asked) -> Tensor | None:
+        """Which starts have fooled their sample, bool [B]; None where none has."""
+        finite, unsettled = slots.tally.finite, self.kept.open(slots.held, asked)
+        all_finite, some_open = torch.stack([finite.all(), unsettled.any()]).tolist()
+        if not all_finite:
+            refuse_non_finite(torch.where(finite, 0.0, torch.nan)[:, None], slots.clean.ids)
+        if not some_open:
+            return None
+        slots.held, fooled = self.kept.settle(slots.held, asked)
+        return fooled
+
+    def _end(self, slots: Slots, fooled: Tensor | None, places: Sequence[int]) -> None:
+        """Ends some starts: what they found counts now, or once those before them have ended."""
+        hit = [False] * len(slots) if fooled is None else fooled.tolist()
+        for place in places:
+            self.starts.ended(slots.starts[place], fooled=hit[place])
+        needed = [place for place in places if not self.starts.needless(slots.starts[place])]
+        now = [place for place in needed if self.starts.counts(slots.starts[place])]
+        for place in set(needed) - set(now):
+            self.early[slots.starts[place]] = slots.at([place]), hit[place]
+        self._count(slots.at(now), [hit[place] for place in now])
+        for start in [slots.starts[place] for place in now]:
+            following = Start(start.row, start.run + 1)
+            while following in self.early:
+                one, fooled_one = self.early.pop(following)
+                if not self.starts.needless(following):
+                    self._count(one, [fooled_one])
+                following = Start(following.row, following.run + 1)
+
+    def _count(self, slots: Slots, hit: list[bool]) -> None:
+        if not hit:
+            return
+        self.kept.count(slots.held, slots.rows, torch.tensor(hit, dtype=torch.bool, device=slots.rows.device))
+        self.out.queries[slots.rows] = slots.tally.queries
+        self.out.zero_gradients[slots.rows] += slots.tally.zero_gradients
+        self.on_done(sum([self.starts.count(start) for start in slots.starts]))

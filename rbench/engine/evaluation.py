@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rbench.engine.defended import generator_states
 from rbench.engine.driver import Proposals
 from rbench.engine.judge import share_right
 from rbench.engine.ladder import run_ladder
@@ -15,6 +17,7 @@ from rbench.engine.setup import Setup
 from rbench.engine.two_faces import refuse_two_faced
 from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
+from rbench.results.rows_on_disk import Rows
 from rbench.threat.attack import ExternalAttack, IterativeAttack
 from rbench.threat.batch import Batch
 
@@ -32,6 +35,8 @@ class Evaluated:
 def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = lambda count: None) -> Evaluated:
     """Attacks and judges some samples.
 
+    A purifier that draws from a global generator for the first time now was not seeded for it: the samples are attacked again, seeded.
+
     Args:
         setup: the audited cell.
         clean: the samples.
@@ -40,6 +45,15 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
     Raises:
         CellFailed: an image, a logit or a proposal breaks a rule of judging.
     """
+    known, before = setup.model.known, generator_states(clean.device)
+    evaluated = _evaluated(setup, clean, on_done)
+    if known.draws_globally or generator_states(clean.device) == before:
+        return evaluated
+    known.draws_globally = True
+    return _evaluated(setup, clean, lambda count: None)
+
+
+def _evaluated(setup: Setup, clean: Batch, on_done: Callable[[int], None]) -> Evaluated:
     untouched = clean.x.clone()
     unattacked = setup.unattacked.of(setup.judge, clean)
     proposals, rungs = _propose(
@@ -94,12 +108,17 @@ def _propose(
     if isinstance(setup.attack, IterativeAttack | ExternalAttack):
         rows = torch.arange(len(clean), device=clean.device)
         return propose(setup.attack, setup.oracle, problem, rows, on_done), {}
-    return run_ladder(setup.rungs, problem, on_done)
+    return run_ladder(setup.rungs, problem, setup.oracle.model, on_done)
 
 
 def join(parts: Sequence[Evaluated]) -> Evaluated:
     """Parts of one cell as one, in ascending order of the samples."""
-    arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays}
+    stored = not all(isinstance(part.arrays[column.IMAGES], np.ndarray) for part in parts)
+    whole = [name for name in parts[0].arrays if not (stored and name == column.IMAGES)]
+    arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in whole}
     order = np.argsort(arrays[column.SAMPLE], kind="stable")
     counts = {name: sum(part.counts.get(name, 0) for part in parts) for name in parts[0].counts}
-    return Evaluated({name: array[order] for name, array in arrays.items()}, counts)
+    ordered: dict[str, Any] = {name: array[order] for name, array in arrays.items()}
+    if stored:
+        ordered[column.IMAGES] = Rows.of([part.arrays[column.IMAGES] for part in parts]).at(order)
+    return Evaluated(ordered, counts)

@@ -1,30 +1,23 @@
 """What is kept of an attack: the point of every sample that is proposed to the judge, and who may leave.
 
 Three rules, one for each thing an attacker can know: it learns from the defended model that a sample is fooled (`FirstFooled`), of a
-random one only from many draws (`BestOfMany`), or nothing at all (`HighestLoss`).
+random one only from many draws (`rbench.engine.best_of_many`), or nothing at all (`HighestLoss`).
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from rbench.engine.judge import Judge, share_right
-from rbench.engine.leaving import Leaving
-from rbench.engine.race import race
+from rbench.engine.judge import Judge
+from rbench.threat.ball import choose
 from rbench.threat.batch import Batch
 from rbench.threat.losses import margin
 from rbench.threat.query import Answer
 
-CONTENDERS = 4
-"""Points of a sample that race at the end."""
-RANKED_ON = 8
-"""Draws that a point is ranked by at least: the EOT draws of the query, or as many select draws where those are fewer."""
-FIRST_TEST = 4
-"""Query at which a sample may first be tested for leaving; then at every doubling."""
-LEAST_MORE = 10
-"""Queries that a sample which passed at query t goes on for at least; it goes on to 2t if that is more."""
+SURELY = 1e-4
+"""By how much of the largest logit a wrong class must be above the true one, so that no other batch size turns them round."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +26,15 @@ class Asked:
 
     Attributes:
         rows: [B] their samples, as places in the problem.
+        clean: these samples.
         points: [B, C, H, W].
-        queries: [B] number of the query of each sample, from 1, over all restarts.
+        queries: [B] number of the query of each sample, from 1, over all starts.
         inside: [B] which of them may be proposed.
         answer: of the oracle.
     """
 
     rows: Tensor
+    clean: Batch
     points: Tensor
     queries: Tensor
     inside: Tensor
@@ -62,13 +57,54 @@ class Chosen:
 
 
 class Kept(Protocol):
-    """A rule for what is kept."""
+    """A rule for what is kept. Of each active start it holds a state, a NamedTuple of tensors with the batch as first axis."""
 
-    def consider(self, asked: Asked) -> Tensor:
-        """Takes in the points of one query; returns which samples leave now, bool [B]."""
+    @property
+    def together(self) -> bool:
+        """Whether starts of one sample may be active at the same time."""
+
+    def begin(self, clean: Batch, rows: Tensor) -> Any:
+        """What is held of starts of these samples before their first query."""
+
+    def consider(self, held: Any, asked: Asked) -> Any:
+        """Takes in the points of one query; returns what is held then."""
+
+    def open(self, held: Any, asked: Asked) -> Tensor:
+        """Of which starts `settle` has to say whether they have fooled their sample, bool [B]."""
+
+    def settle(self, held: Any, asked: Asked) -> tuple[Any, Tensor]:
+        """Returns what is held then and which of the open starts have fooled their sample, bool [B]. May wait for the device."""
+
+    def count(self, held: Any, rows: Tensor, fooled: Tensor) -> None:
+        """Takes in what starts have found when they have ended; those of one sample in their order."""
 
     def choose(self) -> Chosen:
         """The points to propose, once the attack is over."""
+
+
+class Point(NamedTuple):
+    """The point that is held of each start."""
+
+    x: Tensor  # [B, C, H, W]
+    loss: Tensor  # [B] NaN before the first query
+    claimed: Tensor  # [B] bool: the answer to the query saw it fooled
+    unsettled: Tensor  # [B] bool: claimed, and the judge has not seen it
+
+
+def _nowhere(clean: Batch) -> Point:
+    no = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
+    return Point(clean.x.clone(), torch.full((len(clean),), torch.nan, device=clean.device), no, no.clone())
+
+
+def _replaced(held: Point, better: Tensor, asked: Asked, claimed: Tensor, unsettled: Tensor) -> Point:
+    loss = torch.where(better, asked.answer.loss, held.loss)
+    return Point(choose(better, asked.points, held.x), loss, torch.where(better, claimed, held.claimed), unsettled)
+
+
+def _write(into: Point, rows: Tensor, held: Point, better: Tensor) -> None:
+    rows = rows[better]
+    for all_of_them, of_starts in zip(into, held, strict=True):
+        all_of_them[rows] = of_starts[better]
 
 
 class HighestLoss:
@@ -77,125 +113,77 @@ class HighestLoss:
     Stopping when the bare backbone is fooled would make blind and transfer attacks weak and purifiers look strong.
     """
 
-    def __init__(self, clean: Batch) -> None:
-        self.x = clean.x.clone()
-        self.loss = torch.full((len(clean),), torch.nan, device=clean.device)
+    together = True
 
-    def consider(self, asked: Asked) -> Tensor:
+    def __init__(self, clean: Batch) -> None:
+        self.best = _nowhere(clean)
+
+    def begin(self, clean: Batch, rows: Tensor) -> Point:  # noqa: ARG002
+        """Nothing."""
+        return _nowhere(clean)
+
+    def consider(self, held: Point, asked: Asked) -> Point:
+        """Holds the point with the higher loss; it is never claimed, since the loss is not that of the defended model."""
+        better = asked.inside & ~(asked.answer.loss <= held.loss)
+        return _replaced(held, better, asked, held.claimed, held.unsettled)
+
+    def open(self, held: Point, asked: Asked) -> Tensor:  # noqa: ARG002
+        """None: nobody leaves."""
+        return held.unsettled
+
+    def settle(self, held: Point, asked: Asked) -> tuple[Point, Tensor]:  # noqa: ARG002
         """Nobody leaves."""
-        better = asked.inside & ~(asked.answer.loss <= self.loss[asked.rows])
-        rows = asked.rows[better]
-        self.loss[rows] = asked.answer.loss[better]
-        self.x[rows] = asked.points[better]
-        return torch.zeros_like(better)
+        return held, held.unsettled
+
+    def count(self, held: Point, rows: Tensor, fooled: Tensor) -> None:  # noqa: ARG002
+        """Keeps the point with the higher loss."""
+        _write(self.best, rows, held, ~(held.loss <= self.best.loss[rows]))
 
     def choose(self) -> Chosen:
-        """The points with the highest loss; none is claimed, since the loss is not that of the defended model."""
-        return Chosen(self.x, self.loss, torch.zeros_like(self.loss, dtype=torch.bool))
+        """The points with the highest loss."""
+        return Chosen(self.best.x, self.best.loss, self.best.claimed)
 
 
 class FirstFooled:
-    """The first point that the judge finds fooled, else that with the highest loss, for a deterministic defence."""
+    """The first point that the judge finds fooled, else that with the highest loss, for a deterministic defence.
+
+    The judge is shown what the attacker sees fooled; until then such a point is held, whatever comes. Where two logits are as good as
+    equal the attack goes on: in a batch of another size, in which the point is judged in the end, it may be right again.
+    """
+
+    together = True
 
     def __init__(self, judge: Judge, clean: Batch) -> None:
-        self.judge, self.clean = judge, clean
-        self.x = clean.x.clone()
-        self.loss = torch.full((len(clean),), torch.nan, device=clean.device)
-        self.claimed = torch.zeros(len(clean), dtype=torch.bool, device=clean.device)
-        self.fooled = self.claimed.clone()
+        self.judge, self.best = judge, _nowhere(clean)
 
-    def consider(self, asked: Asked) -> Tensor:
-        """A sample leaves when the judge finds it fooled; he is shown what the attacker sees fooled."""
-        rows, clean = asked.rows, self.clean.at(asked.rows)
-        claimed = asked.inside & (asked.answer.logits.argmax(1) != clean.y)
-        fooled = torch.zeros_like(claimed)
-        if claimed.any():
-            shown = clean.at(claimed)
-            fooled[claimed] = share_right(self.judge.select(asked.points[claimed], shown), shown.y) == 0
-        better = asked.inside & ~self.fooled[rows] & (fooled | ~(asked.answer.loss <= self.loss[rows]))
-        into = rows[better]
-        self.loss[into] = asked.answer.loss[better]
-        self.x[into] = asked.points[better]
-        self.claimed[into] = claimed[better]
-        self.fooled[into] = fooled[better]
-        return fooled
+    def begin(self, clean: Batch, rows: Tensor) -> Point:  # noqa: ARG002
+        """Nothing."""
+        return _nowhere(clean)
+
+    def consider(self, held: Point, asked: Asked) -> Point:
+        """Holds the first claimed point, else the one with the higher loss."""
+        claimed = asked.inside & (asked.answer.logits.argmax(1) != asked.clean.y)
+        higher = asked.inside & ~(asked.answer.loss <= held.loss)
+        better = (claimed | higher) & ~held.unsettled
+        return _replaced(held, better, asked, claimed, held.unsettled | claimed)
+
+    def open(self, held: Point, asked: Asked) -> Tensor:  # noqa: ARG002
+        """Those that hold a claimed point which the judge has not seen."""
+        return held.unsettled
+
+    def settle(self, held: Point, asked: Asked) -> tuple[Point, Tensor]:
+        """A sample is fooled when the judge finds that of a claimed point."""
+        where = torch.nonzero(held.unsettled)[:, 0]
+        shown = asked.clean.at(where)
+        fooled = torch.zeros_like(held.unsettled)
+        logits = self.judge.logits(held.x[where], shown, "select", torch.zeros_like(where[:1]))[:, 0]
+        fooled[where] = margin(logits, shown.y) > SURELY * logits.abs().amax(1)
+        return held._replace(unsettled=torch.zeros_like(fooled)), fooled
+
+    def count(self, held: Point, rows: Tensor, fooled: Tensor) -> None:
+        """Keeps a point that fools, else the one with the higher loss."""
+        _write(self.best, rows, held, fooled | ~(held.loss <= self.best.loss[rows]))
 
     def choose(self) -> Chosen:
         """The points."""
-        return Chosen(self.x, self.loss, self.claimed)
-
-
-class BestOfMany:
-    """Of the best points by mean margin the one that is right on the smallest share of fresh draws, for a random defence.
-
-    The budget is spent: a point at which a few draws are all wrong may lie at the border, and there is more to gain beyond it. A sample
-    leaves early only after a test on never-used draws (`Leaving`).
-    """
-
-    def __init__(self, judge: Judge, clean: Batch, leaving: Leaving, samples: Tensor) -> None:
-        """Keeps points of some samples.
-
-        Args:
-            judge: has the select draws.
-            clean: N samples.
-            leaving: the tests of all samples of the problem.
-            samples: [N] their places in it.
-        """
-        self.judge, self.clean, self.leaving, self.samples = judge, clean, leaving, samples
-        shape, device = (len(clean), CONTENDERS), clean.device
-        self.points = clean.x[:, None].repeat(1, CONTENDERS, 1, 1, 1)
-        self.rank = torch.full(shape, -torch.inf, device=device)
-        self.loss = torch.full(shape, torch.nan, device=device)
-        self.claimed = torch.zeros(shape, dtype=torch.bool, device=device)
-        self.leaves_at = torch.zeros(len(clean), dtype=torch.int64, device=device)  # 0: not yet known
-
-    def consider(self, asked: Asked) -> Tensor:
-        """Ranks the points; a sample that has passed its test goes on for twice the queries, then leaves."""
-        clean = self.clean.at(asked.rows)
-        draws = self._draws(asked, clean)
-        y = clean.y.repeat(len(draws))
-        margins = margin(draws.flatten(0, 1), y).view(len(draws), -1)
-        passed = self._tested(asked, clean, (margins > 0).all(0))
-        rank = margins.mean(0).masked_fill(~asked.inside, -torch.inf)
-        # The point that passed stays a contender, whatever has a higher margin by a few draws on which it is far above.
-        self._offer(asked, rank.masked_fill(passed, torch.inf))
-        due = self.leaves_at[asked.rows]
-        return (due > 0) & (asked.queries >= due)
-
-    def choose(self) -> Chosen:
-        """The winner of a race."""
-        winner = race(self.judge, self.points, self.rank, self.clean)
-        rows = torch.arange(len(winner), device=winner.device)
-        return Chosen(self.points[rows, winner], self.loss[rows, winner], self.claimed[rows, winner])
-
-    def _draws(self, asked: Asked, clean: Batch) -> Tensor:
-        """The logits [K, B, classes] that points are ranked by."""
-        own = torch.stack(asked.answer.draws)
-        if len(own) >= RANKED_ON:
-            return own
-        # Every query has select draws of its own; the first ones are those of the final choice.
-        numbers = self.judge.select_draws + RANKED_ON * asked.queries[:, None]
-        numbers = numbers + torch.arange(RANKED_ON, device=clean.device)
-        return self.judge.logits(asked.points, clean, "select", numbers).transpose(0, 1)
-
-    def _tested(self, asked: Asked, clean: Batch, wrong: Tensor) -> Tensor:
-        """Tests the samples that are due and whose point no draw gets right; returns which pass, bool [B]."""
-        rows, queries = asked.rows, asked.queries
-        doubling = (queries >= FIRST_TEST) & ((queries & (queries - 1)) == 0)
-        due = doubling & wrong & asked.inside & (self.leaves_at[rows] == 0)
-        passed = torch.zeros_like(due)
-        if due.any():
-            passed[due] = self.leaving.test(self.judge, asked.points[due], clean.at(due), self.samples[rows[due]])
-            self.leaves_at[rows[passed]] = torch.maximum(2 * queries[passed], queries[passed] + LEAST_MORE)
-        return passed
-
-    def _offer(self, asked: Asked, rank: Tensor) -> None:
-        """Takes each point in the place of the lowest contender of its sample, if it ranks above it."""
-        rows = asked.rows
-        lowest, place = self.rank[rows].min(1)
-        better = rank > lowest
-        into = rows[better], place[better]
-        self.rank[into] = rank[better]
-        self.points[into] = asked.points[better]
-        self.loss[into] = asked.answer.loss[better]
-        self.claimed[into] = asked.answer.logits[better].argmax(1) != self.clean.y[rows[better]]
+        return Chosen(self.best.x, self.best.loss, self.best.claimed)

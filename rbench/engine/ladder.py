@@ -21,7 +21,7 @@ from rbench.threat.batch import Batch
 from rbench.threat.displacements import DISPLACEMENTS
 from rbench.threat.ladder import Ladder, Measured, Rung
 from rbench.threat.noise import Noise
-from rbench.threat.terms import Norm
+from rbench.threat.terms import GradientPath, Norm
 
 COUNTED = ("attacked", "fooled", "backwards", "seconds")
 """What is counted of each rung."""
@@ -36,6 +36,7 @@ def choose(
     eot: int,
     norm: Norm,
     *,
+    path: GradientPath = "exact",
     trusted: bool = True,
 ) -> tuple[Rung, ...]:
     """The rungs for a defended model.
@@ -48,6 +49,7 @@ def choose(
         noise: the root of the cell's randomness.
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
+        path: the gradient path that the suite asks for, or the one of most use.
         trusted: nothing measured speaks against the exact gradient.
     """
     measured = Measured(
@@ -61,6 +63,7 @@ def choose(
         eot=eot,
         norm=norm,
         trusted=trusted,
+        path=path,
     )
     return tuple(_fitted(rung, model, seen.classes) for rung in ladder.rungs(measured))
 
@@ -96,7 +99,7 @@ def _fitted(rung: Rung, model: DefendedModel, classes: int) -> Rung:
 
 
 def run_ladder(
-    rungs: Sequence[Rung], problem: Problem, on_done: Callable[[int], None]
+    rungs: Sequence[Rung], problem: Problem, attacked: DefendedModel, on_done: Callable[[int], None]
 ) -> tuple[Proposals, dict[str, float]]:
     """Runs the rungs in order.
 
@@ -105,6 +108,7 @@ def run_ladder(
     Args:
         rungs: in the order to run.
         problem: N samples.
+        attacked: the defended model as rbench's own attacks ask it.
         on_done: called with the number of samples that are done.
 
     Returns:
@@ -121,7 +125,7 @@ def run_ladder(
         spent, clock, fooled, left = judge.model.meter.backwards, time.monotonic(), 0, rows[:0]
         if len(rows):
             try:
-                proposals, share = _attempt(rung, position, problem, rows)
+                proposals, share = _attempt(rung, position, problem, attacked, rows)
             except CellFailed as error:
                 raise CellFailed(f"{rung.label}: {error}", error.sample_ids) from error
             fooled = int(((share == 0) & (best.share[rows] > 0)).sum())
@@ -154,10 +158,13 @@ def _key(rung: Rung, name: str) -> str:
     return f"{rung.label}.{name}"
 
 
-def _attempt(rung: Rung, position: int, problem: Problem, rows: Tensor) -> tuple[Proposals, Tensor]:
+def _attempt(
+    rung: Rung, position: int, problem: Problem, attacked: DefendedModel, rows: Tensor
+) -> tuple[Proposals, Tensor]:
     """What one rung proposes for some samples, and the share of select draws [M] that are right on its points."""
     judge, clean = problem.judge, problem.clean.at(rows)
-    model = judge.model if rung.stand_in == "surrogate" else judge.model.with_stand_in(None)
+    model = attacked if rung.attack.driven else judge.model
+    model = model if rung.stand_in == "surrogate" else model.with_stand_in(None)
     # Rungs must not all start from the same points: each adds a multiple of 2**32 of its own, which no seed of a suite reaches.
     noise = Noise(judge.noise.seed + (position << 32))
     oracle = Oracle(model, rung.path, eot=rung.eot, noise=noise)

@@ -10,12 +10,16 @@ from torch import Tensor, nn
 
 from rbench.engine.defended import DefendedModel
 from rbench.errors import CellFailed
+from rbench.threat.ball import choose
 from rbench.threat.batch import Batch
 from rbench.threat.displacements import DISPLACEMENTS
 from rbench.threat.losses import LOSSES, TARGETED
 from rbench.threat.noise import Noise, SampleNoise
 from rbench.threat.query import Answer
-from rbench.threat.terms import Displacement, GradientPath, Objective
+from rbench.threat.terms import Displacement, GradientPath, Norm, Objective
+
+DUAL: dict[Norm, float] = {"Linf": 1, "L2": 2, "L1": torch.inf}
+"""The order of the norm in which the slope is measured where distances are measured in another."""
 
 
 class StraightThrough(torch.autograd.Function):
@@ -100,8 +104,8 @@ class Oracle:
             origin: [B, C, H, W] the clean images, from which a displacement is measured; other losses need none.
             target: [B] the wrong classes that a targeted loss aims at; other losses need none.
 
-        Raises:
-            CellFailed: a logit is not finite.
+        Returns:
+            Logits that may be NaN or infinite: see `refuse_non_finite`, which waits for the device.
         """
         total = _Mean()
         self.model.meter.queries += len(asked)
@@ -109,7 +113,7 @@ class Oracle:
             for draw in range(self.eot):
                 noise = partial(self._draw, asked, draw, calls)
                 total.add(*self._evaluated(asked, noise, loss, origin, target), None)
-        return self._checked(total.answer(self.eot), asked.ids)
+        return total.answer()
 
     def gradient(
         self,
@@ -123,9 +127,6 @@ class Oracle:
 
         A purifier that cuts the graph gives a gradient of zeros, of which the flags of the cell speak.
         Non-finite entries of a gradient are set to zero.
-
-        Raises:
-            CellFailed: a logit is not finite.
         """
         total = _Mean()
         self.model.meter.queries += len(asked)
@@ -140,7 +141,31 @@ class Oracle:
                 (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
             gradient = torch.zeros_like(asked.x) if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)
             total.add(logits.detach(), losses.detach(), gradient)
-        return self._checked(total.answer(self.eot), asked.ids)
+        return total.answer()
+
+    def nearest(self, asked: Batch, calls: Tensor, norm: Norm) -> Answer:
+        """The margin to the wrong class whose border is nearest where the classifier is linear, and its gradient.
+
+        How far a border is: the margin over the dual norm of its gradient (Croce & Hein 2020, arXiv 1907.02044, eq. 7). Asks for the
+        gradient of every wrong class.
+
+        Args:
+            asked: the points, with the labels and ids of their samples.
+            calls: [B] number of each sample's query.
+            norm: in which the border is near.
+        """
+        best = self.gradient(asked, calls, "margin-targeted", target=(asked.y == 0).long())
+        nearest = _to_border(best, norm)
+        for rank in range(1, best.logits.shape[1] - 1):
+            answer = self.gradient(asked, calls, "margin-targeted", target=rank + (asked.y <= rank).long())
+            far = _to_border(answer, norm)
+            closer = far < nearest
+            assert best.gradient is not None
+            assert answer.gradient is not None
+            gradient = choose(closer, answer.gradient, best.gradient)
+            best = best._replace(loss=torch.where(closer, answer.loss, best.loss), gradient=gradient)
+            nearest = torch.where(closer, far, nearest)
+        return best
 
     def as_module(self, clean: Batch) -> nn.Module:
         """The defended model as third-party attacks want it: an `nn.Module` whose backward follows the gradient path.
@@ -192,9 +217,13 @@ class Oracle:
     def _draw(self, asked: Batch, draw: int, calls: Tensor) -> SampleNoise:
         return self.noise.of("defence", asked.ids, asked.device, draw=draw, calls=calls)
 
-    def _checked(self, answer: Answer, ids: Tensor) -> Answer:
-        refuse_non_finite(answer.logits, ids)
-        return answer
+
+def _to_border(answer: Answer, norm: Norm) -> Tensor:
+    """How far the linearised margin [B] is from zero."""
+    assert answer.gradient is not None
+    dual = torch.linalg.vector_norm(answer.gradient.flatten(1), ord=DUAL[norm], dim=1)
+    far: Tensor = answer.loss.abs() / (dual + 1e-12)
+    return far
 
 
 class _Mean:
@@ -211,8 +240,11 @@ class _Mean:
         if gradient is not None:
             self.gradient = gradient if self.gradient is None else self.gradient + gradient
 
-    def answer(self, draws: int) -> Answer:
+    def answer(self) -> Answer:
         assert self.loss is not None
+        draws = len(self.logits)
+        if draws == 1:
+            return Answer(self.logits[0], self.loss, self.gradient, tuple(self.logits))
         mean = sum(self.logits[1:], start=self.logits[0]) / draws
         gradient = None if self.gradient is None else self.gradient / draws
         return Answer(mean, self.loss / draws, gradient, tuple(self.logits))

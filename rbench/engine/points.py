@@ -18,8 +18,8 @@ NEIGHBOURS = 100
 """Uniform points of the ball around each sample at which the loss is evaluated."""
 FLAT = 1e-9
 """Gradients and margins of this length or below count as zero and are not divided by."""
-_BLOCK = 10
-"""Points around each sample that are evaluated in one batch."""
+_BLOCK = 4
+"""Points around each sample that are evaluated in one batch: as many images as the audit shows together anyway."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits [B, classes], labels [B]) -> losses [B]."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rbench.engine.best_of_many import BestOfMany
 from rbench.engine.defended import global_generators
 from rbench.engine.driver import Driver, Proposals, nothing_yet
 from rbench.engine.judge import Judge
-from rbench.engine.kept import BestOfMany, FirstFooled, HighestLoss, Kept
+from rbench.engine.kept import FirstFooled, HighestLoss, Kept
 from rbench.engine.leaving import Leaving
 from rbench.engine.oracle import Oracle
 from rbench.threat.attack import ExternalAttack, IterativeAttack

@@ -16,6 +16,7 @@ from rbench.engine.inventory import Inventory, take_inventory
 from rbench.engine.judge import Judge
 from rbench.engine.ladder import choose
 from rbench.engine.oracle import Oracle
+from rbench.engine.proposing import Proposing
 from rbench.engine.surrogates import Trial
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
@@ -63,7 +64,8 @@ class Setup:
 
     `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `first` are the first
     answers of the model; `loss_change` is what the margin changes by in the ball; `rungs` are those of a ladder, chosen by what was
-    measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along.
+    measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along;
+    `proposing` is the backbone that attacks ask.
     """
 
     model: DefendedModel
@@ -82,6 +84,7 @@ class Setup:
     rungs: tuple[Rung, ...] = ()
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     trial: Trial | None = None
+    proposing: Proposing | None = None
 
     @property
     def measured(self) -> Measurements:
@@ -145,6 +148,7 @@ def set_up(
     with inventory.unchanged("while it was audited"), kept(model.owner):
         made = audits.of(model, stand_in, sample, noise, ball, shown_together(attack, protocol.batch_size))
         seen, gradients = made.audit, made.gradients
+        model.known.draws_globally = seen.global_generator
         path: GradientPath = (
             "blind" if source is not None else _path(attack, protocol.gradient, seen, staged=model.staged)
         )
@@ -154,16 +158,20 @@ def set_up(
             model = model.with_stand_in(None) if trial and trial.dropped else model
         if isinstance(attack, Ladder):
             trusted = distrusted({**asdict(seen), **asdict(gradients), **(trial.facts() if trial else {})}) is None
-            rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, trusted=trusted)
+            rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, path=path, trusted=trusted)
             eot = max(rung.eot for rung in rungs)
+        asked = source or model
+        # Third-party code is run as it would be by hand.
+        proposing = audits.proposers.of(asked, sample) if attack.driven else Proposing(asked.backbone)
     draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
     stacked = not seen.batch_dependent
     judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size, seen.random, stacked)
-    oracle = Oracle(source or model, path, eot=eot, noise=noise)
+    oracle = Oracle(asked.with_backbone(proposing.backbone), path, eot=eot, noise=noise)
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()
     measured = (inventory, gradients, made.loss_change, made.first)
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, rungs, known, trial)
+    beside = (rungs, known, trial, proposing)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, *beside)
 
 
 def shown_together(attack: Attack, batch_size: int) -> int:
@@ -232,8 +240,12 @@ def refuse_mismatch(attack: Attack, protocol: Protocol, model: DefendedModel) ->
 def describe(setup: Setup) -> dict[str, Any]:
     """The audit as JSON values, with how the attack was changed to fit the number of classes."""
     attacks = [setup.attack, *(rung.attack for rung in setup.rungs)]
-    notes = {name: text for attack in attacks for name, text in attack.notes(setup.audit.classes).items()}
+    notes = dict[str, str]()
+    for attack in attacks:
+        for name, text in attack.notes(setup.audit.classes).items():
+            notes[name] = text if text in notes.get(name, text) else f"{notes[name]}; {text}"
     loss = {} if setup.attack.loss is None else {"loss": setup.attack.loss}
     tried = {} if setup.trial is None else setup.trial.facts()
+    faster = {} if setup.proposing is None else setup.proposing.facts()
     measured = {**asdict(setup.audit), **asdict(setup.gradients), "loss_change": setup.loss_change}
-    return {**measured, **tried, **notes, **loss}
+    return {**measured, **tried, **faster, **notes, **loss}

@@ -9,7 +9,7 @@ from rbench.engine.answers import DIFFERS, FirstAnswers, differ
 from rbench.engine.audited_images import SAMPLES, Audited, Questions
 from rbench.engine.defended import DefendedModel
 from rbench.engine.judge import Judge
-from rbench.engine.oracle import Oracle
+from rbench.engine.oracle import Oracle, refuse_non_finite
 from rbench.errors import CellFailed
 from rbench.threat.batch import Batch
 
@@ -57,7 +57,7 @@ def refuse_other_sizes(model: DefendedModel, first: FirstAnswers) -> None:
     if first.whole is None:
         return
     shown, spent = first.noisy.whole, replace(model.meter)
-    sizes = sorted(size for size in model.sizes - first.sizes if size < len(shown))
+    sizes = sorted(size for size in model.known.sizes - first.sizes if size < len(shown))
     one = shown.at(slice(1))
     drawn = first.noise.of("audit", one.ids, one.device, draw=_DRAW).uniform(len(sizes))[0]
     for place in drawn.argsort()[:SIZES].tolist():
@@ -89,6 +89,7 @@ def refuse_two_faced(judge: Judge, clean: Batch, points: Tensor, right: Tensor, 
     calls = torch.zeros_like(few.ids)
     judged = judge.logits(x, few, "defence", calls[:1])[:, 0]
     attacked = Oracle(model, "exact", eot=1, noise=judge.noise).gradient(few.of(x), calls, "ce").logits
+    refuse_non_finite(attacked, few.ids)
     if not same(judged, attacked):
         refuse(model, "to an attack")
     vars(model.meter).update(vars(spent))

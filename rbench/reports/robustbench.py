@@ -75,8 +75,9 @@ def _footnotes(row: Row, cells: Sequence[ReadCell], autoattack: ReadCell | None)
         notes.insert(0, f"The purifier {_text(row['purifier'])} stands in front of a frozen {_text(row['backbone'])}.")
     if autoattack and autoattack.record:
         attack = autoattack.record.attack
-        way = f"{_text(str(attack.params.get('version')))}, gradient path {attack.gradient}, {attack.eot} draw(s) per gradient"
-        notes.append(f"AutoAttack: {way}.")
+        engine = _text(str(attack.params.get("engine", "reference")))
+        version, path = _text(str(attack.params.get("version"))), f"gradient path {attack.gradient}"
+        notes.append(f"AutoAttack: {version}, engine {engine}, {path}, {attack.eot} draw(s) per gradient.")
     notes.append(f"Strongest attack: {_text(row['strongest_attack'])}, gradient path {row['gradient'] or 'none'}.")
     if row["stochastic"]:
         notes.append(remark([row]) or "Random purifiers: one draw for each sample.")

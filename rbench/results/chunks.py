@@ -3,12 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+
+from rbench.results.rows_on_disk import StoredRows
+from rbench.results.sample_columns import IMAGES
 
 _KEY = "rbench"
 
@@ -20,7 +24,7 @@ class Chunk:
     Attributes:
         start: position of the first sample in the cell's slice.
         stop: position after the last one.
-        arrays: what was measured, by name.
+        arrays: what was measured, by name; images may still lie in a file.
         meta: JSON values that belong to it.
     """
 
@@ -59,6 +63,23 @@ def decode(cell_id: str, data: bytes) -> Chunk:
     if content["cell"] != cell_id:
         raise ValueError(f"it belongs to cell {content['cell']!r}")
     return chunk
+
+
+def with_images_on_disk(chunk: Chunk, path: Path, data: bytes) -> Chunk:
+    """The same chunk with its images still to be read.
+
+    Args:
+        chunk: decoded from these bytes.
+        path: the file that they were read from.
+        data: the file.
+    """
+    if IMAGES not in chunk.arrays:
+        return chunk
+    length = int.from_bytes(data[:8], "little")
+    first, _ = json.loads(data[8 : 8 + length])[IMAGES]["data_offsets"]
+    images = chunk.arrays[IMAGES]
+    stored: Any = StoredRows(path, 8 + length + first, images.dtype, images.shape)
+    return replace(chunk, arrays={**chunk.arrays, IMAGES: stored})
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], content: Mapping[str, Any]) -> str:

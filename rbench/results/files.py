@@ -3,7 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,12 +20,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         MissingError: the disk is full, read-only or gone; the old file is intact.
     """
+    write_parts(path, [data], len(data))
+
+
+def write_parts(path: Path, parts: Iterable[bytes], size: int) -> None:
+    """As `write_bytes`, with data that come in parts of `size` bytes together."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    with writing(path, len(data)):
+    with writing(path, size):
         try:
             handle = disk.create(temporary)
             try:
-                disk.write(handle, data)
+                for data in parts:
+                    disk.write(handle, data)
                 disk.sync(handle)
             finally:
                 os.close(handle)

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from rbench.results.rows_on_disk import blocks
+
 
 def array_hash(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> str:
     """sha256 over some arrays with their names, types and shapes."""
     digest = hashlib.sha256()
     for name in names:
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.tobytes())
+        for block in blocks(array):
+            digest.update(block.tobytes())
     return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ import numpy as np
 
 from rbench.errors import InputError
 from rbench.results import disk, files, gallery
-from rbench.results.chunks import Chunk, decode, encode
+from rbench.results.chunks import Chunk, decode, encode, with_images_on_disk
 from rbench.results.lock import locked
 from rbench.results.record import CELL_ID, CELL_PARTS, Record, read_record, record_text
+from rbench.results.rows_on_disk import Rows, blocks
 from rbench.results.untrusted import parse_json, read_text
 from rbench.results.verification import Verification, holds, read_verification
 
@@ -141,15 +143,16 @@ class RunFolder:
                 disk.make_subfolder(folder)
                 disk.sync_folder(folder.parent)
         data = encode(cell_id, Chunk(start, stop, dict(arrays), dict(meta)))
-        files.write_bytes(folder / f"{start}-{stop}.safetensors", data)
+        files.write_bytes(self._chunk_path(cell_id, start, stop), data)
 
     def read_chunks(self, cell_id: str) -> tuple[list[Chunk], list[str]]:
-        """The chunks of a cell in order; a note for each one dropped (torn, altered, overlapping)."""
+        """The chunks of a cell in order, their images still to be read; a note for each one dropped (torn, altered, overlapping)."""
         found: list[Chunk] = []
         notes: list[str] = []
         for start, stop, path in sorted(self._chunk_files(cell_id)):
             try:
-                chunk = decode(cell_id, path.read_bytes())
+                data = path.read_bytes()
+                chunk = with_images_on_disk(decode(cell_id, data), path, data)
                 if (chunk.start, chunk.stop) != (start, stop):
                     raise ValueError("its name does not fit")
                 if found and start < found[-1].stop:
@@ -160,6 +163,12 @@ class RunFolder:
                 found.append(chunk)
         return found, notes
 
+    def drop_chunk(self, cell_id: str, chunk: Chunk) -> None:
+        """Remove one chunk of a cell."""
+        path = self._chunk_path(cell_id, chunk.start, chunk.stop)
+        with files.writing(path):
+            disk.remove(path)
+
     def drop_chunks(self, cell_id: str) -> None:
         """Remove the chunks of a cell."""
         folder = self.chunks_path(cell_id)
@@ -169,6 +178,9 @@ class RunFolder:
             for path in sorted(folder.iterdir()):
                 disk.remove(path)
             disk.remove_folder(folder)
+
+    def _chunk_path(self, cell_id: str, start: int, stop: int) -> Path:
+        return self.chunks_path(cell_id) / f"{start}-{stop}.safetensors"
 
     def _chunk_files(self, cell_id: str) -> Iterator[tuple[int, int, Path]]:
         for path in self.chunks_path(cell_id).glob("*.safetensors"):
@@ -182,7 +194,7 @@ class RunFolder:
         self,
         record: Record,
         samples: Mapping[str, Any] | None = None,
-        images: tuple[np.ndarray, np.ndarray] | None = None,
+        images: tuple[np.ndarray | Rows, np.ndarray] | None = None,
         pictures: gallery.Gallery | None = None,
     ) -> None:
         """Write a cell's results, the record last, then drop its chunks.
@@ -237,14 +249,30 @@ class RunFolder:
 
         return samples.read(self.samples_path(record.id), record.dataset.samples)
 
-    def write_images(self, cell_id: str, images: np.ndarray, ids: np.ndarray) -> None:
+    def write_images(self, cell_id: str, images: np.ndarray | Rows, ids: np.ndarray) -> None:
         """Write adversarial examples, float32 [M, C, H, W], and the int64 [M] ids of their samples."""
-        from safetensors.numpy import save
-
-        if images.dtype != np.float32 or images.ndim != 4 or ids.dtype != np.int64 or ids.shape != images.shape[:1]:
+        if (
+            images.dtype != np.float32
+            or len(images.shape) != 4
+            or ids.dtype != np.int64
+            or ids.shape != images.shape[:1]
+        ):
             raise ValueError(f"images {images.dtype}{images.shape} and ids {ids.dtype}{ids.shape} do not fit")
-        arrays = {"images": np.asarray(images, order="C"), "samples": np.asarray(ids, order="C")}
-        files.write_bytes(self.images_path(cell_id), save(arrays))
+        size = 4 * int(np.prod(images.shape, dtype=np.int64))
+        tensors = {
+            "samples": {"dtype": "I64", "shape": list(ids.shape), "data_offsets": [0, 8 * len(ids)]},
+            "images": {
+                "dtype": "F32",
+                "shape": list(images.shape),
+                "data_offsets": [8 * len(ids), 8 * len(ids) + size],
+            },
+        }
+        # As safetensors lays a file out; written row by row, since all images together may not fit into memory.
+        header = json.dumps(tensors, separators=(",", ":")).encode()
+        header += b" " * (-len(header) % 8)
+        start = len(header).to_bytes(8, "little") + header + np.ascontiguousarray(ids).tobytes()
+        rest = (block.tobytes() for block in blocks(images))
+        files.write_parts(self.images_path(cell_id), chain([start], rest), len(start) + size)
 
     def read_images(self, cell_id: str) -> tuple[np.ndarray, np.ndarray]:
         """The stored adversarial examples of a cell and the ids of their samples.

@@ -1,24 +1,37 @@
-"""The coordinator: runs cells one by one into a run folder, and can be stopped at any moment."""
+"""The coordinator: has cells run into a run folder, and can be stopped at any moment. It alone writes to the folder."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
 
 from rbench.engine.defended import state_hash
 from rbench.engine.devices import resolve_device
 from rbench.engine.setup import refuse_mismatch
 from rbench.errors import CellFailed, InputError, Stopped
 from rbench.process_state import NOTES
+from rbench.results import sample_columns as column
 from rbench.results.record import Record
+from rbench.results.rows_on_disk import Rows
 from rbench.results.store import RunFolder
-from rbench.running.cell_run import Work, run_cell
 from rbench.running.components import Components, order
+from rbench.running.executors import Executor, Inline, Lost, Terms
+from rbench.running.pool import threads_of
 from rbench.running.prepare import protocol_of
 from rbench.running.progress import Progress
 from rbench.running.record import blank
+from rbench.running.schedule import Schedule, gaps, row_of
 from rbench.running.signals import interruptible
+from rbench.running.tasks import Answer, Attack, Attacked, Conclude, Concluded, Failed, Prepare, Ready, Result, Task
+from rbench.running.worker import STATE, Worker
 from rbench.signature import Mistake
 from rbench.suite.cell import Cell
 from rbench.suite.spec import require_within
+
+ATTEMPTS = 3
+"""How often a task is begun whose worker is gone before it has an answer."""
 
 
 def run(
@@ -29,10 +42,13 @@ def run(
     images: str = "auto",
     device: str = "auto",
     batch_size: int = 64,
+    workers: int = 1,
+    threads: int = 1,
+    ray_address: str | None = None,
     on_progress: Callable[[Progress], None] = lambda step: None,
     on_note: Callable[[str], None] = lambda line: None,
 ) -> list[Record]:
-    """Runs cells and returns their records.
+    """Runs cells and returns their records, in the order in which the cells ended.
 
     Every component is made before the first cell starts, so a wrong name, file or parameter costs nothing. Finished spans of an
     earlier run are used, and survive a kill at any moment.
@@ -44,6 +60,9 @@ def run(
         images: which adversarial images to store: `auto`, `all`, `fooled` or `none`.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         batch_size: samples at once for our own attacks.
+        workers: processes that attack; one is this process itself. On GPUs one for each.
+        threads: of torch on the CPU, for each worker.
+        ray_address: the workers are actors of this Ray cluster; `local` starts one on this machine.
         on_progress: called as samples and cells are done.
         on_note: called with a line the user should see.
 
@@ -51,19 +70,192 @@ def run(
         InputError: a component is wrong.
         Interrupted: Ctrl-C or SIGTERM; what was finished is kept.
     """
-    components = Components(resolve_device(device))
-    records: list[Record] = []
-    with interruptible():
+    place = resolve_device(device)
+    components = Components(place)
+    with threads_of(threads), interruptible():
         cells = [*cells, *_changed(doubted, folder, components, on_note)]
         total = sum(_checked(cell, components, batch_size) for cell in cells)
         _tell(on_note)
-        for position, cell in enumerate(cells, start=1):
-            step = Progress(cell, position, len(cells), total)
-            on_done = _reporter(on_progress, step)
-            records.append(_one(cell, Work(components, folder, images, batch_size, on_done, on_note)))
-            _tell(on_note)
-            on_progress(replace(step, record=records[-1]))
-    return records
+        hooks = Hooks(cells, total, on_progress, on_note)
+        terms = Terms(images, batch_size, threads)
+        executor = _executor(components, place, workers, terms, ray_address)
+        return Coordinator(folder, executor, hooks).run()
+
+
+def _executor(
+    components: Components, place: torch.device, workers: int, terms: Terms, ray_address: str | None
+) -> Executor:
+    if ray_address is None and workers == 1:
+        return Inline(Worker(components, terms.images, terms.batch_size))
+    components.forget_models()
+    if ray_address is None:
+        from rbench.running.processes import Processes
+
+        return Processes(devices(place, workers), terms)
+    from rbench.running.ray_workers import RayWorkers
+
+    return RayWorkers(workers, place.type, terms, None if ray_address == "local" else ray_address)
+
+
+def devices(place: torch.device, workers: int) -> list[str]:
+    """The device of each worker: the same for all, or one GPU after the other where none was named."""
+    if place.type == "cuda" and place.index is None:
+        return [f"cuda:{number % torch.cuda.device_count()}" for number in range(workers)]
+    return [str(place)] * workers
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a run tells its caller.
+
+    Attributes:
+        cells: all of them.
+        total: their samples.
+        on_progress: called as samples and cells are done.
+        on_note: called with a line the user should see.
+    """
+
+    cells: Sequence[Cell]
+    total: int
+    on_progress: Callable[[Progress], None]
+    on_note: Callable[[str], None]
+
+
+@dataclass
+class Coordinator:
+    """Hands out tasks, and writes what comes of them."""
+
+    folder: RunFolder
+    executor: Executor
+    hooks: Hooks
+    ended: list[Record] = field(default_factory=list)
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def run(self) -> list[Record]:
+        """The records of all cells."""
+        self.schedule = Schedule.of(self.hooks.cells)
+        self.positions = {cell.id: place for place, cell in enumerate(self.hooks.cells, start=1)}
+        self.written = {cell.id: self._written(cell) for cell in self.hooks.cells}
+        rows, busy = dict[int, str](), set[int]()
+        try:
+            while self.schedule.jobs:
+                for place in range(self.executor.places):
+                    others = {row for other, row in rows.items() if other != place}
+                    free = place not in busy and self.executor.ready(place)
+                    task = self.schedule.take(rows.get(place), others) if free else None
+                    if task is not None:
+                        self.executor.start(place, task)
+                        busy.add(place)
+                        rows[place] = row_of(task.cell)
+                place, answer = self.executor.next(self._progressed)
+                if answer is not None:
+                    busy.discard(place)
+                    self._take(answer)
+        except Stopped as stop:
+            for cell in self.schedule.at_work():
+                if self._written(cell) == self.written[cell.id]:  # else the signal came when the cell had just ended
+                    self.folder.finish(blank(cell, "cancelled", str(stop), ()))
+            raise
+        finally:
+            self.executor.close()
+        return self.ended
+
+    def _take(self, answer: Answer | Lost) -> None:
+        cell = answer.task.cell
+        for line in answer.notes if isinstance(answer, Answer) else ():
+            self.hooks.on_note(line)
+        if cell.id not in self.schedule.jobs:  # it has failed meanwhile
+            return
+        if isinstance(answer, Lost):
+            self._take_loss(answer)
+        else:
+            self._take_result(answer.task, answer.result)
+
+    def _take_loss(self, lost: Lost) -> None:
+        cell, work = lost.task.cell, _work(lost.task)
+        self.lost[cell.id, work] += 1
+        if self.lost[cell.id, work] < ATTEMPTS:
+            self.hooks.on_note(
+                f"cell {cell.id} ({cell.title}): its worker {lost.how} while {work}, which begins again."
+            )
+            self.schedule.again(lost.task)
+        else:
+            self._fail(cell, Failed(f"its worker {lost.how} while {work}, {ATTEMPTS} times"))
+
+    def _take_result(self, task: Task, result: Result) -> None:
+        cell = task.cell
+        conclude = Conclude(cell, self.folder.root)
+        if isinstance(result, Failed):
+            self._fail(cell, result)
+        elif isinstance(result, Ready):
+            kept = self._earlier(cell, result)
+            self.schedule.prepared(cell, gaps(kept, len(result.ids), result.chunk), conclude)
+        elif isinstance(result, Attacked):
+            assert isinstance(task, Attack)
+            meta = {**result.evaluated.counts, STATE: result.weights}
+            self.folder.write_chunk(cell.id, task.start, task.stop, result.evaluated.arrays, meta)
+            self.schedule.attacked(cell, conclude)
+        else:
+            self._finish(cell, result.record, result)
+
+    def _fail(self, cell: Cell, failed: Failed) -> None:
+        self._finish(cell, blank(cell, "failed", failed.error, failed.samples))
+
+    def _finish(self, cell: Cell, record: Record, left: Concluded | None = None) -> None:
+        if left is None:
+            self.folder.finish(record)
+        else:
+            kept = None if left.kept is None else (self._images(cell, left.kept), left.kept)
+            self.folder.finish(record, left.samples, kept, left.gallery)
+        self.schedule.ended(cell)
+        self.ended.append(record)
+        step = Progress(cell, len(self.ended), len(self.hooks.cells), self.hooks.total)
+        self.hooks.on_progress(replace(step, record=record))
+
+    def _images(self, cell: Cell, ids: np.ndarray) -> Rows:
+        """The images of some samples of a cell, still in its chunks."""
+        chunks, _ = self.folder.read_chunks(cell.id)
+        known = np.concatenate([chunk.arrays[column.SAMPLE] for chunk in chunks])
+        order = np.argsort(known, kind="stable")
+        return Rows.of([chunk.arrays[column.IMAGES] for chunk in chunks]).at(order[np.searchsorted(known[order], ids)])
+
+    def _progressed(self, task: Task, samples: int) -> None:
+        if isinstance(task, Attack):
+            self._tell_progress(task.cell, samples)
+
+    def _tell_progress(self, cell: Cell, samples: int) -> None:
+        step = Progress(cell, self.positions[cell.id], len(self.hooks.cells), self.hooks.total, samples)
+        self.hooks.on_progress(step)
+
+    def _earlier(self, cell: Cell, ready: Ready) -> list[tuple[int, int]]:
+        """Chunks of an earlier run that cover the slice without overlap, made with these weights; the others are removed."""
+        chunks, notes = self.folder.read_chunks(cell.id)
+        for note in notes:
+            self.hooks.on_note(note)
+        kept = list[tuple[int, int]]()
+        for chunk in chunks:
+            same = np.array_equal(chunk.arrays.get(column.SAMPLE, ()), ready.ids[chunk.start : chunk.stop])
+            if chunk.meta.get(STATE) == ready.weights and same:
+                kept.append((chunk.start, chunk.stop))
+                self._tell_progress(cell, chunk.stop - chunk.start)
+            else:
+                self.folder.drop_chunk(cell.id, chunk)
+                if same:
+                    samples = f"samples {chunk.start} to {chunk.stop - 1}"
+                    self.hooks.on_note(
+                        f"cell {cell.id} ({cell.title}): {samples} were attacked with other weights; done again."
+                    )
+        return kept
+
+    def _written(self, cell: Cell) -> int | None:
+        path = self.folder.record_path(cell.id)
+        return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _work(task: Task) -> str:
+    if isinstance(task, Attack):
+        return f"attacking samples {task.start} to {task.stop - 1}"
+    return "loading and auditing" if isinstance(task, Prepare) else "drawing the conclusions"
 
 
 def _checked(cell: Cell, components: Components, batch_size: int) -> int:
@@ -112,22 +304,3 @@ def _changed(
                 f"cell {cell.id} ({cell.title}): purifier or backbone have other weights than when it ran; run again."
             )
             yield cell
-
-
-def _one(cell: Cell, work: Work) -> Record:
-    before = _written(cell, work.folder)
-    try:
-        return run_cell(cell, work)
-    except Stopped as stop:
-        if _written(cell, work.folder) == before:  # else the signal came when the cell had just ended
-            work.folder.finish(blank(cell, "cancelled", str(stop), ()))
-        raise
-
-
-def _written(cell: Cell, folder: RunFolder) -> int | None:
-    path = folder.record_path(cell.id)
-    return path.stat().st_mtime_ns if path.exists() else None
-
-
-def _reporter(on_progress: Callable[[Progress], None], step: Progress) -> Callable[[int], None]:
-    return lambda samples: on_progress(replace(step, samples=samples))

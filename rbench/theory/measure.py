@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rbench.attacks.pgd import pgd
 from rbench.engine.defended import DefendedModel
-from rbench.engine.oracle import Oracle
+from rbench.engine.oracle import Oracle, refuse_non_finite
 from rbench.errors import CellFailed
 from rbench.objectives.adversarial_contrastive import contrastive_loss
 from rbench.theory.points import Settings
@@ -97,10 +97,12 @@ def _ends(model: DefendedModel, batch: Batch, radius: float, settings: Settings)
     oracle = Oracle(model, "exact", eot=1, noise=noise)
     calls = torch.zeros_like(batch.ids)
     clean = oracle.logits(batch, calls, "ce")
+    refuse_non_finite(clean.logits, batch.ids)
     right = clean.logits.argmax(1) == batch.y
     worst, surviving = clean.loss, right
     attack = pgd(steps=settings.steps, restarts=settings.restarts)
     for answer in answers(attack, lambda at: oracle.gradient(batch.of(at), calls, "ce"), batch, radius, noise):
+        refuse_non_finite(answer.logits, batch.ids)
         worst = torch.maximum(worst, answer.loss)
         surviving = surviving & (answer.logits.argmax(1) == batch.y)
     return {

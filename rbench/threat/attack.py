@@ -17,7 +17,8 @@ from rbench.threat.noise import SampleNoise
 from rbench.threat.query import Answer
 from rbench.threat.terms import ANY_PATH, DISPLACED, GradientChoice, Knows, Norm, Objective
 
-Asks = Literal["gradient", "logits"]
+Asks = Literal["gradient", "nearest", "logits"]
+"""What a query is for: the gradient of the loss, that of the margin to the class whose border is nearest, or logits alone."""
 
 CHUNK_BATCHES = 2
 """Batches of one of rbench's own attacks that are stored as one chunk: a killed run loses at most this many."""
@@ -89,6 +90,7 @@ class Pair(NamedTuple):
 
     init: Callable[[Tensor, Tensor, Ball, SampleNoise], Any]
     update: Callable[[Any, Answer], Any]
+    inside: Callable[[Any], Tensor] = everywhere
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,14 @@ class IterativeAttack:
         norms: the norms it can work under.
         restarts: independent starts, toward every target where the loss has one.
         targets: wrong classes to aim at one by one, those that the oracle finds likeliest for the clean image first; 0 for none.
-        asks: what it needs of the oracle.
+        asks: what it needs of the oracle for one query after the other, over and over; the last query of a start is for logits alone.
         loss: the loss it maximises.
         knows: what the attacker uses.
         source: craft on this backbone instead of the defended model (transfer).
         gradients: the gradient paths that mean something for it.
         changes: what `fit` has changed.
         inside: state -> which of the points asked about may be proposed, [B] bool; a search along a ray also asks beyond the ball.
+        first: `init` of the first restart, where that begins in another way than those after it.
     """
 
     init: Callable[[Tensor, Tensor, Ball, SampleNoise], Any]
@@ -117,16 +120,21 @@ class IterativeAttack:
     norms: tuple[Norm, ...]
     restarts: int = 1
     targets: int = 0
-    asks: Asks = "gradient"
+    asks: tuple[Asks, ...] = ("gradient",)
     loss: Objective = "ce"
     knows: Knows = "white-box"
     source: str | None = None
     gradients: tuple[GradientChoice, ...] = ANY_PATH
     changes: Mapping[str, str] = field(default_factory=dict)
     inside: Callable[[Any], Tensor] = everywhere
+    first: Callable[[Tensor, Tensor, Ball, SampleNoise], Any] | None = None
 
     driven = True
     tolerance = 0.0
+
+    def begin(self, run: int) -> Callable[[Tensor, Tensor, Ball, SampleNoise], Any]:
+        """The function that makes the state of a start, by the number of the start: restart after restart, within each every target."""
+        return self.first if self.first and run < max(1, self.targets) else self.init
 
     @property
     def runs(self) -> int:
@@ -141,12 +149,12 @@ class IterativeAttack:
     @property
     def asks_gradient(self) -> bool:
         """Whether it asks the oracle for gradients."""
-        return self.asks == "gradient"
+        return self.asks != ("logits",)
 
     @property
     def steps_up(self) -> int | None:
-        """Its steps, if they follow the gradient of a loss of the label."""
-        return self.steps if self.asks_gradient and self.loss not in DISPLACED else None
+        """Its steps, if all of them follow the gradient of a loss of the label."""
+        return self.steps if self.asks == ("gradient",) and self.loss not in DISPLACED else None
 
     def averages(self, eot: int) -> bool:
         """If the oracle averages, or if it uses no gradient: a point that is wrong in a lucky draw alone is not confirmed by the judge."""

@@ -1,10 +1,11 @@
 """The ball around an image and the pixel range, with no tolerance: bounds in float64, results rounded inward.
 
 Rounding a float64 bound to the nearest float32 leaves the ball half of the time (docs/judging.md, rule 1.7); here every cast goes
-toward the clean image, so a point made by `project` passes the judge's float64 check exactly.
+toward the clean image, so a point made by `project` passes the judge's float64 check exactly. Of a Linf ball the bounds of every pixel
+are kept as float32, so that each step of an attack is one comparison with them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -42,16 +43,22 @@ class Ball:
         norm: `Linf`, `L2` or `L1`.
         eps: the radius on the [0, 1] pixel scale; or float64 [B], one for each image of a batch, so that a sweep over eps is one batch.
         kind: which kind of threat this is.
+        bounds: of a Linf ball made by `of`, the lowest and the highest image in it, float32 [B, C, H, W] each.
     """
 
     norm: Norm
     eps: float | Tensor
     kind: Literal["ball"] = "ball"
+    bounds: tuple[Tensor, Tensor] | None = field(default=None, repr=False, compare=False)
 
     def of(self, x: Tensor) -> "Ball":
-        """The same ball with a radius of its own for each of the images [B, C, H, W]."""
-        eps = torch.as_tensor(self.eps, dtype=torch.float64, device=x.device)
-        return Ball(self.norm, eps.expand(len(x)).clone())
+        """The same ball around each of the images [B, C, H, W], with a radius of its own."""
+        eps = torch.as_tensor(self.eps, dtype=torch.float64, device=x.device).expand(len(x)).clone()
+        if self.norm != "Linf":
+            return Ball(self.norm, eps)
+        radius = per_sample(eps, x)
+        far = 1 + radius
+        return Ball(self.norm, eps, bounds=(_project(x - far, x, radius, "Linf"), _project(x + far, x, radius, "Linf")))
 
     @property
     def radii(self) -> Tensor:
@@ -66,11 +73,18 @@ class Ball:
 
     def at(self, rows: Tensor) -> "Ball":
         """The balls of some rows of the batch."""
-        return Ball(self.norm, self.eps[rows]) if isinstance(self.eps, Tensor) else self
+        if not isinstance(self.eps, Tensor):
+            return self
+        bounds = None if self.bounds is None else (self.bounds[0][rows], self.bounds[1][rows])
+        return Ball(self.norm, self.eps[rows], bounds=bounds)
 
     def joined(self, other: "Ball") -> "Ball":
         """The balls of two batches as those of one, the rows of the other after its own."""
-        return Ball(self.norm, torch.cat([self.radii, other.radii]))
+        radii = torch.cat([self.radii, other.radii])
+        if self.bounds is None or other.bounds is None:
+            return Ball(self.norm, radii)
+        lower, upper = (torch.cat(pair) for pair in zip(self.bounds, other.bounds, strict=True))
+        return Ball(self.norm, radii, bounds=(lower, upper))
 
     def distance(self, points: Tensor, origin: Tensor) -> Tensor:
         """Norm of the perturbation of every sample, float64 [B]; NaN where a pixel is NaN."""
@@ -101,7 +115,21 @@ class Ball:
         Returns:
             float32 [B, C, H, W].
         """
+        if self.bounds is not None:
+            return torch.clamp(points.float(), *self.bounds)
         return _project(points, origin, self._radius(origin), self.norm)
+
+    def corner(self, up: Tensor, origin: Tensor) -> Tensor:
+        """The corner of a Linf ball, cut by [0, 1], that lies up or down in each pixel, float32 [B, C, H, W].
+
+        Args:
+            up: bool, of a shape that broadcasts against the images.
+            origin: [B, C, H, W] float32 clean images.
+        """
+        bounds = self.bounds or self.of(origin).bounds
+        assert bounds is not None, "only a Linf ball has corners"
+        lower, upper = bounds
+        return torch.where(up, upper, lower)
 
     def uniform(self, origin: Tensor, noise: SampleNoise) -> Tensor:
         """Uniform points of the ball, then clipped to [0, 1].
@@ -115,7 +143,7 @@ class Ball:
         """
         shape, radius = origin.shape[1:], self._radius(origin)
         if self.norm == "Linf":
-            return self.project(origin.double() + (2 * noise.uniform(*shape).double() - 1) * radius, origin)
+            return self.project(origin + (2 * noise.uniform(*shape) - 1) * radius.float(), origin)
         if self.norm == "L2":
             normals = noise.normal(*shape).double()
             directions = normals / per_sample(normals.flatten(1).norm(dim=1), origin)

@@ -32,6 +32,10 @@ class Batch:
         """Some of them, by row."""
         return Batch(self.x[rows], self.y[rows], self.ids[rows])
 
+    def joined(self, more: "Batch") -> "Batch":
+        """The samples of both, the others after these."""
+        return Batch(*(torch.cat([getattr(self, part), getattr(more, part)]) for part in ("x", "y", "ids")))
+
     def of(self, x: Tensor) -> "Batch":
         """Other images of the same samples."""
         return replace(self, x=x)

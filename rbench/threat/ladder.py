@@ -1,7 +1,7 @@
 """A ladder: attacks run one after the other, chosen by what was measured of a defended model."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rbench.threat.attack import ExternalAttack, IterativeAttack
@@ -22,6 +22,7 @@ class Measured:
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
         trusted: nothing measured says that the exact gradient is zero, not finite or wrong for some samples.
+        path: the gradient path that the suite asks for, or the one of most use.
     """
 
     random: bool
@@ -33,6 +34,7 @@ class Measured:
     eot: int = 1
     norm: Norm = "Linf"
     trusted: bool = True
+    path: GradientPath = "exact"
 
     @property
     def doubtful(self) -> bool:
@@ -67,23 +69,30 @@ class Ladder:
         rungs: what was measured -> the attacks, cheap ones first.
         batch_size: samples that are attacked together; changes only the speed, unless a third-party rung draws per batch.
         norms: the norms that it has rungs for.
-        gradients: every rung has its own path, so none can be asked for.
+        gradients: what a suite may ask for as the gradient path; a ladder whose rungs have paths of their own takes `auto` alone.
+        knows: what the attacker uses.
+        said: number of classes -> notes for the record, as `notes`.
     """
 
     rungs: Callable[[Measured], tuple[Rung, ...]]
     batch_size: int
     norms: tuple[Norm, ...]
     gradients: tuple[GradientChoice, ...] = ("auto",)
+    knows: Knows = "white-box"
+    said: Callable[[int], Mapping[str, str]] = field(default=lambda classes: {})
 
     driven = True
     tolerance = 0.0
-    knows: Knows = "white-box"
     loss = None
     source = None
     steps_up = None
-    asks_gradient = True
     paths = ANY_PATH
     """Each rung takes the one whose gradient is of most use."""
+
+    @property
+    def asks_gradient(self) -> bool:
+        """Whether any rung uses gradients."""
+        return self.knows != "black-box"
 
     def averages(self, eot: int) -> bool:
         """If the oracle averages; `eot` is the largest number of draws that a rung has."""
@@ -93,9 +102,9 @@ class Ladder:
         """Itself: its rungs are fitted when they are chosen."""
         return self
 
-    def notes(self, classes: int) -> Mapping[str, str]:  # noqa: ARG002
-        """Nothing beside those of its rungs."""
-        return {}
+    def notes(self, classes: int) -> Mapping[str, str]:
+        """What is to be said beside the notes of its rungs."""
+        return self.said(classes)
 
     def chunk(self, batch_size: int) -> int:  # noqa: ARG002
         """The samples that are attacked together."""

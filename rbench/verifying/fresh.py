@@ -1,20 +1,13 @@
-"""A fresh process for every row: what a model was shown in this one, it cannot remember there.
-
-`multiprocessing` starts one server with torch imported and nothing run, which forks for each question; where a system has no such
-server, every question has a process of its own from the start.
-"""
+"""A fresh process for every row: what a model was shown in this one, it cannot remember there."""
 
 import os
 import sys
 from collections.abc import Callable
-from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from rbench.errors import CellFailed
+from rbench.fresh_process import begin
 from rbench.process_state import said
 
 
@@ -28,17 +21,7 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         CellFailed: the process ended without an answer.
     """
-    import torch
-
-    forks = "forkserver" in get_all_start_methods()
-    context: Any = get_context("forkserver" if forks else "spawn")
-    if forks:
-        context.set_forkserver_preload([function.__module__])
-    here, there = context.Pipe(duplex=False)
-    state = str(Path.cwd()), dict(os.environ), torch.get_num_threads()
-    process = context.Process(target=_answer, args=(there, state, function, arguments), daemon=True)
-    _start(process)
-    there.close()
+    process, here = begin(_answer, function, arguments)
     try:
         return here.recv()
     except EOFError:
@@ -52,30 +35,7 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
         here.close()
 
 
-def _start(process: BaseProcess) -> None:
-    """Starts it without the script that is being run: it would be run again, up to where it asks for a process itself."""
-    script = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        process.start()
-    finally:
-        sys.modules["__main__"] = script
-
-
-def _answer(
-    answer: Connection,
-    state: tuple[str, dict[str, str], int],
-    function: Callable[..., Any],
-    arguments: tuple[Any, ...],
-) -> None:
-    import torch
-
-    folder, environment, threads = state
-    os.dup2(2, 1)  # what models print is no output of the command
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    torch.set_num_threads(threads)
+def _answer(answer: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     try:
         answer.send(function(*arguments))
     except BaseException as error:  # one line, where `multiprocessing` would print a traceback

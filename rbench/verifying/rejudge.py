@@ -15,10 +15,10 @@ from rbench.results import sample_columns as column
 from rbench.results.flags.catalogue import threshold
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
-from rbench.running.cell_run import KEPT_SIDE
 from rbench.running.components import Components, order
 from rbench.running.prepare import Prepared, prepare
 from rbench.running.record import used
+from rbench.running.worker import KEPT_SIDE
 from rbench.suite.cell import Cell
 from rbench.verifying.again import Answer, Question, judge_row
 from rbench.verifying.blame import blamed

@@ -1,6 +1,6 @@
 """Verifying a run folder: the files against the suite, the stored examples against the models, the survivors against new attacks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -90,23 +90,69 @@ def verify(
         InputError: no such folder, or a component is wrong.
         MissingError: a file or module is missing, or the folder cannot be written.
     """
-    folder, runs = RunFolder(root), read_runs([root])
-    found = table(runs)
-    asked, notes = asked_of(runs.cells, plan)
-    rejudge = Rejudge(components, folder, demand.batch_size, plan.spec.store.images)
-    work = _Work(folder, demand, asked, rejudge, list(notes))
-    verdicts = []
-    for row, (parts, outcome) in enumerate(zip(found.cells, found.outcomes, strict=True)):
-        judged = _judge([cell for cell in parts if cell.status == "done"], work)
-        if outcome is not None and judged and not any(one.faults or one.unjudged for one in judged):
-            judged = _attack(judged, _claim(found, row, outcome), work)
-        for one in judged:
-            verdicts.append(_keep(one, folder))
+    rows = Rows(root, plan, components, demand)
+    return concluded(rows, map(rows.judged, rows.names), on_verdict)
+
+
+def concluded(
+    rows: "Rows", judged: Iterable["JudgedRow"], on_verdict: Callable[[Verdict], None] = lambda verdict: None
+) -> Verified:
+    """Keeps the evidence of all rows in the folder, and says what was found.
+
+    Args:
+        rows: of the folder.
+        judged: what was found of each of them, in their order.
+        on_verdict: called with each verdict as it is reached.
+    """
+    verdicts, notes = [], list(rows.work.notes)
+    for row in judged:
+        notes += row.notes
+        for one in row.cells:
+            verdicts.append(_keep(one, rows.work.folder))
             on_verdict(verdicts[-1])
-    for cell in runs.cells:
+    for cell in rows.runs.cells:
         if cell.status != "done":
-            folder.drop_verification(cell.id)
-    return Verified(tuple(verdicts), runs.broken, tuple(dict.fromkeys(work.notes)))
+            rows.work.folder.drop_verification(cell.id)
+    return Verified(tuple(verdicts), rows.runs.broken, tuple(dict.fromkeys(notes)))
+
+
+@dataclass(frozen=True)
+class JudgedRow:
+    """What was found of a row: its cells on their way to verdicts, and lines that the user should see."""
+
+    cells: tuple[_Judged, ...]
+    notes: tuple[str, ...]
+
+
+class Rows:
+    """The rows of a run folder, each of which can be judged by itself.
+
+    Attributes:
+        runs: what was read.
+        names: of each row the id of one of its cells. Its place may change: verified rows come first.
+        work: what judging them needs.
+    """
+
+    def __init__(self, root: Path, plan: Plan, components: Components, demand: Demand) -> None:
+        """Reads the folder and plans its suite anew; arguments as in `verify`."""
+        folder, self.runs = RunFolder(root), read_runs([root])
+        self._found = table(self.runs)
+        self.names = [parts[0].id for parts in self._found.cells]
+        asked, notes = asked_of(self.runs.cells, plan)
+        rejudge = Rejudge(components, folder, demand.batch_size, plan.spec.store.images)
+        self.work = _Work(folder, demand, asked, rejudge, list(notes))
+
+    def judged(self, name: str) -> JudgedRow:
+        """What is found of the row with a cell of this id."""
+        known, row = len(self.work.notes), self.names.index(name)
+        parts, outcome = self._found.cells[row], self._found.outcomes[row]
+        judged = _judge([cell for cell in parts if cell.status == "done"], self.work)
+        if outcome is not None and judged and not any(one.faults or one.unjudged for one in judged):
+            judged = _attack(judged, _claim(self._found, row, outcome), self.work)
+        notes, self.work.notes[known:] = self.work.notes[known:], []
+        # Models stay here: they are not needed any more, and cannot be sent to another process.
+        cells = [replace(one, rejudged=one.rejudged and replace(one.rejudged, prepared=None)) for one in judged]
+        return JudgedRow(tuple(cells), tuple(notes))
 
 
 def _judge(row: Sequence[ReadCell], work: _Work) -> list[_Judged]:

@@ -10,11 +10,11 @@ from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 
 import rbench
 from rbench.attacks.apgd import apgd, checkpoints
-from rbench.attacks.apgd_l1 import steepest_pixels
+from rbench.attacks.apgd_l1 import SHRINKING, schedule, sparse, steepest_pixels
 from rbench.errors import InputError
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.testing.known_answers import linear_problem
-from rbench.threat.ball import Ball
+from rbench.threat.ball import Ball, distance
 from rbench.threat.losses import LOSSES, TARGETED
 from rbench.threat.noise import Noise
 from rbench.threat.query import Answer
@@ -63,11 +63,15 @@ def by_hand(model, x, y, loss, norm, attack, monkeypatch):
             reference = APGDAttack(model, loss=loss, **common)
         reference.init_hyperparam(x)
         if norm == "L1":
-            # A start handed over changes its schedule of pixels, so it is made to draw ours: inside, it projects onto itself.
-            monkeypatch.setattr(torch, "randn", lambda shape, start=start: start - x)
+            # It draws its start, so it is made to draw ours: inside, it projects onto itself.
+            monkeypatch.setattr(torch, "randn_like", lambda like, start=start: start - x)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _, right, best, _ = reference.attack_single_run(x, y, x_init=None if norm == "L1" else start)
+            if norm == "L1":
+                radii, steps = [3 * RADII[norm], 2 * RADII[norm], RADII[norm]], [30, 30, 40]
+                _, right, best, _ = reference.decr_eps_pgd(x, y, radii, steps)
+            else:
+                _, right, best, _ = reference.attack_single_run(x, y, x_init=start)
         fooled |= ~right.bool()
         highest = torch.maximum(highest, best)
     return fooled, highest
@@ -130,10 +134,11 @@ def test_every_point_on_the_way_is_that_of_the_package(norm, loss):
     assert float(state.step_size.min()) < eps / 4
 
 
-def told(attack, x, norm, losses, slopes):
-    """The states of an attack on one image that is told these losses and slopes."""
+def told(attack, x, norm, losses, slopes, **begin):
+    """The states of an attack on one image that is told these losses and slopes; `begin` is set at its start."""
     ball = Ball(norm, torch.tensor([0.1], dtype=torch.float64))
-    states = [attack.init(x, torch.zeros(1, dtype=torch.int64), ball, Noise(0).of("attack", torch.arange(1), x.device))]
+    start = attack.init(x, torch.zeros(1, dtype=torch.int64), ball, Noise(0).of("attack", torch.arange(1), x.device))
+    states = [start._replace(**begin)]
     for loss, slope in zip(losses, slopes, strict=True):
         states.append(attack.update(states[-1], Answer(torch.zeros(1, 2), torch.tensor([loss]), slope)))
     return states
@@ -160,14 +165,20 @@ def test_a_best_loss_that_stood_still_halves_the_step_however_often_the_loss_ros
     )
 
 
+ONE = ((1.0, 1.0),)
+"""One ball, that of the threat."""
+MANY = {"pixels": torch.tensor([10.0]).double(), "checkpoint_pixels": torch.tensor([50.0]).double()}
+"""A start of so many pixels, of which ten are moved at first."""
+
+
 def test_under_l1_fewer_pixels_bring_the_step_back_and_as_many_shrink_it():
     x = torch.full((1, 1, 1, 50), 0.5)
     slope = torch.linspace(1, 2, 50).view_as(x)
-    rising = told(apgd(steps=25), x, "L1", [float(step) for step in range(25)], [slope] * 25)
+    rising = told(sparse(25, ONE), x, "L1", [float(step) for step in range(25)], [slope] * 25, **MANY)
     moved = [int(((state.best - x).abs() > 1e-6).sum()) for state in rising]
     assert moved[-1] == 1
     assert all(float(state.step_size) == pytest.approx(0.1) for state in rising if state.pixels > 1)
-    still = told(apgd(steps=25), x, "L1", [0.0, *[-1.0] * 24], [slope] * 25)
+    still = told(sparse(25, ONE), x, "L1", [0.0, *[-1.0] * 24], [slope] * 25, **MANY)
     sizes = [float(state.step_size) / 0.1 for state in still]
     # Counted at the first look, from all pixels to those of the start; from then on as many each time.
     assert sizes[:6] == pytest.approx([1, 1, 1, 1 / 1.5, 1.5**-2, 1.5**-3])
@@ -180,7 +191,7 @@ def test_under_l1_a_step_that_is_brought_back_goes_on_from_the_best_point_along_
     flat, first, last = torch.zeros(50), torch.zeros(50), torch.zeros(50)
     first[0], last[1] = 1, 1
     slopes = [slope.view_as(x) for slope in (flat, first, last)]
-    states = told(apgd(steps=50), x, "L1", [0.0, 5.0, 1.0], slopes)
+    states = told(sparse(50, ONE), x, "L1", [0.0, 5.0, 1.0], slopes, **MANY)
     best = states[1].x
     assert torch.equal(states[3].best, best)
     expected = Ball("L1", torch.tensor([0.1], dtype=torch.float64)).project(best + 0.1 * slopes[1], x)
@@ -287,10 +298,35 @@ def test_neither_batch_nor_order_changes_a_verdict(norm, purifier, loss):
     common = {
         "purifier": purifier,
         "norm": norm,
-        "eps": RADII[norm] * ((8 if norm == "Linf" else 3) if purifier else 1),
+        "eps": RADII[norm] * ((3 if norm == "L2" else 8) if purifier else 1),
         "eot": 2 if purifier else 1,
     }
     first = outcomes(attack, model, x, y, batch_size=32, **common)
     order = torch.randperm(48, generator=torch.Generator().manual_seed(2))
     assert same(first, outcomes(attack, model, x, y, batch_size=16, order=order, **common))
-    assert first["queries"].unique().numel() > 1, "samples leave at different times"
+    # Under L1 a start comes into the ball itself only when it is more than half over, too late for a test and as many steps again.
+    assert (first["queries"].unique().numel() > 1) == (norm != "L1" or purifier is None), (
+        "samples leave at different times"
+    )
+
+
+def test_under_l1_the_ball_shrinks_to_that_of_the_threat_and_each_begins_at_the_best_point_of_the_one_before():
+    x = torch.full((1, 1, 1, 50), 0.5)
+    slope = torch.linspace(1, 2, 50).view_as(x)
+    states = told(apgd(steps=20), x, "L1", [float(step) for step in range(20)], [slope] * 20)
+    sizes = [float(distance(state.x, x, "L1")) for state in states]
+    assert [round(10 * max(sizes[first:last]), 4) for first, last in ((0, 6), (6, 12), (12, 21))] == [3, 2, 1]
+    nearest = Ball("L1", torch.tensor([0.2], dtype=torch.float64)).project(states[5].x, x)
+    assert torch.allclose(states[6].x, nearest)
+    inside = [bool(apgd(steps=20).inside(state)) for state in states]
+    assert inside == [False] * 12 + [True] * 9
+    assert float(states[6].step_size) == pytest.approx(0.2)
+    assert float(states[12].step_size) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 10, 100])
+def test_under_l1_the_last_query_is_in_the_ball_of_the_threat(steps):
+    plan = schedule(steps, SHRINKING, torch.device("cpu"))
+    assert len(plan.factor) == len(plan.checkpoint) == len(plan.last) == steps + 1
+    assert float(plan.factor[-1]) == 1
+    assert not plan.last[-1]

@@ -1,215 +1,182 @@
-"""AutoAttack through rbench against the same package called by hand."""
+"""AutoAttack by the driver: the budgets of the authors' package, and as much fooled as by it."""
 
-import random
-import sys
-from dataclasses import replace
-
-import numpy as np
 import pytest
 import torch
+from problems import outcomes, problem, same
 from pyautoattack import AutoAttack
-from torch import nn
 
 import rbench
+from rbench.attacks import autoattack_members
 from rbench.attacks.autoattack import autoattack
+from rbench.attacks.autoattack_members import MEMBERS, member_of
 from rbench.errors import InputError
-from rbench.registry import load
+from rbench.purifiers.gaussian_noise import GaussianNoise
+from rbench.threat.attack import ExternalAttack
+from rbench.threat.ladder import Ladder, Measured
+
+RADII = {"Linf": 0.012, "L2": 0.08, "L1": 0.5}
+norms = pytest.mark.parametrize("norm", list(RADII))
 
 
-@pytest.fixture(scope="module")
-def bundled():
-    """The bundled classifier with 24 images of all classes that it gets right."""
-    dataset, model = load("dataset", "fashion-mnist-mini"), load("backbone", "bundled:fashion-cnn")
-    x = torch.from_numpy(dataset.read(np.arange(0, 1000, 25)))
-    y = torch.from_numpy(dataset.labels[::25])
-    with torch.no_grad():
-        right = torch.nonzero(model(x).argmax(1) == y)[:24, 0]
-    return model, x[right], y[right]
+def package(version, norm):
+    """The adversary of the package, and the members that it runs."""
+    members = list(MEMBERS["plus"]) if version == "custom" else None
+    adversary = AutoAttack(torch.nn.Identity(), norm=norm, eps=0.1, version=version, attacks=members)
+    return adversary, adversary.attacks_to_run
 
 
-def by_hand(model, x, y, *, norm, eps, seed, batch_size, version, attacks=None):
-    """What the package proposes, batch after batch, and which samples it thinks robust."""
-    found, flags = [], []
-    with torch.random.fork_rng():
-        for start in range(0, len(x), batch_size):
-            part = slice(start, start + batch_size)
-            adversary = AutoAttack(model, norm=norm, eps=eps, seed=seed, version=version, attacks=attacks)
-            points, predicted = adversary.run_standard_evaluation(x[part], y[part], batch_size=batch_size)
-            found.append(points)
-            flags.append(predicted == y[part])
-    return torch.cat(found), torch.cat(flags)
+# --- budgets ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True)
-def numpy_state():
-    """The package called by hand reseeds NumPy's global generator."""
-    state = np.random.get_state()  # noqa: NPY002
-    yield
-    np.random.set_state(state)  # noqa: NPY002
+@norms
+@pytest.mark.parametrize("version", ["standard", "plus", "rand", "custom"])
+def test_every_version_has_the_members_steps_starts_targets_and_queries_of_the_package(version, norm):
+    adversary, members = package(version, norm)
+    assert tuple(members) == MEMBERS.get(version, MEMBERS["plus"])
+    for name in members:
+        ours = member_of(name, version, norm)
+        if name in ("apgd-ce", "apgd-dlr"):
+            assert (ours.steps, ours.restarts) == (adversary.apgd.n_iter, adversary.apgd.n_restarts)
+            assert ours.loss == name.removeprefix("apgd-")
+        if name == "apgd-t":
+            theirs = adversary.apgd_targeted
+            assert (ours.steps, ours.restarts, ours.targets) == (
+                theirs.n_iter,
+                theirs.n_restarts,
+                theirs.n_target_classes,
+            )
+        if name == "fab":
+            assert ((ours.steps + 1) / 2, ours.restarts) == (adversary.fab.n_iter, adversary.fab.n_restarts)
+        if name == "fab-t":  # the package sets one start before it runs this member
+            assert ((ours.steps + 1) / 2, ours.restarts, ours.targets) == (
+                adversary.fab.n_iter,
+                1,
+                adversary.fab.n_target_classes,
+            )
+        if name == "square":
+            assert (ours.steps + 1, ours.restarts) == (adversary.square.n_queries, adversary.square.n_restarts)
 
 
-def small(classes, *, pixels=16):
-    with torch.random.fork_rng():
-        torch.manual_seed(classes)
-        return nn.Sequential(nn.Flatten(), nn.Linear(pixels, 8), nn.Tanh(), nn.Linear(8, classes))
+def test_the_rand_version_averages_as_many_draws_as_the_package():
+    adversary, _ = package("rand", "Linf")
+    noisy = Measured(random=True, differentiable=True, changes=True, encodes=False, surrogate=False)
+    assert {rung.eot for rung in autoattack(version="rand").rungs(noisy)} == {adversary.apgd.eot_iter}
+    assert {rung.eot for rung in autoattack().rungs(noisy)} == {1}
 
 
-class ShownTwice(nn.Module):
-    """The bare model, but for the one thing that rbench does to it: a single image is shown twice (docs/judging.md section 2)."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, x):
-        return self.model(torch.cat([x, x]))[:1] if len(x) == 1 else self.model(x)
+def test_the_native_engine_is_what_a_suite_gets_and_the_reference_is_asked_for():
+    assert isinstance(autoattack(), Ladder)
+    assert isinstance(autoattack(engine="reference"), ExternalAttack)
 
 
-def compare(model, x, y, *, norm, eps, batch_size, version, members=None):
-    """Bit by bit and sample by sample; returns the share that survives."""
-    attack = autoattack(version=version, attacks=members, batch_size=batch_size)
-    found = rbench.evaluate(model, x, y, attack=attack, norm=norm, eps=eps, gradient="exact", seed=3)
-    points, robust = by_hand(
-        ShownTwice(model), x, y, norm=norm, eps=eps, seed=3, batch_size=batch_size, version=version, attacks=members
-    )
-    assert torch.equal(found.adversarial, points)
-    assert found.samples["robust"].tolist() == robust.float().tolist()
-    return float(robust.float().mean())
+# --- verdicts -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("norm", "eps", "members", "batch_size"), [("Linf", 5 / 255, ["apgd-ce"], 24), ("L2", 0.35, ["apgd-dlr"], 12)]
-)
-def test_every_bundled_image_gets_what_the_package_gives_it_on_the_bare_classifier(
-    bundled, norm, eps, members, batch_size
-):
-    survive = compare(*bundled, norm=norm, eps=eps, members=members, batch_size=batch_size, version="custom")
-    assert 0 < survive < 1, "some survive and some do not"
+@pytest.fixture
+def short(monkeypatch):
+    """Fewer steps and queries for both."""
+    monkeypatch.setattr(autoattack_members, "STEPS", 20)
+    monkeypatch.setattr(autoattack_members, "QUERIES", 200)
+
+    def by_hand(model, x, y, norm, eps):
+        with torch.random.fork_rng():
+            adversary = AutoAttack(model, norm=norm, eps=eps, seed=0)
+            adversary.apgd.n_iter = adversary.apgd_targeted.n_iter = adversary.fab.n_iter = 20
+            adversary.square.n_queries = 200
+            points, _ = adversary.run_standard_evaluation(x, y, batch_size=64)
+        return model(points).argmax(1) == y
+
+    return by_hand
 
 
-@pytest.mark.parametrize(
-    ("version", "norm", "eps", "members"),
-    [("standard", "Linf", 0.05, None), ("custom", "L1", 0.6, ["apgd-ce"]), ("custom", "L2", 0.2, ["fab-t"])],
-)
-def test_every_sample_gets_what_the_package_gives_it_in_every_norm_and_in_the_standard_version(
-    version, norm, eps, members
-):
-    model = small(10, pixels=36)
-    x = torch.rand(4, 1, 6, 6, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
-    y = model(x).argmax(1)
-    survive = compare(model, x, y, norm=norm, eps=eps, batch_size=4, version=version, members=members)
-    assert 0 < survive < 1, "some survive and some do not"
+@norms
+def test_it_fools_as_many_as_the_package(norm, short):
+    model, x, y = problem(64)
+    for times in (0.7, 1.0, 1.4):
+        found = rbench.evaluate(model, x, y, attack=autoattack(), norm=norm, eps=times * RADII[norm])
+        ours = torch.tensor(found.samples["robust"].to_numpy() == 1)
+        theirs = short(model, x, y, norm, times * RADII[norm])
+        assert 0 < int(theirs.sum()) < 64
+        assert int(ours.sum()) <= int(theirs.sum()) + 1
+        assert int((ours & ~theirs).sum()) <= 1
 
 
-def test_the_batch_size_is_that_of_the_component_not_that_of_the_run():
-    model, x = small(3), torch.rand(14, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    sizes, attack = [], autoattack(version="custom", attacks=["apgd-ce"], batch_size=6)
-
-    def watched(module, batch, *rest):
-        sizes.append(len(batch))
-        return attack.perturb(module, batch, *rest)
-
-    found = [
-        rbench.evaluate(model, x, model(x).argmax(1), attack=a, eps=0.05, batch_size=5)
-        for a in (replace(attack, perturb=watched), attack)
-    ]
-    assert sizes == [6, 6, 2]
-    assert torch.equal(found[0].adversarial, found[1].adversarial)
-
-
-@pytest.mark.parametrize(
-    ("version", "classes"),
-    [("standard", 2), ("standard", 3), ("standard", 4), ("standard", 9), ("plus", 2), ("plus", 3)],
-)
-def test_few_classes_are_attacked_in_full_and_the_record_says_what_was_changed(classes, version):
-    model = small(classes)
-    x = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
-    y = model(x).argmax(1)
-    attack = autoattack(version=version)
-    found = rbench.evaluate(model, x, y, attack=attack, eps=0.3)
-    assert found.robust_accuracy.value == 0
-    assert found.audit["targets"].startswith(f"{classes - 1} targets")
-    assert ("loss" in found.audit) is (classes < 4)
-    if classes == 2:
-        assert found.audit["loss"] == "margin instead of dlr and targeted dlr (2 classes)"
-    if classes == 3:
-        assert found.audit["loss"] == "margin instead of targeted dlr (3 classes)"
-
-
-@pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("member", ["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square"])
-def test_every_member_alone_finds_the_weak_samples_of_few_classes(member, classes):
-    model = small(classes)
-    x = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
-    y = model(x).argmax(1)
-    found = rbench.evaluate(model, x, y, attack=autoattack(version="custom", attacks=[member]), eps=0.35)
-    assert found.robust_accuracy.value == 0
+@norms
+def test_neither_batch_nor_order_changes_a_verdict(norm, short):
+    model, x, y = problem(32, side=6)
+    first = outcomes(autoattack(batch_size=32), model, x, y, norm=norm, eps=RADII[norm], batch_size=32)
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(2))
+    again = outcomes(autoattack(batch_size=16), model, x, y, norm=norm, eps=RADII[norm], batch_size=16, order=order)
+    assert same(first, again)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-@pytest.mark.parametrize("member", ["apgd-t", "fab-t"])
-def test_a_survivor_of_few_classes_meets_as_many_targets_as_there_are_and_not_one_more(member, classes):
-    model = small(classes)
-    x = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
-    attack = autoattack(version="custom", attacks=[member])
-    assert rbench.evaluate(model, x, model(x).argmax(1), attack=attack, eps=1e-5).robust_accuracy.value == 1
+def test_few_classes_are_attacked_in_full_and_the_record_says_what_was_changed(classes, short):
+    model, x, y = problem(6, classes=classes)
+    for version in ("standard", "plus"):
+        found = rbench.evaluate(model, x, y, attack=autoattack(version=version), eps=0.3)
+        assert found.robust_accuracy.value == 0
+        assert f"{classes - 1} targets" in found.audit["targets"]
+        assert ("margin" in found.audit.get("loss", "")) is (classes < 4)
 
 
-def test_ten_classes_are_the_reference_and_leave_no_note(bundled):
-    model, x, y = bundled
+def test_the_record_says_what_each_member_did(short):
+    model, x, y = problem(24)
+    found = rbench.evaluate(model, x, y, attack=autoattack(), eps=RADII["Linf"])
+    assert [rung.label for rung in found.rungs] == list(MEMBERS["standard"])
+    assert [rung.path for rung in found.rungs] == ["exact"] * 3 + ["none"]
+    attacked = [rung.attacked for rung in found.rungs]
+    assert attacked[1:] == [n - rung.fooled for n, rung in zip(attacked, found.rungs, strict=False)][:-1]
+
+
+@pytest.mark.parametrize("gradient", ["exact", "bpda", "blind"])
+def test_members_go_along_the_path_that_is_asked_for(gradient, short):
+    model, x, y = problem(8)
+    found = rbench.evaluate(
+        model,
+        x,
+        y,
+        purifier=rbench.load("purifier", "bit-depth", bits=3),
+        attack=autoattack(),
+        eps=0.01,
+        gradient=gradient,
+    )
+    assert {rung.path for rung in found.rungs} == {gradient, "none"}
+
+
+def test_a_random_defence_is_attacked_under_the_draws_of_the_suite(short):
+    model, x, y = problem(8)
     attack = autoattack(version="custom", attacks=["apgd-ce"])
-    found = rbench.evaluate(model, x[:2], y[:2], attack=attack, eps="64/255")
-    assert not {"targets", "loss"} & set(found.audit)
+    costs = [
+        rbench.evaluate(
+            model, x, y, purifier=GaussianNoise(sigma=0.1), attack=attack, eps=0.001, eot=eot, select_draws=8
+        )
+        .rungs[0]
+        .backwards
+        for eot in (1, 3)
+    ]
+    assert costs[1] == 3 * costs[0] > 0
 
 
-def states():
-    numpy_part = np.random.get_state()[1].tobytes()  # noqa: NPY002
-    return torch.get_rng_state().numpy().tobytes(), numpy_part, random.getstate()
+# --- arguments ----------------------------------------------------------------------------------------------------
 
 
-def test_global_generators_and_the_trace_function_are_as_before():
-    def trace(frame, event, arg):
-        return None
-
-    model, x = small(3), torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    y, before, old = model(x).argmax(1), states(), sys.gettrace()
-    try:
-        sys.settrace(trace)
-        rbench.evaluate(model, x, y, attack=autoattack(version="custom", attacks=["apgd-ce"]), eps=0.4)
-        kept = sys.gettrace()
-    finally:
-        sys.settrace(old)
-    assert kept is trace
-    assert states() == before
-
-
-def test_nothing_is_printed_or_logged(capfd, caplog):
-    model, x = small(3), torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    rbench.evaluate(model, x, model(x).argmax(1), attack=autoattack(version="custom", attacks=["apgd-ce"]), eps=0.01)
-    out = capfd.readouterr()
-    assert out.out == out.err == ""
-    assert not caplog.records
+def test_a_custom_version_says_how_many_starts_its_members_have(short):
+    model, x, y = problem(2)
+    for engine in ("native", "reference"):
+        attack = autoattack(version="custom", attacks=["apgd-ce"], engine=engine)
+        assert "5 starts" in rbench.evaluate(model, x, y, attack=attack, eps=0.3).audit["restarts"]
+    assert "restarts" not in rbench.evaluate(model, x, y, attack=autoattack(), eps=0.3).audit
 
 
 @pytest.mark.parametrize(
-    ("version", "members"), [("custom", None), ("custom", []), ("standard", ["apgd-ce"]), ("rand", ["square"])]
+    ("version", "members"), [("custom", None), ("custom", []), ("standard", ["apgd-ce"]), ("custom", ["fab", "fab"])]
 )
-def test_members_are_for_the_custom_version_and_needed_there(version, members):
-    with pytest.raises(InputError, match="attacks: is for version: custom, and needed there"):
+def test_members_are_for_the_custom_version_needed_there_and_named_once(version, members):
+    with pytest.raises(InputError, match="attacks: "):
         autoattack(version=version, attacks=members)
 
 
-def test_a_name_that_is_no_member_is_refused_before_anything_runs():
-    with pytest.raises(InputError, match="apgd-ce"):
-        load("attack", "autoattack", {"version": "custom", "attacks": ["apgd-cee"]})
-
-
-def test_the_engines_eot_is_refused_and_points_to_the_attacks_own():
-    x = torch.rand(4, 1, 4, 4)
-    with pytest.raises(InputError, match="eot"):
-        rbench.evaluate(small(3), x, torch.zeros(4, dtype=torch.int64), attack=autoattack(), eot=4)
-
-
-def test_the_rand_version_averages_draws_and_the_others_say_that_they_do_not():
-    assert autoattack(version="rand").averages_draws
-    assert not autoattack().averages_draws
+def test_square_alone_knows_outputs_and_nothing_else():
+    assert autoattack(version="custom", attacks=["square"]).knows == "black-box"
+    assert autoattack(version="custom", attacks=["square", "fab"]).knows == "white-box"

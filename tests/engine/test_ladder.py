@@ -192,11 +192,27 @@ class Detached(nn.Module):
         (Coded(), Measured(random=False, differentiable=True, changes=True, encodes=True, surrogate=False)),
         (
             Jpeg(),
-            Measured(random=False, differentiable=False, changes=True, encodes=False, surrogate=True, trusted=False),
+            Measured(
+                random=False,
+                differentiable=False,
+                changes=True,
+                encodes=False,
+                surrogate=True,
+                trusted=False,
+                path="bpda",
+            ),
         ),
         (
             Shatterer(),
-            Measured(random=False, differentiable=False, changes=True, encodes=False, surrogate=False, trusted=False),
+            Measured(
+                random=False,
+                differentiable=False,
+                changes=True,
+                encodes=False,
+                surrogate=False,
+                trusted=False,
+                path="bpda",
+            ),
         ),
         (
             Detached(),

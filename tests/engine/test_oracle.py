@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from rbench.engine.defended import DefendedModel
-from rbench.engine.oracle import Oracle
+from rbench.engine.oracle import Oracle, refuse_non_finite
 from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.random_resize_pad import RandomResizePad
@@ -197,8 +197,9 @@ def test_a_nan_gradient_becomes_zero_where_it_is_nan_and_nowhere_else(eot, probl
 def test_logits_that_are_not_finite_fail_the_cell_and_name_the_samples(ask, problem):
     x, y, ids, calls = problem
     x[1], x[3] = torch.nan, torch.inf
+    answer = getattr(oracle(nn.Identity()), ask)(Batch(x, y, ids), calls, "ce")
     with pytest.raises(CellFailed, match="sample 11: logits are NaN") as failure:
-        getattr(oracle(nn.Identity()), ask)(Batch(x, y, ids), calls, "ce")
+        refuse_non_finite(answer.logits, ids)
     assert failure.value.sample_ids == (11, 13)
 
 

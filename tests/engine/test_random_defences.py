@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 import rbench
+from rbench.engine.best_of_many import CONTENDERS, BestOfMany, Nothing
 from rbench.engine.defended import DefendedModel
 from rbench.engine.judge import Judge
-from rbench.engine.kept import CONTENDERS, Asked, BestOfMany
+from rbench.engine.kept import Asked
 from rbench.engine.leaving import Leaving, draws_needed
 from rbench.engine.race import ROUNDS, race
 from rbench.engine.unattacked import UnattackedVerdicts
@@ -105,10 +106,16 @@ def test_a_look_at_every_doubling_fools_the_test_no_more_often_than_it_says():
 def asked(judge, rows, points, query, *, draws=10, inside=True):
     """A query of some samples, answered with EOT draws of the model itself."""
     numbers = 1000 * query + torch.arange(draws)
-    logits = judge.logits(points, Batch(points, torch.zeros(len(points), dtype=torch.int64), rows), "defence", numbers)
+    clean = Batch(points, torch.zeros(len(points), dtype=torch.int64), rows)
+    logits = judge.logits(points, clean, "defence", numbers)
     answer = Answer(logits.mean(1), -logits[:, :, 0].mean(1), None, tuple(logits.unbind(1)))
     allowed = torch.full((len(points),), inside)
-    return Asked(rows, points, torch.full((len(points),), query), allowed, answer)
+    return Asked(rows, clean, points, torch.full((len(points),), query), allowed, answer)
+
+
+def leaves(kept, one):
+    """Which samples leave after a query."""
+    return kept.open(kept.consider(Nothing(), one), one)
 
 
 def kept_of(count):
@@ -119,23 +126,21 @@ def kept_of(count):
 def test_a_sample_that_passes_at_query_t_goes_on_for_as_many_queries_again_and_leaves():
     judge, kept = kept_of(1)
     rows, point = torch.arange(1), right_with(0.0)
-    left = [query for query in range(1, 40) if kept.consider(asked(judge, rows, point, query)).all()]
+    left = [query for query in range(1, 40) if leaves(kept, asked(judge, rows, point, query)).all()]
     assert left[0] == 14, "asked first at query 4, and 10 more at least"
     judge, kept = kept_of(1)
     shares = [1.0] * 20 + [0.0] * 60
-    left = [
-        query for query in range(1, 80) if kept.consider(asked(judge, rows, right_with(shares[query]), query)).all()
-    ]
+    left = [query for query in range(1, 80) if leaves(kept, asked(judge, rows, right_with(shares[query]), query)).all()]
     assert left[0] == 64, "asked at query 32, the first power of two after it fell"
 
 
 def test_nobody_leaves_at_a_point_that_is_right_now_and_then_and_none_is_tested_that_a_draw_gets_right():
     judge, kept = kept_of(1)
     rows = torch.arange(1)
-    assert not any(kept.consider(asked(judge, rows, right_with(0.05), query)).any() for query in range(1, 70))
+    assert not any(leaves(kept, asked(judge, rows, right_with(0.05), query)).any() for query in range(1, 70))
     judge, kept = kept_of(1)
     for query in range(1, 70):
-        kept.consider(asked(judge, rows, right_with(0.9), query))
+        leaves(kept, asked(judge, rows, right_with(0.9), query))
     assert kept.leaving.tests.tolist() == [0]
 
 
@@ -143,7 +148,7 @@ def test_the_best_points_race_and_the_one_that_is_right_least_often_is_proposed(
     judge, kept = kept_of(1)
     rows = torch.arange(1)
     for query, share in enumerate((0.9, 0.6, 0.2, 0.5, 0.8, 0.4), 1):
-        kept.consider(asked(judge, rows, right_with(share), query, draws=64))
+        leaves(kept, asked(judge, rows, right_with(share), query, draws=64))
     assert sorted(round(float(share), 1) for share in kept.points[0, :, 0, 0, 0]) == [0.2, 0.4, 0.5, 0.6]
     chosen = kept.choose()
     assert float(chosen.x[0, 0, 0, 0]) == pytest.approx(0.2)
@@ -153,8 +158,8 @@ def test_the_best_points_race_and_the_one_that_is_right_least_often_is_proposed(
 def test_points_outside_the_ball_are_no_contenders():
     judge, kept = kept_of(1)
     rows = torch.arange(1)
-    kept.consider(asked(judge, rows, right_with(0.0), 1, inside=False))
-    kept.consider(asked(judge, rows, right_with(0.7), 2))
+    leaves(kept, asked(judge, rows, right_with(0.0), 1, inside=False))
+    leaves(kept, asked(judge, rows, right_with(0.7), 2))
     assert float(kept.choose().x[0, 0, 0, 0]) == pytest.approx(0.7)
 
 
@@ -162,7 +167,7 @@ def test_a_query_with_few_draws_is_ranked_by_eight_select_draws_that_no_final_ch
     judge, kept = kept_of(1)
     judge.noise.drawn.clear()
     point = right_with(0.5)
-    kept.consider(asked(judge, torch.arange(1), point, 3, draws=2))
+    leaves(kept, asked(judge, torch.arange(1), point, 3, draws=2))
     ranked = [key for key in judge.noise.drawn if key[0] == "select"]
     assert len(set(ranked)) == 8
     judge.noise.drawn.clear()

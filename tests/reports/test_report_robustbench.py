@@ -89,7 +89,7 @@ def test_the_footnote_says_what_stands_behind_the_number(tmp_path):
     assert "75.00% robust accuracy (95% interval " in note
     assert "is the worst case over " in note
     assert "judged by rbench on 2 samples." in note
-    assert "AutoAttack: rand, gradient path bpda, 20 draw(s) per gradient." in note
+    assert "AutoAttack: rand, engine reference, gradient path bpda, 20 draw(s) per gradient." in note
     assert "Strongest attack: bpda+eot, gradient path bpda." in note
     assert "the mean of 2 draws for each sample" in note
     assert "zero-gradients" in note

@@ -8,7 +8,7 @@ from fake_plugins import forget
 from small_runs import rbench
 
 from rbench.results.store import RunFolder
-from rbench.running import cell_run
+from rbench.running import worker
 
 SUITE = """\
 suite: stale
@@ -85,7 +85,7 @@ def test_a_second_module_that_changes_makes_the_cell_another_one(run, tmp_path, 
 
 
 def test_samples_that_were_attacked_with_other_weights_are_attacked_again(run, tmp_path, monkeypatch):
-    real, spans = cell_run.run_span, []
+    real, spans = worker.run_span, []
 
     def dying(prepared, ids, on_done):
         if prepared.setup.model.name == "dim":
@@ -95,7 +95,7 @@ def test_samples_that_were_attacked_with_other_weights_are_attacked_again(run, t
         return real(prepared, ids, on_done)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cell_run, "run_span", dying)
+        patch.setattr(worker, "run_span", dying)
         assert run()[0] == 130
     assert spans == [8]
     (tmp_path / "dim.txt").write_text("0.5")

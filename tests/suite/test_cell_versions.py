@@ -186,8 +186,11 @@ def versions() -> dict[str, str]:
         ("rbench.purifiers.samplers", {"diffpure", "gdmp"}),
         ("rbench.purifiers.diffusion", {"diffpure", "gdmp"}),
         ("rbench.purifiers.jpeg_surrogate", {"jpeg", "jpeg-differentiable", "pixel-deflection"}),
-        ("rbench.attacks.pgd", {"pgd", "fgsm", "apgd", "transfer", "latent", "decoder", "feature", "adaptive"}),
-        ("rbench.attacks.square", {"square", "adaptive"}),
+        (
+            "rbench.attacks.pgd",
+            {"pgd", "fgsm", "apgd", "transfer", "latent", "decoder", "feature", "adaptive", "autoattack"},
+        ),
+        ("rbench.attacks.square", {"square", "adaptive", "autoattack"}),
         ("rbench.backbones.architectures.fashion_cnn", {"fashion-cnn"}),
         ("rbench.networks.unet", {"unet"}),
         ("rbench.engine.oracle", set()),

@@ -1,0 +1,74 @@
+"""A process that has run nothing yet, with the environment and working directory of this one.
+
+`multiprocessing` starts one server with torch imported and nothing run, which forks for each process; where a system has no such server,
+every process starts from nothing.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def begin(function: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
+    """Starts a fresh process that calls `function(connection, *arguments)`; returns it and the other end of the connection.
+
+    What it prints goes to standard error. It ends when this process ends, however that comes; whoever begins it kills it at the end.
+
+    Args:
+        function: found there by its module and name.
+        arguments: that pickle.
+    """
+    import torch
+
+    forks = "forkserver" in get_all_start_methods()
+    context: Any = get_context("forkserver" if forks else "spawn")
+    if forks:
+        context.set_forkserver_preload([one.__module__ for one in (function, *arguments) if callable(one)])
+    here, there = context.Pipe()
+    state = str(Path.cwd()), dict(os.environ), torch.get_num_threads()
+    process: BaseProcess = context.Process(target=_call, args=(there, state, function, arguments))
+    _start(process)
+    there.close()
+    return process, here
+
+
+def _start(process: BaseProcess) -> None:
+    """Starts it without the script that is being run: it would be run again, up to where it asks for a process itself."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = script
+
+
+def _call(
+    there: Connection,
+    state: tuple[str, dict[str, str], int],
+    function: Callable[..., None],
+    arguments: tuple[Any, ...],
+) -> None:
+    import torch
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    folder, environment, threads = state
+    os.dup2(2, 1)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(threads)
+    function(there, *arguments)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,111 @@
+"""What a worker is asked to do with a cell, and what it answers. None of it holds a model, so all of it can go to another process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rbench.engine.evaluation import Evaluated
+from rbench.results.gallery import Gallery
+from rbench.results.record import Record
+from rbench.suite.cell import Cell
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Load and audit the cell."""
+
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Attack and judge the samples `start` up to, not including, `stop` of the cell's slice."""
+
+    cell: Cell
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Conclude:
+    """Make the record of the cell from its finished samples, the chunks of the run folder `root`."""
+
+    cell: Cell
+    root: Path
+
+
+Task = Prepare | Attack | Conclude
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The cell can be attacked.
+
+    Attributes:
+        ids: int64 [N] its samples, ascending.
+        weights: hash of the parameters and buffers of the defended model.
+        chunk: samples that are attacked and stored together.
+    """
+
+    ids: np.ndarray
+    weights: str
+    chunk: int
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """Finished samples, and the hash of the parameters and buffers that they were attacked with."""
+
+    evaluated: Evaluated
+    weights: str
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """What a finished cell leaves; see `RunFolder.finish`.
+
+    Attributes:
+        record: of the cell.
+        samples: its columns.
+        kept: int64 [M] ids of the samples whose images are stored, which lie in the chunks; None where none is.
+        gallery: pictures.
+    """
+
+    record: Record
+    samples: Mapping[str, Any]
+    kept: np.ndarray | None
+    gallery: Gallery
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The cell has no verdict.
+
+    Attributes:
+        error: why, in one line.
+        samples: ids of those that broke a rule, where they are known.
+    """
+
+    error: str
+    samples: tuple[int, ...] = ()
+
+
+Result = Ready | Attacked | Concluded | Failed
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a task.
+
+    Attributes:
+        task: what was asked.
+        result: what came of it.
+        notes: lines that the user should see.
+    """
+
+    task: Task
+    result: Result
+    notes: tuple[str, ...] = ()

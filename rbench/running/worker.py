@@ -1,0 +1,141 @@
+"""A worker: loads what cells name, and does one task after the other. It writes nothing."""
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from rbench.engine.evaluation import Evaluated
+from rbench.errors import CellFailed, RbenchError
+from rbench.process_state import NOTES, said, users_own
+from rbench.results import sample_columns as column
+from rbench.results.store import RunFolder
+from rbench.running.components import Components
+from rbench.running.conclude import Finished, conclude
+from rbench.running.prepare import Prepared, prepare
+from rbench.running.record import done
+from rbench.running.schedule import row_of
+from rbench.running.span import run_span
+from rbench.running.tasks import Answer, Attack, Attacked, Concluded, Failed, Prepare, Ready, Result, Task
+from rbench.suite.cell import Cell
+
+KEPT_SIDE = 64
+"""With `images: auto`, all adversarial images of up to this many pixels a side are stored, and of larger ones only those that fool."""
+
+
+@dataclass
+class Worker:
+    """Does tasks, and keeps the cell that it did last ready.
+
+    Attributes:
+        components: loads each component once.
+        images: which adversarial images are stored: `auto`, `all`, `fooled` or `none`.
+        batch_size: samples at once for our own attacks.
+    """
+
+    components: Components
+    images: str
+    batch_size: int
+    _ready: tuple[str, Prepared] | None = None
+    _fits: dict[str, int] = field(default_factory=dict)
+
+    def do(self, task: Task, on_done: Callable[[int], None], parts: Sequence[Evaluated] | None = None) -> Answer:
+        """Does a task; a rule of judging that is broken, and any exception of a model or an attack, is an answer too.
+
+        Args:
+            task: what to do.
+            on_done: called with the number of samples that are done.
+            parts: for a conclusion the finished samples, where the run folder cannot be read from here.
+
+        Raises:
+            RbenchError: something is wrong with the suite or the machine and not with the cell alone.
+            Stopped: the user wants it to end.
+        """
+        try:
+            result = self._within_memory(task, on_done, parts)
+        except CellFailed as error:
+            result = Failed(str(error), tuple(error.sample_ids))
+        except RbenchError:
+            raise
+        except BaseException as error:  # `SystemExit` as well: a model that ends the process has no verdict
+            if users_own(error):
+                raise
+            result = Failed(said(error))
+        if isinstance(result, Failed):
+            self._ready = None
+            self.components.forget_models()  # the failure may have changed them: the next cell gets fresh ones
+        return Answer(task, result, tuple(NOTES.take()))
+
+    def _within_memory(self, task: Task, on_done: Callable[[int], None], parts: Sequence[Evaluated] | None) -> Result:
+        """Does a task, in smaller batches if the device has too little memory; results do not depend on their size."""
+        row, seen, told = row_of(task.cell), 0, 0
+
+        def counted(count: int) -> None:
+            nonlocal seen, told
+            seen += count
+            if seen > told:  # what is done once more is not told again
+                on_done(seen - told)
+                told = seen
+
+        while True:
+            try:
+                return self._done(task, counted, parts)
+            except torch.OutOfMemoryError:
+                size = self._fits.get(row, self.batch_size)
+            # Not above: the exception holds the frames that hold the tensors.
+            self._ready, seen = None, 0
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            if size == 1:
+                raise CellFailed("out of memory, also with one image at once")
+            self._fits[row] = size // 2
+            NOTES.say(
+                f"{task.cell.title}: out of memory with batches of {size}; it goes on with batches of {size // 2}"
+            )
+
+    def _done(self, task: Task, on_done: Callable[[int], None], parts: Sequence[Evaluated] | None) -> Result:
+        prepared = self._prepared(task.cell)
+        if isinstance(task, Prepare):
+            return Ready(prepared.ids, prepared.setup.weights, prepared.setup.attack.chunk(self.batch_size))
+        if isinstance(task, Attack):
+            evaluated = run_span(prepared, prepared.ids[task.start : task.stop], on_done)
+            return Attacked(evaluated, prepared.setup.weights)
+        return self._concluded(task.cell, prepared, parts or evaluated_of(RunFolder(task.root), task.cell))
+
+    def _prepared(self, cell: Cell) -> Prepared:
+        if self._ready is None or self._ready[0] != cell.id:
+            self._ready = None
+            self._ready = cell.id, prepare(cell, self.components, self._fits.get(row_of(cell), self.batch_size))
+        return self._ready[1]
+
+    def _concluded(self, cell: Cell, prepared: Prepared, parts: Sequence[Evaluated]) -> Concluded:
+        finished = conclude(prepared, parts)
+        images = _policy(finished, self.images)
+        data_hash = self.components.data_hash(cell.dataset, prepared.ids)
+        record = done(cell, prepared, finished, data_hash, images)
+        return Concluded(record, finished.outcome.samples, _kept(finished, images), finished.gallery)
+
+
+STATE = "weights"
+"""Key of a chunk's meta: hash of the parameters and buffers that its samples were attacked with; all other keys are counts."""
+
+
+def evaluated_of(folder: RunFolder, cell: Cell) -> list[Evaluated]:
+    """The finished samples of a cell in a run folder."""
+    chunks, _ = folder.read_chunks(cell.id)
+    return [Evaluated(one.arrays, {name: n for name, n in one.meta.items() if name != STATE}) for one in chunks]
+
+
+def _policy(finished: Finished, images: str) -> str:
+    small = max(finished.whole.arrays[column.IMAGES].shape[2:]) <= KEPT_SIDE
+    return ("all" if small else "fooled") if images == "auto" else images
+
+
+def _kept(finished: Finished, policy: str) -> np.ndarray | None:
+    ids = finished.whole.arrays[column.SAMPLE]
+    if policy == "none":
+        return None
+    return ids if policy == "all" else ids[finished.outcome.samples[column.ROBUST] < 1]

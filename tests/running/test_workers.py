@@ -1,0 +1,155 @@
+"""Workers in processes of their own: the same results, and one that is gone costs its span."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from small_runs import SHORT, litter, outcome, rbench, records, running, wait_for
+
+from rbench.errors import InputError
+from rbench.results.process import alive
+from rbench.running.executors import Lost, Terms
+from rbench.running.pool import workers_for
+from rbench.running.processes import Processes
+from rbench.running.tasks import Prepare
+from rbench.suite.load import load_suite
+from rbench.suite.plan import plan
+
+DYING = '''
+import os, signal, sys, time
+from pathlib import Path
+import torch
+
+class Dying(torch.nn.Module):
+    """The images as they are, until a first span is finished: then its process goes, for a number of times."""
+
+    def __init__(self, *, run: str, marks: str, how: str, times: int):
+        super().__init__()
+        self.run, self.marks, self.how, self.times = run, marks, how, times
+
+    def forward(self, x):
+        marks = Path(self.marks)
+        if list(Path(self.run).glob("chunks/*/*")) and len(list(marks.iterdir())) < self.times:
+            (marks / str(os.getpid())).touch()
+            if self.how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "hung":
+                time.sleep(1e6)
+            os._exit(3)
+        return x
+'''
+SUITE = """\
+suite: dying
+dataset: {{name: fashion-mnist-mini, samples: 12}}
+threat: {{norm: Linf, eps: 0.05}}
+backbones: [bundled:fashion-cnn]
+purifiers: [identity, {{name: dying, run: {run}, marks: {marks}, how: {how}, times: {times}}}]
+attacks: [{{name: pgd, steps: 3}}]
+"""
+
+
+@pytest.fixture
+def dying(plugins, tmp_path):
+    """A suite whose second row ends its worker."""
+    plugins.add("dying", {"dying": DYING}, {"rbench.purifiers": {"dying": "dying:Dying"}})
+    (tmp_path / "marks").mkdir()
+
+    def made(how, times):
+        suite = tmp_path / "dying.yaml"
+        suite.write_text(SUITE.format(run=tmp_path / "run", marks=tmp_path / "marks", how=how, times=times))
+        return suite
+
+    return made
+
+
+def test_two_workers_come_to_the_same_results_as_one(tmp_path):
+    suite = tmp_path / "small.yaml"
+    suite.write_text(SHORT)
+    assert rbench("run", suite, "--out", tmp_path / "one", "--batch-size", 2) == 0
+    assert rbench("run", suite, "--out", tmp_path / "two", "--batch-size", 2, "--workers", 2) == 0
+    assert outcome(tmp_path / "one") == outcome(tmp_path / "two")
+    assert not litter(tmp_path / "two")
+
+
+@pytest.mark.parametrize(("how", "said"), [("killed", "was killed (SIGKILL"), ("left", "ended with exit code 3")])
+def test_a_worker_that_is_gone_costs_its_span_which_another_one_does(how, said, dying, tmp_path, capsys):
+    code = rbench("run", dying(how, 1), "--out", tmp_path / "run", "--batch-size", 2, "--workers", 2)
+    err = capsys.readouterr().err
+    assert code == 0, err
+    assert said in err
+    assert "begins again" in err
+    hashes = {record.result_hash for record in records(tmp_path / "run").values()}
+    assert len(hashes) == 1, "the purifier changes nothing, so its row is that of the identity"
+
+
+def test_a_span_that_ends_every_worker_fails_its_cell_and_no_other(dying, tmp_path, capsys):
+    assert rbench("run", dying("killed", 99), "--out", tmp_path / "run", "--batch-size", 2, "--workers", 2) == 1
+    found = records(tmp_path / "run")
+    assert found["identity/pgd"].status == "done"
+    failed = found["dying/pgd"]
+    assert failed.status == "failed"
+    assert "SIGKILL" in failed.error
+    assert "3 times" in failed.error
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_worker_that_does_nothing_is_taken_for_hung_and_killed(dying, tmp_path, monkeypatch):
+    (cell,) = [one for one in plan(load_suite(dying("hung", 1))).cells if one.purifier.name == "dying"]
+    (tmp_path / "run" / "chunks" / "a").mkdir(parents=True)
+    (tmp_path / "run" / "chunks" / "a" / "b").touch()
+    monkeypatch.setattr("rbench.running.processes.BEAT", 0.5)
+    workers = Processes(["cpu"], Terms("auto", 4, 1), hung_after=8.0)
+    try:
+        workers.start(0, Prepare(cell))
+        place, lost = workers.next(lambda task, count: None)
+        assert (place, type(lost)) == (0, Lost)
+        assert "did nothing for 8 s" in lost.how
+        workers.start(0, Prepare(cell))
+        assert not isinstance(workers.next(lambda task, count: None)[1], Lost)
+    finally:
+        workers.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_run_and_the_next_one_goes_on(number, tmp_path):
+    suite = tmp_path / "small.yaml"
+    suite.write_text(SHORT)
+    ours = ("run", suite, "--only", "*/pgd*", "--batch-size", "2", "--out")
+    with running(*ours, tmp_path / "run", "--workers", "2", until=2) as process:
+        wait_for(lambda: len(list((tmp_path / "run").glob("chunks/*/*.safetensors"))) >= 2, process)
+        workers = [
+            int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal() and _is_of(path, process)
+        ]
+        assert workers
+        process.send_signal(number)
+        process.wait()
+    while any(alive(pid) for pid in workers):  # should they never end, the time limit of the test ends it
+        time.sleep(0.05)
+    assert rbench(*ours, tmp_path / "run", "--workers", 2) == 0
+    assert rbench(*ours, tmp_path / "whole") == 0
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def _is_of(path, process):
+    """Whether a process of this machine is one of another's, or of one that that started."""
+    try:
+        parents = [int((path / "stat").read_text().rpartition(")")[2].split()[1])]
+        parents.append(int(Path(f"/proc/{parents[0]}/stat").read_text().rpartition(")")[2].split()[1]))
+    except (OSError, ValueError, IndexError):
+        return False
+    return process.pid in parents
+
+
+def test_auto_takes_a_worker_for_each_core_or_as_many_as_there_are_cells(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
+    assert workers_for("auto", "cpu", 1, [object()] * 20) == 8
+    assert workers_for("auto", "cpu", 3, [object()] * 20) == 2
+    assert workers_for("auto", "cpu", 1, [object()] * 3) == 3
+    assert workers_for("5", "cpu", 1, [object()]) == 5
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
+def test_a_number_of_workers_that_is_none_is_refused(given):
+    with pytest.raises(InputError, match="--workers"):
+        workers_for(given, "cpu", 1, [])
