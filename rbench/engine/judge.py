@@ -106,7 +106,7 @@ class Judge:
         Args:
             proposals: [B, C, H, W] what an attack hands in.
             clean: the samples that it was given.
-            tolerance: how far outside the ball and [0, 1] they may lie by rounding.
+            tolerance: how far outside the ball and [0, 1] a pixel may lie by rounding; for a distance see `summed`.
 
         Raises:
             CellFailed: a proposal breaks a rule; never clipped, never counted.
@@ -119,7 +119,7 @@ class Judge:
         _refuse(~torch.isfinite(x).flatten(1).all(1), ids, "the attack returned NaN or infinite pixels")
         moved = ball.distance(x, clean.x)
         worst = f"{ball.norm} {float(moved.max()):.9g} > eps {ball.largest:.9g}"
-        _refuse(moved > ball.eps + tolerance, ids, f"the attack left the {ball.kind} ({worst})")
+        _refuse(~ball.within(moved, tolerance), ids, f"the attack left the {ball.kind} ({worst})")
         flat = x.flatten(1)
         spread = f"pixels from {float(flat.min()):.6g} to {float(flat.max()):.6g}"
         _refuse((flat.amin(1) < -tolerance) | (flat.amax(1) > 1 + tolerance), ids, f"the attack left [0, 1] ({spread})")

@@ -14,8 +14,9 @@ from rbench.engine.kept import FirstFooled, HighestLoss, Kept
 from rbench.engine.leaving import Leaving
 from rbench.engine.oracle import Oracle
 from rbench.threat.attack import ExternalAttack, IterativeAttack
-from rbench.threat.ball import EXTERNAL_TOLERANCE, Ball
+from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
+from rbench.threat.terms import EXTERNAL_TOLERANCE
 
 
 class _Watch:
@@ -29,7 +30,7 @@ class _Watch:
         points = given[0].detach()
         rows = torch.cdist(points.flatten(1), self.clean.x.flatten(1)).argmin(1)
         nearest = self.clean.at(rows)
-        inside = self.ball.distance(points, nearest.x) <= self.ball.eps + EXTERNAL_TOLERANCE
+        inside = self.ball.within(self.ball.distance(points, nearest.x), EXTERNAL_TOLERANCE)
         inside &= (points.flatten(1).amin(1) >= 0) & (points.flatten(1).amax(1) <= 1)
         self.fooled[rows[inside & (logits.detach().argmax(1) != nearest.y)]] = True
 

@@ -103,7 +103,7 @@ class Setup:
 
     @property
     def tolerance(self) -> float:
-        """By how much rounding may take a proposal out of the ball."""
+        """By how much rounding may take a pixel of a proposal out of the ball; see `summed`."""
         return max(attack.tolerance for attack in (self.attack, *(rung.attack for rung in self.rungs)))
 
 

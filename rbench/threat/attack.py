@@ -10,12 +10,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from rbench.threat.ball import EXTERNAL_TOLERANCE, Ball
+from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.losses import usable
 from rbench.threat.noise import SampleNoise
 from rbench.threat.query import Answer
-from rbench.threat.terms import ANY_PATH, DISPLACED, GradientChoice, Knows, Norm, Objective
+from rbench.threat.terms import ANY_PATH, DISPLACED, EXTERNAL_TOLERANCE, GradientChoice, Knows, Norm, Objective
 
 Asks = Literal["gradient", "nearest", "logits"]
 """What a query is for: the gradient of the loss, that of the margin to the class whose border is nearest, or logits alone."""
@@ -65,7 +65,7 @@ class Attack(Protocol):
 
     @property
     def tolerance(self) -> float:
-        """By how much rounding may take its points out of the ball."""
+        """By how much rounding may take a pixel out of the ball and of [0, 1]; for a distance see `summed`."""
 
     def averages(self, eot: int) -> bool:
         """Whether a single draw of a random defence cannot mislead it, if the oracle averages `eot` draws."""

@@ -13,10 +13,7 @@ from torch import Tensor
 
 from rbench.threat.l1_ball import onto_l1_ball
 from rbench.threat.noise import SampleNoise
-from rbench.threat.terms import Norm
-
-EXTERNAL_TOLERANCE = 1.2e-7
-"""How far outside the ball and [0, 1] a point of a third-party attack may lie: one float32 ulp at 1, on the [0, 1] pixel scale."""
+from rbench.threat.terms import Norm, summed
 
 LEVEL_ROUNDING = 2e-5
 """How far the float32 rounding of pixels k / 255 may move a level, in levels of 1/255, with a reserve.
@@ -96,11 +93,20 @@ class Ball:
         Args:
             points: the images to ask about.
             origin: [B, C, H, W] the clean images.
-            tolerance: by how much they may lie outside.
+            tolerance: by how much a pixel may lie outside; see `within` for the distance.
         """
         flat = points.flatten(1)
         in_range = (flat.amin(1) >= -tolerance) & (flat.amax(1) <= 1 + tolerance)
-        return in_range & (self.distance(points, origin) <= self.eps + tolerance)
+        return in_range & self.within(self.distance(points, origin), tolerance)
+
+    def within(self, distances: Tensor, tolerance: float = 0.0) -> Tensor:
+        """Which distances [B] are no more than the radius, bool [B]; a NaN is not.
+
+        Args:
+            distances: float64.
+            tolerance: of a pixel, that of the distance follows from it (see `summed`).
+        """
+        return distances <= self.eps + summed(tolerance, self.norm, self.largest)
 
     def project(self, points: Tensor, origin: Tensor) -> Tensor:
         """The nearest images in the ball and in [0, 1].

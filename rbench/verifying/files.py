@@ -19,10 +19,9 @@ from rbench.results.samples import predictions
 from rbench.results.statistics import accuracy
 from rbench.results.store import RunFolder
 from rbench.suite.cell import id_of
+from rbench.threat.terms import EXTERNAL_TOLERANCE, summed
 from rbench.verifying.blame import blamed
 
-TOLERANCE = 1.2e-7
-"""How far an external attack's rounding may leave the ball (docs/judging.md, rule 1.7); judged again, our own are held to nothing."""
 _ROUNDING = 1e-9
 _PARTS = ("backbone", "purifier", "attack")
 _MEASURED = (
@@ -151,7 +150,9 @@ def _samples(record: Record, samples: pa.Table, arrays: Mapping[str, np.ndarray]
     robust = samples[column.ROBUST].to_numpy()
     outcome = np.where(robust >= 0.5, "robust", "fooled")
     yield from _differ(ids, samples[column.OUTCOME].to_numpy() != outcome, "outcome: not what `robust` gives")
-    outside = ~(samples[column.DISTANCE].to_numpy() <= record.threat.eps + TOLERANCE)
+    # Judged again, our own attacks are held to the radius itself.
+    reach = record.threat.eps + summed(EXTERNAL_TOLERANCE, record.threat.norm, record.threat.eps)
+    outside = ~(samples[column.DISTANCE].to_numpy() <= reach)
     yield from _differ(ids, outside, f"distance: outside the ball of {record.threat.eps_text}")
     decided_columns = column.DECIDED if column.ROBUST_8BIT_PREDICTIONS in arrays else column.DECIDED_BEFORE
     if set(decided_columns) <= set(arrays) and array_hash(arrays, decided_columns) != record.result_hash:
@@ -259,7 +260,7 @@ def _examples(folder: RunFolder, record: Record, samples: pa.Table) -> Iterator[
         yield "images: the stored examples are not those that were judged (provenance.images_sha256)"
     flat = images.reshape(len(images), int(np.prod(images.shape[1:])))
     yield from _differ(ids, ~np.isfinite(flat).all(axis=1), "images: NaN or infinite pixels")
-    outside = np.any((flat < -TOLERANCE) | (flat > 1 + TOLERANCE), axis=1)
+    outside = np.any((flat < -EXTERNAL_TOLERANCE) | (flat > 1 + EXTERNAL_TOLERANCE), axis=1)
     yield from _differ(ids, outside, "images: pixels outside [0, 1]")
 
 

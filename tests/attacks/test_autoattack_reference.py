@@ -101,6 +101,12 @@ def test_every_sample_gets_what_the_package_gives_it_in_every_norm_and_in_the_st
     assert 0 < survive < 1, "some survive and some do not"
 
 
+def test_what_the_package_rounds_out_of_a_large_ball_is_a_verdict_and_no_broken_rule(bundled):
+    attack = autoattack(engine="reference", version="custom", attacks=["apgd-ce"])
+    found = rbench.evaluate(*bundled, attack=attack, norm="L1", eps=8.0, gradient="exact")
+    assert found.samples["distance"].max() > 8.0 + 1.2e-7, "nothing was rounded outward"
+
+
 def test_the_batch_size_is_that_of_the_component_not_that_of_the_run():
     model, x = small(3), torch.rand(14, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     sizes, attack = [], autoattack(engine="reference", version="custom", attacks=["apgd-ce"], batch_size=6)

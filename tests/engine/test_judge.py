@@ -9,9 +9,10 @@ from rbench.engine.judge import Judge
 from rbench.errors import CellFailed
 from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
-from rbench.threat.ball import EXTERNAL_TOLERANCE, Ball
+from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
+from rbench.threat.terms import EXTERNAL_TOLERANCE
 
 EPS = 8 / 255
 
@@ -99,6 +100,21 @@ def test_one_rounding_outside_passes_for_third_party_attacks_and_never_for_our_o
     x[2, 0, 0, 0] = 0.75 + 2.0e-7
     with pytest.raises(CellFailed, match="sample 42: the attack left the ball"):
         strict.admit(x, samples(origin, ids), EXTERNAL_TOLERANCE)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("L2", 3.0), ("L1", 8.0)])
+def test_the_rounding_of_a_sum_over_pixels_passes_for_third_party_attacks_alone(norm, eps):
+    origin = torch.zeros(1, 1, 4, 4)
+    x = torch.full_like(origin, eps / (4 if norm == "L2" else 16))
+    x[0, 0, 0, 0] += {"L2": 3e-6, "L1": 1e-6}[norm] / 2
+    clean, theirs = samples(origin, torch.tensor([7])), judge(norm=norm, eps=eps)
+    moved = float(theirs.admit(x, clean, EXTERNAL_TOLERANCE))
+    assert EXTERNAL_TOLERANCE < moved - eps < 1e-6 * eps
+    with pytest.raises(CellFailed, match="sample 7: the attack left the ball"):
+        theirs.admit(x, clean, 0.0)
+    x[0, 0, 0, 0] += 2e-5
+    with pytest.raises(CellFailed, match="sample 7: the attack left the ball"):
+        theirs.admit(x, clean, EXTERNAL_TOLERANCE)
 
 
 def test_exactly_on_the_sphere_is_inside():

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rbench.threat.ball import EXTERNAL_TOLERANCE, Ball, cast_inward, distance
+from rbench.threat.ball import Ball, cast_inward, distance
 from rbench.threat.noise import Noise, SampleNoise
+from rbench.threat.terms import EXTERNAL_TOLERANCE
 
 radii = st.one_of(
     st.floats(1e-6, 1.0),
