@@ -53,6 +53,7 @@ CELL_FLAGS = "results/flags/of_cell.py"
 ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
 WHERE, UNUSUAL = "engine/test_audit_where_attacks_go.py", "engine/test_honest_unusual.py"
 FACES = "engine/test_two_faces.py"
+SETTLED, CASCADE = "engine/settled.py", "running/test_cascade.py"
 ANSWERS, IMAGES = "engine/answers.py", "engine/audited_images.py"
 JUDGE, MANY, RANDOM = "engine/judge.py", "engine/best_of_many.py", "engine/test_random_defences.py"
 EVALUATION, ORACLE, DEFENDED, AUDITED = (
@@ -891,6 +892,41 @@ MUTANTS = (
         "rung.attack.asks_gradient and rung.attack.loss not in DISPLACEMENTS",
         "rung.attack.asks_gradient",
         (FACES, "moved_features"),
+    ),
+    Mutant(
+        "an image that settles a sample is judged once more",
+        SETTLED,
+        "fooled[at] = share_right(setup.judge.select(points, few), few.y) == 0",
+        "fooled[at] = True",
+        (CASCADE, "judged_again_settles_nobody"),
+    ),
+    Mutant(
+        "behind a random defence nobody is settled",
+        SETTLED,
+        "and not setup.random and",
+        "and",
+        (CASCADE, "random_defence"),
+    ),
+    Mutant(
+        "where answers depend on the batch nobody is settled",
+        SETTLED,
+        " and not setup.audit.batch_dependent",
+        "",
+        (CASCADE, "depend_on_the_batch"),
+    ),
+    Mutant(
+        "attacks that others are compared with stand beside the cascade",
+        "suite/cascade.py",
+        'cell.gradient == "blind" or 1 in',
+        "1 in",
+        ("suite/test_cascade.py", "compared_with"),
+    ),
+    Mutant(
+        "black boxes come after all gradients of a cascade",
+        "suite/cascade.py",
+        'return kinds[place] == "outputs", cost',
+        "return False, cost",
+        ("suite/test_cascade.py", "gradients_go_first"),
     ),
 )
 

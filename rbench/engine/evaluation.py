@@ -1,7 +1,7 @@
 """One attack on some samples of a defended model: propose, check, judge."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from rbench.engine.driver import Proposals
 from rbench.engine.judge import share_right
 from rbench.engine.ladder import run_ladder
 from rbench.engine.propose import Problem, propose
+from rbench.engine.settled import Settled, already_fooled
 from rbench.engine.setup import Setup
 from rbench.engine.two_faces import refuse_two_faced
 from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
 from rbench.results.rows_on_disk import Rows
 from rbench.threat.attack import ExternalAttack, IterativeAttack
+from rbench.threat.ball import choose
 from rbench.threat.batch import Batch
 
 Arrays = dict[str, np.ndarray]
@@ -32,7 +34,12 @@ class Evaluated:
     counts: dict[str, float]
 
 
-def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = lambda count: None) -> Evaluated:
+def evaluate_batch(
+    setup: Setup,
+    clean: Batch,
+    on_done: Callable[[int], None] = lambda count: None,
+    settled: Settled | None = None,
+) -> Evaluated:
     """Attacks and judges some samples.
 
     A purifier that draws from a global generator for the first time now was not seeded for it: the samples are attacked again, seeded.
@@ -41,24 +48,28 @@ def evaluate_batch(setup: Setup, clean: Batch, on_done: Callable[[int], None] = 
         setup: the audited cell.
         clean: the samples.
         on_done: called with the number of samples that are done.
+        settled: of any samples, what fools them already.
 
     Raises:
         CellFailed: an image, a logit or a proposal breaks a rule of judging.
     """
     known, before = setup.model.known, generator_states(clean.device)
-    evaluated = _evaluated(setup, clean, on_done)
+    evaluated = _evaluated(setup, clean, on_done, settled)
     if known.draws_globally or generator_states(clean.device) == before:
         return evaluated
     known.draws_globally = True
-    return _evaluated(setup, clean, lambda count: None)
+    return _evaluated(setup, clean, lambda count: None, settled)
 
 
-def _evaluated(setup: Setup, clean: Batch, on_done: Callable[[int], None]) -> Evaluated:
+def _evaluated(setup: Setup, clean: Batch, on_done: Callable[[int], None], settled: Settled | None) -> Evaluated:
     untouched = clean.x.clone()
     unattacked = setup.unattacked.of(setup.judge, clean)
-    proposals, rungs = _propose(
-        setup, clean, share_right(unattacked[column.CLEAN_SELECT_PREDICTIONS], clean.y), on_done
+    fooled, fooling = already_fooled(setup, clean, settled)
+    problem = Problem.of(
+        setup.judge, clean, share_right(unattacked[column.CLEAN_SELECT_PREDICTIONS], clean.y), setup.audit.classes
     )
+    proposals, rungs = _propose(setup, replace(problem, attacked=problem.attacked & ~fooled), on_done)
+    proposals.x = choose(fooled, fooling, proposals.x)
     if not torch.equal(clean.x, untouched):
         raise CellFailed("the attack or the model changed the clean images in place")
     judged = judge_proposals(setup, proposals.x, clean)
@@ -101,12 +112,9 @@ def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Ten
     }
 
 
-def _propose(
-    setup: Setup, clean: Batch, clean_select: Tensor, on_done: Callable[[int], None]
-) -> tuple[Proposals, dict[str, float]]:
-    problem = Problem.of(setup.judge, clean, clean_select, setup.audit.classes)
+def _propose(setup: Setup, problem: Problem, on_done: Callable[[int], None]) -> tuple[Proposals, dict[str, float]]:
     if isinstance(setup.attack, IterativeAttack | ExternalAttack):
-        rows = torch.arange(len(clean), device=clean.device)
+        rows = torch.arange(len(problem.clean), device=problem.clean.device)
         return propose(setup.attack, setup.oracle, problem, rows, on_done), {}
     return run_ladder(setup.rungs, problem, setup.oracle.model, on_done)
 

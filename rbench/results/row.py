@@ -78,7 +78,9 @@ def _judged(cell: ReadCell, *, random: bool) -> Judged:
     assert cell.record is not None
     noise = np.asarray(cell.samples[column.NOISE].to_numpy(), dtype=np.float64)
     scores = attack_scores(cell.samples, random=random)
-    return Judged(cell.label("attack"), *attacker_of(cell.record), cell.record.attack.gradient, scores, noise)
+    return Judged(
+        cell.label("attack"), *attacker_of(cell.record), cell.record.attack.gradient, scores, noise, cell.cascaded
+    )
 
 
 def _values(

@@ -51,14 +51,17 @@ class ReadCell:
 
     def label(self, part: Literal["dataset", "backbone", "purifier", "attack"]) -> str:
         """What tables call a part: the plan's label, because the user may have renamed it since."""
-        labels = self.document.get("labels")
-        if isinstance(labels, dict) and labels.get(part):
-            return str(labels[part])
-        recorded = getattr(self.record, part, None)
-        label = getattr(recorded, "label", None) or getattr(recorded, "name", None)
-        if label:
-            return str(label)
-        return str(self.part(part).get("name", "?"))
+        labels, recorded = self.document.get("labels"), getattr(self.record, part, None)
+        planned = labels.get(part) if isinstance(labels, dict) else None
+        label = planned or getattr(recorded, "label", None) or getattr(recorded, "name", None)
+        shown = str(label or self.part(part).get("name", "?"))
+        # An attack that was run on what others left is not the attack alone.
+        return f"{shown} (cascade)" if part == "attack" and self.cascaded else shown
+
+    @property
+    def cascaded(self) -> bool:
+        """Whether other attacks of its row came before it in a cascade."""
+        return bool(self.part("attack").get("after"))
 
     def part(self, name: str) -> dict[str, Any]:
         """One part of the cell, as planned; empty if it has none."""

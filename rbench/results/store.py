@@ -280,20 +280,40 @@ class RunFolder:
         Raises:
             InputError: missing or broken.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = self.images_path(cell_id)
-        try:
-            arrays = load_file(path)
-            images, ids = arrays["images"], arrays["samples"]
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file; the adversarial examples are not here.") from None
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise InputError(f"{path}: no adversarial examples: {error}.") from None
+        with _images(path) as stored:
+            images, ids = stored.get_tensor("images"), stored.get_tensor("samples")
         if images.dtype != np.float32 or images.ndim != 4 or ids.dtype != np.int64 or ids.shape != images.shape[:1]:
             raise InputError(f"{path}: images {images.dtype}{images.shape} and ids {ids.dtype}{ids.shape} do not fit.")
         return images, ids
+
+    def read_image_ids(self, cell_id: str) -> np.ndarray:
+        """Ids of the samples of a cell whose adversarial examples are stored, int64 [M].
+
+        Raises:
+            InputError: missing or broken.
+        """
+        with _images(self.images_path(cell_id)) as stored:
+            ids: np.ndarray = stored.get_tensor("samples")
+            return ids
+
+    def read_images_of(self, cell_id: str, ids: np.ndarray) -> np.ndarray:
+        """Some of the stored adversarial examples of a cell, float32 [B, C, H, W]; the others are not read.
+
+        Args:
+            cell_id: of the cell.
+            ids: int64 [B] samples, all of them stored.
+
+        Raises:
+            InputError: missing or broken.
+        """
+        with _images(self.images_path(cell_id)) as stored:
+            known = stored.get_tensor("samples")
+            order = np.argsort(known, kind="stable")
+            rows = order[np.searchsorted(known[order], ids)]
+            first = int(rows.min())
+            images: np.ndarray = stored.get_slice("images")[first : int(rows.max()) + 1]
+            return images[rows - first]
 
     def write_gallery(self, cell_id: str, pictures: gallery.Gallery) -> None:
         """Write `gallery/<id>.safetensors`."""
@@ -341,3 +361,17 @@ def _checked(cell_id: str) -> str:
     if not CELL_ID.fullmatch(cell_id):
         raise InputError(f"cell id {cell_id[:80]!r}: not a lower-case word; it names files.")
     return cell_id
+
+
+@contextmanager
+def _images(path: Path) -> Iterator[Any]:
+    """A file of adversarial examples, open; what is wrong with it is an InputError that names it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as stored:
+            yield stored
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; the adversarial examples are not here.") from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: no adversarial examples: {error}.") from None

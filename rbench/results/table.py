@@ -51,6 +51,9 @@ class Table:
         return [{str(key): _plain(value) for key, value in record.items()} for record in records]
 
 
+CASCADE = "(cascade): run on the samples that cheaper attacks of its row have left; its figure counts those as fooled."
+
+
 def table(runs: Runs) -> Table:
     """Make the leaderboard: a row for each defended model under a threat; rows judged alike stand together."""
     rows, notes = rows_of(runs.cells)
@@ -72,7 +75,7 @@ def table(runs: Runs) -> Table:
         cells=tuple(tuple(row.cells) for row in ranked),
         outcomes=tuple(row.outcome for row in ranked),
         broken=runs.broken,
-        notes=(*runs.notes, *notes),
+        notes=(*runs.notes, *notes, *([CASCADE] if any(cell.cascaded for cell in runs.cells) else [])),
     )
 
 

@@ -16,6 +16,7 @@ from rbench.results import sample_columns as column
 from rbench.results.record import Record
 from rbench.results.rows_on_disk import Rows
 from rbench.results.store import RunFolder
+from rbench.running.cascade import Cascade
 from rbench.running.components import Components, order
 from rbench.running.executors import Executor, Inline, Lost, Terms
 from rbench.running.pool import threads_of
@@ -136,6 +137,7 @@ class Coordinator:
         self.schedule = Schedule.of(self.hooks.cells)
         self.positions = {cell.id: place for place, cell in enumerate(self.hooks.cells, start=1)}
         self.written = {cell.id: self._written(cell) for cell in self.hooks.cells}
+        self.cascade, self.ids = Cascade(self.folder), dict[str, np.ndarray]()
         rows, busy = dict[int, str](), set[int]()
         try:
             while self.schedule.jobs:
@@ -144,7 +146,7 @@ class Coordinator:
                     free = place not in busy and self.executor.ready(place)
                     task = self.schedule.take(rows.get(place), others) if free else None
                     if task is not None:
-                        self.executor.start(place, task)
+                        self.executor.start(place, self._with_settled(task))
                         busy.add(place)
                         rows[place] = row_of(task.cell)
                 place, answer = self.executor.next(self._progressed)
@@ -159,6 +161,12 @@ class Coordinator:
         finally:
             self.executor.close()
         return self.ended
+
+    def _with_settled(self, task: Task) -> Task:
+        """An attack of a cascade is told what the cells before it have fooled."""
+        if not isinstance(task, Attack) or not task.cell.after:
+            return task
+        return replace(task, settled=self.cascade.settled(task.cell, self.ids[task.cell.id][task.start : task.stop]))
 
     def _take(self, answer: Answer | Lost) -> None:
         cell = answer.task.cell
@@ -188,7 +196,7 @@ class Coordinator:
         if isinstance(result, Failed):
             self._fail(cell, result)
         elif isinstance(result, Ready):
-            kept = self._earlier(cell, result)
+            kept, self.ids[cell.id] = self._earlier(cell, result), result.ids
             self.schedule.prepared(cell, gaps(kept, len(result.ids), result.chunk), conclude)
         elif isinstance(result, Attacked):
             assert isinstance(task, Attack)

@@ -39,7 +39,7 @@ class Schedule:
     """The cells of a run in their order.
 
     A worker stays with the row whose model it has loaded; then it begins a row that nobody has; at the end workers share what is left.
-    With one worker the cells are run one after the other.
+    With one worker the cells are run one after the other. A cell of a cascade waits for those before it.
 
     Attributes:
         jobs: unfinished cells by id, in the order of the suite.
@@ -59,7 +59,7 @@ class Schedule:
             row: whose model it has loaded.
             others: the rows that other workers have loaded.
         """
-        open_jobs = [job for job in self.jobs.values() if job.waiting]
+        open_jobs = [job for job in self.jobs.values() if job.waiting and self.jobs.keys().isdisjoint(job.cell.after)]
         rules: Sequence[Callable[[Job], bool]] = (
             lambda job: job.row == row and job.begun,
             lambda job: job.row == row,

@@ -7,18 +7,25 @@ import numpy as np
 
 from rbench.engine.answers import refuse_other_answers
 from rbench.engine.evaluation import Evaluated, evaluate_batch
+from rbench.engine.settled import Settled
 from rbench.engine.setup import watched
 from rbench.engine.two_faces import refuse_other_sizes
 from rbench.running.prepare import Prepared
 
 
-def run_span(prepared: Prepared, ids: np.ndarray, on_done: Callable[[int], None] = lambda count: None) -> Evaluated:
+def run_span(
+    prepared: Prepared,
+    ids: np.ndarray,
+    on_done: Callable[[int], None] = lambda count: None,
+    settled: Settled | None = None,
+) -> Evaluated:
     """Attacks and judges some samples; what comes back holds arrays and counts alone.
 
     Args:
         prepared: the cell.
         ids: int64 [B] any of its samples.
         on_done: called with the number of samples that are done.
+        settled: of any samples, what fools them already.
 
     Returns:
         A row a sample, and what they cost, by name.
@@ -29,7 +36,7 @@ def run_span(prepared: Prepared, ids: np.ndarray, on_done: Callable[[int], None]
     meter = prepared.setup.model.meter
     spent, clock = meter.totals(), time.monotonic()
     with watched(prepared.setup):  # before the samples are kept: a later run would not attack them, and so not notice
-        evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done)
+        evaluated = evaluate_batch(prepared.setup, prepared.read(ids), on_done, settled)
     with watched(prepared.setup):
         refuse_other_answers(prepared.setup.model, prepared.setup.first)
         refuse_other_sizes(prepared.setup.model, prepared.setup.first)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rbench.engine.evaluation import Evaluated
+from rbench.engine.settled import Settled
 from rbench.results.gallery import Gallery
 from rbench.results.record import Record
 from rbench.suite.cell import Cell
@@ -22,11 +23,12 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Attack:
-    """Attack and judge the samples `start` up to, not including, `stop` of the cell's slice."""
+    """Attack and judge the samples `start` up to, not including, `stop` of the cell's slice; `settled` are those that need no attack."""
 
     cell: Cell
     start: int
     stop: int
+    settled: Settled | None = None
 
 
 @dataclass(frozen=True)

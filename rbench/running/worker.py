@@ -101,7 +101,7 @@ class Worker:
         if isinstance(task, Prepare):
             return Ready(prepared.ids, prepared.setup.weights, prepared.setup.attack.chunk(self.batch_size))
         if isinstance(task, Attack):
-            evaluated = run_span(prepared, prepared.ids[task.start : task.stop], on_done)
+            evaluated = run_span(prepared, prepared.ids[task.start : task.stop], on_done, task.settled)
             return Attacked(evaluated, prepared.setup.weights)
         return self._concluded(task.cell, prepared, parts or evaluated_of(RunFolder(task.root), task.cell))
 

@@ -93,7 +93,10 @@ class Threat:
 
 @dataclass(frozen=True)
 class Cell:
-    """(dataset slice, backbone, purifier, threat, attack, protocol), everything resolved."""
+    """(dataset slice, backbone, purifier, threat, attack, protocol), everything resolved.
+
+    `after` are the ids of the cells of its row whose fooled samples it does not attack again: those before it in a cascade.
+    """
 
     dataset: Part
     slice: Slice
@@ -109,6 +112,7 @@ class Cell:
     seed: int
     stand_in: Part | None = None
     convergence: int = 0
+    after: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The canonical content of the cell, as JSON values."""
@@ -122,7 +126,13 @@ class Cell:
             "backbone": self.backbone.document(),
             "purifier": self.purifier.document(),
             "threat": self.threat.document(),
-            "attack": {**self.attack.document(), "gradient": self.gradient, "eot": self.eot, **self._stand_in()},
+            "attack": {
+                **self.attack.document(),
+                "gradient": self.gradient,
+                "eot": self.eot,
+                **self._stand_in(),
+                **({"after": list(self.after)} if self.after else {}),
+            },
             "protocol": {
                 "draws": self.draws,
                 "select_draws": self.select_draws,
@@ -169,6 +179,8 @@ def lasting(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _lasting(part: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in part.items() if key not in _STATE}
+    if "after" in kept:  # ids of cells, which are another day's with other code
+        kept["after"] = True
     return {
         key: _lasting(value) if key == "stand_in" and isinstance(value, Mapping) else value
         for key, value in kept.items()

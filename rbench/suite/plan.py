@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import groupby
 from typing import Any
 
 from rbench.errors import InputError
@@ -11,6 +12,7 @@ from rbench.registry import registry
 from rbench.signature import nearest
 from rbench.suite.binding import BoundSuite, bind_suite
 from rbench.suite.budgets import convergence_passes
+from rbench.suite.cascade import cascaded
 from rbench.suite.cell import Cell, Slice, Threat
 from rbench.suite.document import FieldPath
 from rbench.suite.resolve import dump, part_of, resolved_document
@@ -41,7 +43,7 @@ def plan(spec: SuiteSpec, *, only: str | None = None, limit: int | None = None) 
     Args:
         spec: the suite.
         only: keep cells whose `backbone/purifier/attack` labels match this glob, or one of several parted by commas;
-            without a slash it is matched against each label.
+            without a slash it is matched against each label. Cells that come before them in a cascade are kept with them.
         limit: at most so many samples.
 
     Raises:
@@ -104,15 +106,20 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
         for bound in suite.attacks
     ]
     protocol = spec.protocol
-    for b, p, e, a in together(spec, [purifier.label for purifier in purifiers]):
-        (attack, stand_in), own = attacks[a], spec.attacks[a]
-        cell = Cell(
-            dataset, piece, backbones[b], purifiers[p], Threat(spec.threat.norm, spec.threat.eps[e]), attack,
-            own.gradient, own.eot, protocol.draws, protocol.select_draws,
-            protocol.decide, protocol.seed, stand_in, protocol.convergence,
-        )  # fmt: skip
-        paths = (suite.backbones[b].path, suite.purifiers[p].path, ("threat", "eps", e), suite.attacks[a].path)
-        yield cell, paths
+    places = together(spec, [purifier.label for purifier in purifiers])
+    for (b, p, e), places_of_row in groupby(places, lambda place: place[:3]):
+        row, paths = list[Cell](), list[tuple[FieldPath, ...]]()
+        for *_, a in places_of_row:
+            (attack, stand_in), own = attacks[a], spec.attacks[a]
+            row.append(Cell(
+                dataset, piece, backbones[b], purifiers[p], Threat(spec.threat.norm, spec.threat.eps[e]), attack,
+                own.gradient, own.eot, protocol.draws, protocol.select_draws,
+                protocol.decide, protocol.seed, stand_in, protocol.convergence,
+            ))  # fmt: skip
+            paths.append(
+                (suite.backbones[b].path, suite.purifiers[p].path, ("threat", "eps", e), suite.attacks[a].path)
+            )
+        yield from zip(cascaded(row, gradient_passes) if protocol.cascade else row, paths, strict=True)
 
 
 def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:
@@ -128,7 +135,8 @@ def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:
         close = nearest(only.split("/")[-1], labels)
         remedy = f"Did you mean {close[0]!r}?" if close else f"Labels: {', '.join(list(labels)[:12])}."
         raise InputError(f"matches none of {len(cells)} cells.", place=f"--only {only}", remedy=remedy)
-    return matching
+    before = {cell_id for cell in matching for cell_id in cell.after}
+    return tuple(cell for cell in cells if cell in matching or cell.id in before)
 
 
 def plan_document(planned: Plan) -> dict[str, Any]:
@@ -147,6 +155,7 @@ def plan_document(planned: Plan) -> dict[str, Any]:
                 "eot": cell.eot,
                 "samples": cell.slice.samples,
                 "gradient_passes": gradient_passes(cell),
+                "after": list(cell.after),
             }
             for cell in planned.cells
         ],

@@ -272,6 +272,10 @@ class ProtocolSpec(Model):
         0,
         description="So many of the first samples are attacked again with other steps, twice the restarts and draws, and no bound.",
     )
+    cascade: bool = Field(
+        False,
+        description="Whether costly attacks of a row are run only on what the cheaper ones have left; their figures count all of them.",
+    )
 
 
 class StoreSpec(Model):

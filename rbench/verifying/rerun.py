@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from rbench.engine.evaluation import Evaluated, join
 from rbench.engine.outcome import draw_outcome
+from rbench.engine.settled import Settled
 from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.flags.catalogue import LUCK_CONFIDENCE, FlagName
@@ -30,13 +31,16 @@ _BY_LUCK: set[FlagName] = {"noise-wins", "black-box-wins", "not-converged", "unb
 """Flags that another seed may raise or not: they compare accuracies, or come from runs that are not made again."""
 
 
-def run_again(prepared: Prepared, record: Record, samples: pa.Table) -> tuple[Rerun, list[str]]:
+def run_again(
+    prepared: Prepared, record: Record, samples: pa.Table, settled: Settled | None = None
+) -> tuple[Rerun, list[str]]:
     """Runs a whole cell with another seed, the samples in reverse order and another batch size.
 
     Args:
         prepared: the cell.
         record: as it was recorded.
         samples: its samples as stored.
+        settled: what the cells before it in a cascade had fooled.
 
     Returns:
         What was found, and a fault for whatever no luck explains: robust accuracy more than a point lower, other counters, other flags.
@@ -49,7 +53,9 @@ def run_again(prepared: Prepared, record: Record, samples: pa.Table) -> tuple[Re
     size = setup.judge.batch_size // 2 + 1
     again, turned = reseeded(prepared, seed, size), prepared.ids[::-1].copy()
     spans = range(0, len(turned), setup.attack.chunk(size))
-    whole = join([run_span(again, turned[start : start + setup.attack.chunk(size)]) for start in spans])
+    whole = join(
+        [run_span(again, turned[start : start + setup.attack.chunk(size)], settled=settled) for start in spans]
+    )
     values = decided(whole.arrays[column.ROBUST_PREDICTIONS], whole.arrays[column.LABEL], setup.protocol.decide).astype(
         np.float64
     )

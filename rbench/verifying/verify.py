@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rbench.engine.settled import Settled
 from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
 from rbench.results.hashes import file_hash
@@ -14,6 +15,7 @@ from rbench.results.store import RunFolder
 from rbench.results.table import Table, table
 from rbench.results.verification import Reattack, Rerun, Verification
 from rbench.results.versions import versions
+from rbench.running.cascade import settled_before
 from rbench.running.components import Components
 from rbench.running.prepare import Prepared
 from rbench.suite.plan import Plan
@@ -214,7 +216,7 @@ def _attack(judged: list[_Judged], claim: Claim, work: _Work) -> list[_Judged]:
             found, faults = None, [f"attacking survivors again: {error}"]
         judged[first] = replace(judged[first], reattack=found, faults=tuple(faults))
     work.notes += _too_few(judged, first, claim, title)
-    return [_again(one, title) for one in judged] if work.demand.audit else judged
+    return [_again(one, title, work) for one in judged] if work.demand.audit else judged
 
 
 def _too_few(judged: Sequence[_Judged], first: int, claim: Claim, title: str) -> list[str]:
@@ -227,16 +229,21 @@ def _too_few(judged: Sequence[_Judged], first: int, claim: Claim, title: str) ->
     return [f"{title}: {there}, too few to verify robustness ({ENOUGH} are needed)"]
 
 
-def _again(one: _Judged, title: str) -> _Judged:
+def _again(one: _Judged, title: str, work: _Work) -> _Judged:
     record, samples = one.cell.record, one.cell.samples
     if one.prepared is None or samples is None or record is None:
         return one
     try:
         with blamed(title):
-            found, faults = run_again(one.prepared, record, samples)
+            found, faults = run_again(one.prepared, record, samples, _settled(one, work))
     except CellFailed as error:
         return replace(one, faults=(*one.faults, f"running it again: {error}"))
     return replace(one, rerun=found, faults=(*one.faults, *faults))
+
+
+def _settled(one: _Judged, work: _Work) -> Settled | None:
+    cell, record = work.asked[one.cell.id].cell, one.cell.record
+    return settled_before(work.folder, cell, record) if cell and record else None
 
 
 def _left(one: _Judged) -> tuple[float, bool]:

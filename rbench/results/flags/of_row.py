@@ -39,6 +39,7 @@ class Judged:
         gradient: the gradient path that was used.
         scores: per sample.
         noise: [n] accuracy under uniform noise in the ball.
+        cascaded: its scores hold what other attacks of a cascade have fooled before it.
     """
 
     label: str
@@ -47,6 +48,7 @@ class Judged:
     gradient: str | None
     scores: Scores
     noise: Values
+    cascaded: bool = False
 
     @property
     def by_gradient(self) -> bool:
@@ -198,7 +200,7 @@ def _one_step_wins(by_gradient: Sequence[Judged], rule: Rule) -> list[RowFlag]:
     flags = []
     for one in by_gradient:
         along = [cell for cell in by_gradient if cell.gradient == one.gradient]
-        many = [cell for cell in along if cell.steps is not None and cell.steps > 1]
+        many = [cell for cell in along if cell.steps is not None and cell.steps > 1 and not cell.cascaded]
         if one.steps == 1 and many:
             best = min(many, key=lambda cell: float(cell.scores.value.mean()))
             lost = _drop(best.scores.value, one.scores.value, 0.0, random=rule.random)
