@@ -53,6 +53,7 @@ CELL_FLAGS = "results/flags/of_cell.py"
 ISOLATION, ARGUMENTS = "running/test_isolation.py", "test_evaluate_arguments.py"
 WHERE, UNUSUAL = "engine/test_audit_where_attacks_go.py", "engine/test_honest_unusual.py"
 FACES = "engine/test_two_faces.py"
+PROPOSING = "engine/test_proposing.py"
 SETTLED, CASCADE = "engine/settled.py", "running/test_cascade.py"
 ANSWERS, IMAGES = "engine/answers.py", "engine/audited_images.py"
 JUDGE, MANY, RANDOM = "engine/judge.py", "engine/best_of_many.py", "engine/test_random_defences.py"
@@ -927,6 +928,62 @@ MUTANTS = (
         'return kinds[place] == "outputs", cost',
         "return False, cost",
         ("suite/test_cascade.py", "gradients_go_first"),
+    ),
+    Mutant(
+        "a faster network that is another function is not asked",
+        "engine/proposing.py",
+        "if max(apart) < CLOSE else given",
+        "if True else given",
+        (PROPOSING, "another_function or gradient_differs"),
+    ),
+    Mutant(
+        "the judge asks the backbone that was given",
+        "engine/setup.py",
+        "judge = Judge(model, ball,",
+        "judge = Judge(model.with_backbone(proposing.backbone), ball,",
+        (PROPOSING, "judge_and_third_party"),
+    ),
+    Mutant(
+        "FAB proposes nothing beyond the ball",
+        "attacks/fab.py",
+        "inside=lambda state: state.ball.contains(state.x, state.origin),",
+        "",
+        ("attacks/test_fab.py", "nothing_beyond"),
+    ),
+    Mutant(
+        "AutoAttack has the starts and targets of the package under L1",
+        "attacks/autoattack_members.py",
+        'short = version == "standard" and norm == "L1"',
+        "short = False",
+        ("attacks/test_autoattack.py", "every_version_has"),
+    ),
+    Mutant(
+        "third-party code may round a sum over pixels by some units in its last place",
+        "threat/terms.py",
+        "tolerance * max(1.0, 8 * eps)",
+        "tolerance",
+        ("engine/test_judge.py", "rounding_of_a_sum"),
+    ),
+    Mutant(
+        "the span of a worker that is gone is begun again",
+        "running/runner.py",
+        "self.lost[cell.id, work] < ATTEMPTS",
+        "self.lost[cell.id, work] < 1",
+        ("running/test_workers.py", "which_another_one_does"),
+    ),
+    Mutant(
+        "conclusions wait for every span",
+        "running/schedule.py",
+        "job.active - 1, job.spans - 1\n        if not job.spans:",
+        "job.active - 1, job.spans - 1\n        if True:",
+        ("running/test_schedule.py", "conclusions_wait"),
+    ),
+    Mutant(
+        "folders of other suites do not merge",
+        "results/merge.py",
+        "if cells.keys() != theirs.keys():",
+        "if False:",
+        ("results/test_merge.py", "other_suites"),
     ),
 )
 

@@ -45,9 +45,7 @@ def runs(tmp_path_factory):
 
 
 def samples(root, title):
-    found = {"/".join((one.purifier.label, one.attack.label)): one for one in records(root).values()}
-    record = found[title]
-    folder = RunFolder(root)
+    record, folder = records(root)[title], RunFolder(root)
     return record, folder.read_samples(record), dict(zip(*folder.read_images(record.id)[::-1], strict=True))
 
 
