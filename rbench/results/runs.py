@@ -11,6 +11,7 @@ from rbench.results import samples as parquet
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
 from rbench.results.taken_out import taken_out
+from rbench.suite.cell import in_cascade
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,8 +56,7 @@ class ReadCell:
         planned = labels.get(part) if isinstance(labels, dict) else None
         label = planned or getattr(recorded, "label", None) or getattr(recorded, "name", None)
         shown = str(label or self.part(part).get("name", "?"))
-        # An attack that was run on what others left is not the attack alone.
-        return f"{shown} (cascade)" if part == "attack" and self.cascaded else shown
+        return in_cascade(shown, self.cascaded) if part == "attack" else shown
 
     @property
     def cascaded(self) -> bool:

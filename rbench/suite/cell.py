@@ -157,6 +157,16 @@ class Cell:
         return f"{self.backbone.label}/{self.purifier.label}/{self.attack.label}"
 
 
+def in_cascade(label: str, after: object) -> str:
+    """What tables call an attack: one that was run on what others have left is not the attack alone.
+
+    Args:
+        label: of the attack.
+        after: the cells before it in a cascade, nothing if there are none.
+    """
+    return f"{label} (cascade)" if after else label
+
+
 _STATE = ("version", "files")
 """Entries of a part that hold the state of its code and files when the cell was planned."""
 
