@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
-JUDGE_VERSION = 2
+JUDGE_VERSION = 3
 """Increased by one whenever the judge, the driver or an oracle may give another verdict for the same cell."""
 
 Norm = Literal["Linf", "L2", "L1"]
