@@ -9,6 +9,8 @@ import os
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 # Each core has a test at work, so a run of a test is one process unless it asks for more.
 os.environ["RBENCH_WORKERS"] = "1"
+# Pixels depend on how many images are attacked at once, and two runs are to have the same.
+os.environ["RBENCH_BATCH_SIZE"] = "64"
 
 import torch
 from fake_plugins import plugins, write  # noqa: F401 - fixtures

@@ -985,6 +985,20 @@ MUTANTS = (
         "if False:",
         ("results/test_merge.py", "other_suites"),
     ),
+    Mutant(
+        "where results may depend on the batch its size is left to no clock",
+        "running/worker.py",
+        "return seen.batch_dependent or seen.global_generator or not seen.reproducible",
+        "return False",
+        ("running/test_batch_size.py", "keeps_the_usual"),
+    ),
+    Mutant(
+        "the model that was timed is not the one that is judged",
+        "running/throughput.py",
+        "components.forget_models()",
+        "pass",
+        ("running/test_batch_size.py", "that_was_timed"),
+    ),
 )
 
 

@@ -1,10 +1,12 @@
 """`rbench plan`: the cells of a suite; nothing executed."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rbench.cli.run import Device
 from rbench.cli.terms import Json, Limit, Only, Set, Suite
 
 if TYPE_CHECKING:
@@ -13,13 +15,66 @@ if TYPE_CHECKING:
 _SHOWN = 40
 
 
-def command(suite: Suite, set_: Set = None, only: Only = None, limit: Limit = None, as_json: Json = False) -> None:
-    """Show what a suite would run; nothing is executed."""
+Probe = Annotated[
+    bool, typer.Option("--probe", help="Load every model, time two small batches of it and estimate the hours.")
+]
+
+
+def command(
+    suite: Suite,
+    set_: Set = None,
+    only: Only = None,
+    limit: Limit = None,
+    probe: Probe = False,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show what a suite would run; nothing is executed unless --probe is given."""
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan, plan_document
 
     planned = plan(load_suite(suite, set_ or ()), only=only, limit=limit)
-    typer.echo(json.dumps(plan_document(planned), indent=1) if as_json else summary(planned))
+    timed = _probed(planned, device) if probe else None
+    if as_json:
+        document = plan_document(planned)
+        typer.echo(json.dumps(document if timed is None else {**document, "probe": timed}, indent=1))
+    else:
+        typer.echo(summary(planned) if timed is None else f"{summary(planned)}\n\n{forecast(timed)}")
+
+
+def _probed(planned: "Plan", device: str) -> dict[str, Any]:
+    from rbench.engine.devices import resolve_device
+    from rbench.running.components import Components
+    from rbench.running.estimate import estimate, probe
+    from rbench.running.pool import threads_of
+
+    place = resolve_device(device)
+    with threads_of(1):
+        return {"device": place.type, **estimate(planned.cells, probe(Components(place))).document()}
+
+
+def forecast(timed: Mapping[str, Any]) -> str:
+    """The hours by the number of workers, in at most 80 columns."""
+    worker = "a GPU" if timed["device"] == "cuda" else "a process of one thread"
+    lines = ["workers        time"]
+    lines += [f"{count:>7}  {_duration(hours):>10}" for count, hours in timed["hours"].items()]
+    lines += [
+        "",
+        "An estimate, from two small batches of each model; a worker is",
+        f"{worker}. Attacks count as if no sample fell early, so most runs",
+        "take less; loading and audits are not counted.",
+    ]
+    unknown = timed["unknown"]
+    if unknown:
+        lines.append(f"Not in it, {len(unknown)} of {len(unknown) + len(timed['seconds'])} cells:")
+        lines += [f"  {_short(f'{name}: {why}', 78)}" for name, why in list(unknown.items())[:_SHOWN]]
+    return "\n".join(lines)
+
+
+def _duration(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
+    return f"{60 * hours:.0f} min" if hours < 1 else f"{hours:.1f} h"
 
 
 def summary(planned: "Plan") -> str:

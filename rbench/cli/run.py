@@ -21,7 +21,12 @@ Out = Annotated[
 ]
 Redo = Annotated[Literal["missing", "failed", "all"], typer.Option(help="Which cells to run again.")]
 Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")]
-BatchSize = Annotated[int, typer.Option(min=1, metavar="B", help="Images at once for rbench's own attacks.")]
+BatchSize = Annotated[
+    str,
+    typer.Option(
+        metavar="B", envvar="RBENCH_BATCH_SIZE", help="Images at once for rbench's own attacks; auto: what is fastest."
+    ),
+]
 Executor = Annotated[Literal["local", "ray"], typer.Option(help="Where the workers are.")]
 RayAddress = Annotated[str, typer.Option(metavar="A", help="Of the Ray cluster; local starts one on this machine.")]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of each process on the CPU.")]
@@ -35,7 +40,7 @@ def command(
     limit: Limit = None,
     redo: Redo = "missing",
     device: Device = "auto",
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = "auto",
     workers: Workers = "auto",
     threads: Threads = 1,
     executor: Executor = "local",
@@ -44,10 +49,12 @@ def command(
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
     from rbench.cli.report import command as report
+    from rbench.running.batch_sizes import batch_size_of
     from rbench.running.resume import doubted, open_run, pending
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
+    size = batch_size_of(batch_size)
     spec = load_suite(suite, set_ or ())
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
@@ -69,7 +76,7 @@ def command(
                     doubted=unsure,
                     images=spec.store.images,
                     device=device,
-                    batch_size=batch_size,
+                    batch_size=size,
                     workers=workers_for(workers, device, threads, [*todo, *unsure]),
                     threads=threads,
                     ray_address=ray_address if executor == "ray" else None,

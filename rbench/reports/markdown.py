@@ -31,7 +31,7 @@ def markdown(table: Table) -> str:
     for rows in groups(table):
         lines += [f"## {markdown_text(heading(rows))}", "", *_grid(rows), ""]
         lines += [remark(rows), ""] if remark(rows) else []
-    if table.frame.empty:
+    if not table.records:
         lines += ["Nothing has been recorded yet.", ""]
     lines += [
         "Accuracies count all samples. *robust* is the pointwise worst case over all attacks, *blind* the same over "

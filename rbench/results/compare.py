@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from rbench.errors import InputError
-from rbench.results.statistics import Estimate, mcnemar, paired_bootstrap
+from rbench.results.statistics import Estimate, Z, mcnemar, paired_bootstrap
 from rbench.results.table import Table
 from rbench.results.worst_case import Values
 
-SIGNIFICANCE, POWER = 0.05, 0.8
+Z_POWER = 0.8416212335729143
+"""Standard normal quantile of 0.8, the power that `needed` speaks of."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,10 @@ def samples_needed(only_first: float, only_second: float) -> int | None:
         only_first: share of samples that only the first gets right.
         only_second: share that only the second gets right.
     """
-    from scipy.special import ndtri
-
     apart, difference = only_first + only_second, abs(only_first - only_second)
     if difference == 0:
         return None
-    level, power = float(ndtri(1 - SIGNIFICANCE / 2)), float(ndtri(POWER))
-    root = level * math.sqrt(apart) + power * math.sqrt(apart - difference**2)
+    root = Z * math.sqrt(apart) + Z_POWER * math.sqrt(apart - difference**2)
     return math.ceil((root / difference) ** 2)
 
 

@@ -23,6 +23,7 @@ from rbench.results.flags.of_row import (
 from rbench.results.record import Record
 from rbench.results.row_facts import facts_of, mixed
 from rbench.results.runs import ReadCell
+from rbench.results.samples import numbers
 from rbench.results.worst_case import Rule, Values, attack_scores, unattacked_scores
 
 
@@ -76,7 +77,7 @@ def _compared(done: Sequence[ReadCell], facts: dict[str, Any]) -> _Compared:
 def _judged(cell: ReadCell, *, random: bool) -> Judged:
     assert cell.samples is not None
     assert cell.record is not None
-    noise = np.asarray(cell.samples[column.NOISE].to_numpy(), dtype=np.float64)
+    noise = np.asarray(numbers(cell.samples, column.NOISE), dtype=np.float64)
     scores = attack_scores(cell.samples, random=random)
     return Judged(
         cell.label("attack"), *attacker_of(cell.record), cell.record.attack.gradient, scores, noise, cell.cascaded
@@ -112,7 +113,7 @@ def _values(
 
 def _accuracies_without_attack(cell: ReadCell) -> dict[str, Any]:
     assert cell.samples is not None
-    clean, noise = cell.samples[column.CLEAN].to_numpy(), cell.samples[column.NOISE].to_numpy()
+    clean, noise = numbers(cell.samples, column.CLEAN), numbers(cell.samples, column.NOISE)
     return {
         "standard_accuracy": float(clean.mean(dtype=np.float64)),
         "noise_accuracy": float(noise.mean(dtype=np.float64)),

@@ -8,7 +8,7 @@ import numpy as np
 from rbench.results import sample_columns as column
 from rbench.results.flags.catalogue import threshold
 from rbench.results.runs import ReadCell
-from rbench.results.samples import predictions
+from rbench.results.samples import numbers, predictions
 
 NEAR_TIES = 0.001
 """Share of the predictions without an attack that rounding may turn between two cells, which may have run in batches of other sizes."""
@@ -86,7 +86,7 @@ def _same_without_attack(first: ReadCell, second: ReadCell) -> bool:
     if _comparable(first) and _comparable(second):
         here, there = (predictions(samples, column.CLEAN_PREDICTIONS) for samples in tables)
         return here.shape == there.shape and bool((here != there).mean() <= NEAR_TIES)
-    accuracies = [float(np.mean(samples[column.CLEAN].to_numpy(), dtype=np.float64)) for samples in tables]
+    accuracies = [float(np.mean(numbers(samples, column.CLEAN), dtype=np.float64)) for samples in tables]
     return abs(accuracies[0] - accuracies[1]) <= DRIFT + 1e-9
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from rbench.results import sample_columns as column
 from rbench.results.duplicates import changes, one_of_each
 from rbench.results.runs import ReadCell
+from rbench.results.samples import numbers
 from rbench.suite.cell import lasting
 
 _MODEL = ("dataset", "backbone", "purifier")
@@ -37,7 +38,7 @@ def judged_on(cell: ReadCell) -> JudgedOn | None:
         return None
     ids = hashlib.sha256()
     for name in (column.SAMPLE, column.LABEL):
-        ids.update(cell.samples[name].to_numpy().tobytes())
+        ids.update(numbers(cell.samples, name).tobytes())
     weights = cell.record.provenance.get("weights_sha256")
     return JudgedOn(cell.record.dataset.sha256, ids.hexdigest(), None if weights is None else str(weights))
 

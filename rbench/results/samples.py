@@ -61,7 +61,7 @@ def encode(columns: Mapping[str, Any]) -> bytes:
     arrays = [_column(given.get(field.name), field, len(robust)) for field in SCHEMA]
     table = pa.Table.from_arrays(arrays, schema=SCHEMA)
     for name in column.SHARES:
-        values = table[name].drop_null().to_numpy()
+        values = _there(table[name])
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"column {name!r} has values outside [0, 1]")
     sink = io.BytesIO()
@@ -103,10 +103,37 @@ def read(path: Path, n: int) -> pa.Table:
     return table
 
 
+def numbers(table: pa.Table, name: str) -> np.ndarray:
+    """A column of numbers as an array [n], NaN where there is none."""
+    return _array(table[name].combine_chunks())
+
+
 def predictions(table: pa.Table, name: str) -> np.ndarray:
     """A column of predictions as int32 [n, draws]."""
     lists = table[name].combine_chunks()
-    return lists.flatten().to_numpy().reshape(len(table), -1) if len(table) else np.zeros((0, 1), np.int32)
+    return _array(_flat(lists)).reshape(len(table), -1) if len(table) else np.zeros((0, 1), np.int32)
+
+
+def _array(values: pa.Array) -> np.ndarray:
+    """What `to_numpy` gives, which imports pandas: longer than a small table takes."""
+    if values.null_count or not len(values):
+        array: np.ndarray = values.to_numpy(zero_copy_only=False)
+        return array
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    return np.frombuffer(values.buffers()[1], dtype, len(values), values.offset * dtype.itemsize)
+
+
+def _flat(lists: pa.ListArray) -> pa.Array:
+    """The elements of lists of which none is null. `flatten` imports what takes longer than to read a small file."""
+    offsets = _array(lists.offsets)
+    return lists.values.slice(offsets[0], offsets[-1] - offsets[0])
+
+
+def _there(values: pa.ChunkedArray) -> np.ndarray:
+    """The values that are not null; `drop_null`, slow to import, only where some are."""
+    if values.null_count == len(values):
+        return np.zeros(0)
+    return _array((values.drop_null() if values.null_count else values).combine_chunks())
 
 
 def _column(values: Any, field: pa.Field, n: int) -> pa.Array:
@@ -130,25 +157,25 @@ def _check(table: pa.Table, path: Path) -> None:
         if not field.nullable and table[field.name].null_count:
             raise InputError(f"{path}: {field.name}: has nulls.")
     for name in column.SHARES:
-        values = table[name].drop_null().to_numpy()
+        values = _there(table[name])
         if not ((values >= 0) & (values <= 1)).all():
             raise InputError(f"{path}: {name}: has values outside [0, 1].")
     for name in column.PREDICTIONS:
         lists = table[name].combine_chunks()
         if lists.null_count == len(lists):
             continue
-        lengths = np.diff(lists.offsets.to_numpy())
+        lengths = np.diff(_array(lists.offsets))
         if len(lengths) and (
-            lengths[0] == 0 or (lengths != lengths[0]).any() or lists.flatten().null_count or lists.null_count
+            lists.null_count or lengths[0] == 0 or (lengths != lengths[0]).any() or _flat(lists).null_count
         ):
             raise InputError(f"{path}: {name}: not the same number of draws for every sample.")
-    if len(np.unique(table[column.SAMPLE].to_numpy())) != len(table):
+    if len(np.unique(numbers(table, column.SAMPLE))) != len(table):
         raise InputError(f"{path}: sample: an id comes twice.")
 
 
 def check_decided(table: pa.Table, path: Path) -> None:
     """Refuse samples that are neither right nor wrong, where one draw or a decision left nothing in between."""
     for name in column.DRAWS_OF:
-        values = table[name].drop_null().to_numpy()
+        values = _there(table[name])
         if not np.isin(values, (0.0, 1.0)).all():
             raise InputError(f"{path}: {name}: has values between 0 and 1 though each is right or wrong.")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_CELLS_BYTES = 64 * 2**20
+MAX_SIZES_BYTES = 2**20
 _CHUNK = re.compile(r"(\d{1,12})-(\d{1,12})\.safetensors")
 
 
@@ -130,6 +131,20 @@ class RunFolder:
             if not known or not all(isinstance(cell.get(part), dict) for part in CELL_PARTS):
                 raise InputError(f"{path}:{line}: not a resolved cell with its id.")
         return cells
+
+    def write_batch_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Write how many images at once are fastest, by device and defended model; results do not depend on it."""
+        files.write_text(self.root / "batch_sizes.json", json.dumps(sizes, sort_keys=True, indent=1) + "\n")
+
+    def read_batch_sizes(self) -> dict[str, int]:
+        """What was measured before; what cannot be read is measured again."""
+        path = self.root / "batch_sizes.json"
+        try:
+            content = parse_json(read_text(path, MAX_SIZES_BYTES), path)
+        except InputError:
+            return {}
+        sizes = content if isinstance(content, dict) else {}
+        return {key: size for key, size in sizes.items() if type(size) is int and size > 0}
 
     # Chunks: what a cell has so far
 

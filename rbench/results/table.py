@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from rbench.results.columns import COLUMNS, Column
 from rbench.results.flags.catalogue import FLAGS
@@ -19,6 +18,9 @@ from rbench.results.runs import Broken, ReadCell, Runs
 from rbench.results.undefended import flag_near_chance
 from rbench.results.worst_case import Values
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 THREADS = 4
 """The bootstraps of random rows are most of the work, and numpy lets other threads run meanwhile; each may take 40 MB."""
 
@@ -28,8 +30,9 @@ class Table:
     """The leaderboard.
 
     Attributes:
-        frame: a row for each (data, backbone, purifier, threat), columns as in `columns`; `flags` are tuples.
-        doubts: the flags of each row of `frame` with their values, in the same order.
+        records: a row for each (data, backbone, purifier, threat) as plain Python values by column, None where there is none; `flags` are
+            tuples.
+        doubts: the flags of each row with their values, in the same order.
         cells: what each row was made of, in the same order: the attacks in the order of the suite.
         outcomes: the value [n] of each sample of each row in its worst case, in the same order; None where a row has no number.
         broken: files that were not used.
@@ -37,7 +40,7 @@ class Table:
         columns: what the columns mean.
     """
 
-    frame: pd.DataFrame
+    records: tuple[dict[str, Any], ...]
     doubts: tuple[tuple[RowFlag, ...], ...] = ()
     cells: tuple[tuple[ReadCell, ...], ...] = ()
     outcomes: tuple[Values | None, ...] = ()
@@ -46,9 +49,17 @@ class Table:
     columns: dict[str, Column] = field(default_factory=lambda: dict(COLUMNS))
 
     def rows(self) -> list[dict[str, Any]]:
-        """The rows as plain Python values, None where there is none."""
-        records = self.frame.astype(object).to_dict("records")
-        return [{str(key): _plain(value) for key, value in record.items()} for record in records]
+        """The rows, to be changed by whoever likes."""
+        return [dict(record) for record in self.records]
+
+    @cached_property
+    def frame(self) -> "pd.DataFrame":
+        """The rows as a frame, columns as in `columns`. Made when it is asked for: pandas takes longer to import than a table to print."""
+        import pandas as pd
+
+        kinds = {"count": "Int64", "yes/no": "boolean", "text": "object"}
+        frame = pd.DataFrame(list(self.records), columns=list(COLUMNS))
+        return frame.astype({name: kinds.get(column.unit, "float64") for name, column in COLUMNS.items()})
 
 
 CASCADE = "(cascade): run on the samples that cheaper attacks of its row have left; its figure counts those as fooled."
@@ -68,9 +79,10 @@ def table(runs: Runs) -> Table:
     for row in ranked:
         raised = {flag.name for flag in row.flags}
         row.fields["flags"] = tuple(name for name in FLAGS if name in raised)
-    frame = pd.DataFrame([row.fields for row in ranked], columns=list(COLUMNS))
     return Table(
-        frame=_typed(frame),
+        records=tuple(
+            {name: _plain(row.fields.get(name), column.unit) for name, column in COLUMNS.items()} for row in ranked
+        ),
         doubts=tuple(tuple(row.flags) for row in ranked),
         cells=tuple(tuple(row.cells) for row in ranked),
         outcomes=tuple(row.outcome for row in ranked),
@@ -127,14 +139,11 @@ def _flag_neighbours(judged: Sequence[Row]) -> None:
                 row.flags.append(RowFlag("few-samples", p_value, f"{detail} (p = {p_value:.2f})"))
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    kinds = {"count": "Int64", "yes/no": "boolean", "text": "object"}
-    return frame.astype({name: kinds.get(column.unit, "float64") for name, column in COLUMNS.items()})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+def _plain(value: Any, unit: str) -> Any:
+    if unit == "text" or value is None:
         return value
-    if value is None or pd.isna(value):
+    if value != value:  # not a number: there is none
         return None
-    return value.item() if hasattr(value, "item") else value
+    if unit == "count":
+        return int(value)
+    return bool(value) if unit == "yes/no" else float(value)

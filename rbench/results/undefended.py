@@ -9,6 +9,7 @@ from rbench.results import sample_columns as column
 from rbench.results.flags.of_row import near_chance
 from rbench.results.rankings import part, row_judged_on
 from rbench.results.row import Row
+from rbench.results.samples import numbers
 from rbench.suite.cell import lasting
 
 
@@ -38,7 +39,7 @@ def flag_near_chance(rows: Sequence[Row]) -> None:
 def _rights(row: Row) -> np.ndarray | None:
     """The value [n] of each sample without an attack; None if no cell is done."""
     samples = next((cell.samples for cell in row.cells if cell.samples is not None), None)
-    return None if samples is None else np.asarray(samples[column.CLEAN].to_numpy(), dtype=np.float64)
+    return None if samples is None else np.asarray(numbers(samples, column.CLEAN), dtype=np.float64)
 
 
 def _classes(row: Row) -> int | None:

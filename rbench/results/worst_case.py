@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rbench.results import sample_columns as column
-from rbench.results.samples import predictions
+from rbench.results.samples import numbers, predictions
 from rbench.results.statistics import Estimate, accuracy, mean_of_draws
 
 Values = NDArray[np.float64]
@@ -160,9 +160,9 @@ def _scores(table: pa.Table, value: str, select: str) -> Scores:
 
 
 def _correct(table: pa.Table, name: str) -> NDArray[np.bool_]:
-    correct: NDArray[np.bool_] = predictions(table, column.DRAWS_OF[name]) == table[column.LABEL].to_numpy()[:, None]
+    correct: NDArray[np.bool_] = predictions(table, column.DRAWS_OF[name]) == numbers(table, column.LABEL)[:, None]
     return correct
 
 
 def _values(table: pa.Table, name: str) -> Values:
-    return np.asarray(table[name].to_numpy(), dtype=np.float64)
+    return np.asarray(numbers(table, name), dtype=np.float64)

@@ -24,6 +24,7 @@ from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
 from rbench.process_state import kept
 from rbench.registry import load, registry
+from rbench.running.read_once import read_once
 from rbench.suite.cell import Cell, Part, Slice
 from rbench.suite.resolve import resolve_part
 from rbench.threat.attack import Attack
@@ -127,8 +128,11 @@ class Components:
         )
 
     def dataset(self, part: Part) -> Dataset:
-        """The data set."""
-        dataset: Dataset = self._once("dataset", part)
+        """The data set; what it has decoded once it does not decode again."""
+        key = _key("dataset", part)
+        if key not in self._made:
+            self._made[key] = read_once(self._make("dataset", part))
+        dataset: Dataset = self._made[key]
         return dataset
 
     def data_hash(self, part: Part, ids: np.ndarray) -> str:

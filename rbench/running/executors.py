@@ -30,12 +30,12 @@ class Terms:
 
     Attributes:
         images: which adversarial images are stored.
-        batch_size: samples at once for our own attacks.
+        batch_size: images at once, unless a task says another number; None: as is fastest.
         threads: of each worker.
     """
 
     images: str
-    batch_size: int
+    batch_size: int | None
     threads: int
 
 

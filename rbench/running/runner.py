@@ -16,6 +16,7 @@ from rbench.results import sample_columns as column
 from rbench.results.record import Record
 from rbench.results.rows_on_disk import Rows
 from rbench.results.store import RunFolder
+from rbench.running.batch_sizes import BatchSizes
 from rbench.running.cascade import Cascade
 from rbench.running.components import Components, order
 from rbench.running.executors import Executor, Inline, Lost, Terms
@@ -26,6 +27,7 @@ from rbench.running.record import blank
 from rbench.running.schedule import Schedule, gaps, row_of
 from rbench.running.signals import interruptible
 from rbench.running.tasks import Answer, Attack, Attacked, Conclude, Concluded, Failed, Prepare, Ready, Result, Task
+from rbench.running.throughput import USUAL
 from rbench.running.worker import STATE, Worker
 from rbench.signature import Mistake
 from rbench.suite.cell import Cell
@@ -42,7 +44,7 @@ def run(
     doubted: Sequence[Cell] = (),
     images: str = "auto",
     device: str = "auto",
-    batch_size: int = 64,
+    batch_size: int | None = USUAL,
     workers: int = 1,
     threads: int = 1,
     ray_address: str | None = None,
@@ -60,7 +62,7 @@ def run(
         doubted: finished cells to run again where purifier or backbone have other parameters or buffers by now (see `resume.doubted`).
         images: which adversarial images to store: `auto`, `all`, `fooled` or `none`.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        batch_size: samples at once for our own attacks.
+        batch_size: images at once for our own attacks and the judge; None: as is fastest, measured once for each defended model.
         workers: processes that attack; one is this process itself. On GPUs one for each.
         threads: of torch on the CPU, for each worker.
         ray_address: the workers are actors of this Ray cluster; `local` starts one on this machine.
@@ -75,12 +77,12 @@ def run(
     components = Components(place)
     with threads_of(threads), interruptible():
         cells = [*cells, *_changed(doubted, folder, components, on_note)]
-        total = sum(_checked(cell, components, batch_size) for cell in cells)
+        total = sum(_checked(cell, components) for cell in cells)
         _tell(on_note)
         hooks = Hooks(cells, total, on_progress, on_note)
         terms = Terms(images, batch_size, threads)
         executor = _executor(components, place, workers, terms, ray_address)
-        return Coordinator(folder, executor, hooks).run()
+        return Coordinator(folder, executor, hooks, BatchSizes(folder, place.type, batch_size)).run()
 
 
 def _executor(
@@ -129,6 +131,7 @@ class Coordinator:
     folder: RunFolder
     executor: Executor
     hooks: Hooks
+    sizes: BatchSizes
     ended: list[Record] = field(default_factory=list)
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -146,7 +149,7 @@ class Coordinator:
                     free = place not in busy and self.executor.ready(place)
                     task = self.schedule.take(rows.get(place), others) if free else None
                     if task is not None:
-                        self.executor.start(place, self._with_settled(task))
+                        self.executor.start(place, self._told(task))
                         busy.add(place)
                         rows[place] = row_of(task.cell)
                 place, answer = self.executor.next(self._progressed)
@@ -162,8 +165,9 @@ class Coordinator:
             self.executor.close()
         return self.ended
 
-    def _with_settled(self, task: Task) -> Task:
-        """An attack of a cascade is told what the cells before it have fooled."""
+    def _told(self, task: Task) -> Task:
+        """A task with the batch size of its model; an attack of a cascade is told what the cells before it have fooled."""
+        task = replace(task, batch=self.sizes.of(task.cell))
         if not isinstance(task, Attack) or not task.cell.after:
             return task
         return replace(task, settled=self.cascade.settled(task.cell, self.ids[task.cell.id][task.start : task.stop]))
@@ -196,6 +200,7 @@ class Coordinator:
         if isinstance(result, Failed):
             self._fail(cell, result)
         elif isinstance(result, Ready):
+            self.sizes.found(cell, result.batch)
             kept, self.ids[cell.id] = self._earlier(cell, result), result.ids
             self.schedule.prepared(cell, gaps(kept, len(result.ids), result.chunk), conclude)
         elif isinstance(result, Attacked):
@@ -266,14 +271,14 @@ def _work(task: Task) -> str:
     return "loading and auditing" if isinstance(task, Prepare) else "drawing the conclusions"
 
 
-def _checked(cell: Cell, components: Components, batch_size: int) -> int:
+def _checked(cell: Cell, components: Components) -> int:
     """Makes every component of a cell and says how many samples it has, so that a bad one stops the run before anything is computed."""
     try:
         loaded = components.of(cell)
     except CellFailed:  # it fails again when its turn comes, and then has a record
         return len(order(components.dataset(cell.dataset), cell.slice))
     try:
-        refuse_mismatch(loaded.attack, protocol_of(cell, batch_size), loaded.model)
+        refuse_mismatch(loaded.attack, protocol_of(cell, USUAL), loaded.model)
     except InputError as error:
         component = f"attack '{cell.attack.label}'"
         raise error.at(component, component=component) from None

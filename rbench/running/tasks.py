@@ -16,27 +16,38 @@ from rbench.suite.cell import Cell
 
 @dataclass(frozen=True)
 class Prepare:
-    """Load and audit the cell."""
+    """Load and audit the cell.
+
+    Attributes:
+        cell: the cell.
+        batch: images at once; None: the worker finds out.
+    """
 
     cell: Cell
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
 class Attack:
-    """Attack and judge the samples `start` up to, not including, `stop` of the cell's slice; `settled` are those that need no attack."""
+    """Attack and judge the samples `start` up to, not including, `stop` of the cell's slice.
+
+    `batch` as for `Prepare`; `settled` are samples that need no attack.
+    """
 
     cell: Cell
     start: int
     stop: int
+    batch: int | None = None
     settled: Settled | None = None
 
 
 @dataclass(frozen=True)
 class Conclude:
-    """Make the record of the cell from its finished samples, the chunks of the run folder `root`."""
+    """Make the record of the cell from its finished samples, the chunks of the run folder `root`; `batch` as for `Prepare`."""
 
     cell: Cell
     root: Path
+    batch: int | None = None
 
 
 Task = Prepare | Attack | Conclude
@@ -50,11 +61,13 @@ class Ready:
         ids: int64 [N] its samples, ascending.
         weights: hash of the parameters and buffers of the defended model.
         chunk: samples that are attacked and stored together.
+        batch: images at once.
     """
 
     ids: np.ndarray
     weights: str
     chunk: int
+    batch: int
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from rbench.engine.audit import Audit
 from rbench.engine.evaluation import Evaluated
 from rbench.errors import CellFailed, RbenchError
 from rbench.process_state import NOTES, said, users_own
@@ -19,6 +20,7 @@ from rbench.running.record import done
 from rbench.running.schedule import row_of
 from rbench.running.span import run_span
 from rbench.running.tasks import Answer, Attack, Attacked, Concluded, Failed, Prepare, Ready, Result, Task
+from rbench.running.throughput import USUAL, batch_size_for
 from rbench.suite.cell import Cell
 
 KEPT_SIDE = 64
@@ -32,12 +34,13 @@ class Worker:
     Attributes:
         components: loads each component once.
         images: which adversarial images are stored: `auto`, `all`, `fooled` or `none`.
-        batch_size: samples at once for our own attacks.
+        batch_size: images at once for our own attacks and the judge; None: what a task says, else what is fastest for the model.
     """
 
     components: Components
     images: str
-    batch_size: int
+    batch_size: int | None
+    _sizes: dict[str, int] = field(default_factory=dict)
     _ready: tuple[str, Prepared] | None = None
     _fits: dict[str, int] = field(default_factory=dict)
 
@@ -83,7 +86,7 @@ class Worker:
             try:
                 return self._done(task, counted, parts)
             except torch.OutOfMemoryError:
-                size = self._fits.get(row, self.batch_size)
+                size = self._size(task)
             # Not above: the exception holds the frames that hold the tensors.
             self._ready, seen = None, 0
             gc.collect()
@@ -97,18 +100,30 @@ class Worker:
             )
 
     def _done(self, task: Task, on_done: Callable[[int], None], parts: Sequence[Evaluated] | None) -> Result:
-        prepared = self._prepared(task.cell)
+        prepared = self._prepared(task)
         if isinstance(task, Prepare):
-            return Ready(prepared.ids, prepared.setup.weights, prepared.setup.attack.chunk(self.batch_size))
+            size, attack = self._sizes[row_of(task.cell)], prepared.setup.attack
+            return Ready(prepared.ids, prepared.setup.weights, attack.chunk(size), size)
         if isinstance(task, Attack):
             evaluated = run_span(prepared, prepared.ids[task.start : task.stop], on_done, task.settled)
             return Attacked(evaluated, prepared.setup.weights)
         return self._concluded(task.cell, prepared, parts or evaluated_of(RunFolder(task.root), task.cell))
 
-    def _prepared(self, cell: Cell) -> Prepared:
+    def _size(self, task: Task) -> int:
+        row = row_of(task.cell)
+        if row not in self._sizes:
+            self._sizes[row] = self.batch_size or task.batch or batch_size_for(task.cell, self.components)
+        return self._fits.get(row, self._sizes[row])
+
+    def _prepared(self, task: Task) -> Prepared:
+        cell, row = task.cell, row_of(task.cell)
         if self._ready is None or self._ready[0] != cell.id:
             self._ready = None
-            self._ready = cell.id, prepare(cell, self.components, self._fits.get(row_of(cell), self.batch_size))
+            prepared = prepare(cell, self.components, self._size(task))
+            if self.batch_size is None and self._sizes[row] != USUAL and _by_batch(prepared.setup.audit):
+                self._sizes[row] = USUAL
+                prepared = prepare(cell, self.components, self._size(task))
+            self._ready = cell.id, prepared
         return self._ready[1]
 
     def _concluded(self, cell: Cell, prepared: Prepared, parts: Sequence[Evaluated]) -> Concluded:
@@ -117,6 +132,11 @@ class Worker:
         data_hash = self.components.data_hash(cell.dataset, prepared.ids)
         record = done(cell, prepared, finished, data_hash, images)
         return Concluded(record, finished.outcome.samples, _kept(finished, images), finished.gallery)
+
+
+def _by_batch(seen: Audit) -> bool:
+    """Whether the results of a model may depend on how many images it is shown together: then their number is not left to a clock."""
+    return seen.batch_dependent or seen.global_generator or not seen.reproducible
 
 
 STATE = "weights"

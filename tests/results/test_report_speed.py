@@ -20,15 +20,16 @@ try:
 except SystemExit as done:
     code = int(done.code or 0)
 print()
-print(json.dumps([code, [name for name in ("torch", "torchvision", "scipy.stats") if name in sys.modules]]))
+print(json.dumps([code, [name for name in SLOW if name in sys.modules]]))
 """
 EVERY = [1, 1, 1, 1]
+TORCH = ("torch", "torchvision", "scipy.stats")
 
 
-def finished(*arguments):
+def finished(*arguments, slow=TORCH):
     """Exit code and heavy modules of a command in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", VERB, *map(str, arguments)],
+        [sys.executable, "-c", f"SLOW = {slow!r}{VERB}", *map(str, arguments)],
         env=environment(),
         capture_output=True,
         text=True,
@@ -73,3 +74,16 @@ def test_reading_results_never_waits_for_torch(tmp_path, arguments):
     # The files of made runs contradict each other, which is no matter here: 4 is a verification that was done and failed.
     assert code == (4 if "--offline" in arguments else 0)
     assert heavy == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["report", "RUN", "--to", "md,csv,html"], ["report", "RUN", "--json"], ["compare", "RUN"]],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_tables_and_comparisons_need_neither_pandas_nor_scipy(tmp_path, arguments):
+    made = Made(tmp_path)
+    made.done("pgd", clean=EVERY, robust=[1, 1, 1, 0])
+    made.done("pgd", clean=EVERY, robust=[1, 0, 0, 0], cell_changes={"purifier": "blur"})
+    wanted = (tmp_path if argument == "RUN" else argument for argument in arguments)
+    assert finished(*wanted, slow=(*TORCH, "pandas", "scipy", "pyarrow.compute")) == [0, []]

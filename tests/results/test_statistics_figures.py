@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import bdtrc, ndtri
 from scipy.stats import binomtest
 
-from rbench.results.statistics import accuracy, mcnemar, paired_bootstrap, two_level_bootstrap, wilson
+from rbench.results.compare import Z_POWER
+from rbench.results.statistics import (
+    CONFIDENCE,
+    Z,
+    accuracy,
+    binomial_tail,
+    mcnemar,
+    paired_bootstrap,
+    two_level_bootstrap,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +41,25 @@ def test_wilson_and_mcnemar_are_those_of_scipy(counts):
     assert wilson(successes, n)[1:3] == pytest.approx((interval.low, interval.high), abs=1e-12)
     disagree = np.arange(n) < successes
     assert mcnemar(disagree, ~disagree).p_value == pytest.approx(theirs.pvalue, rel=1e-9)
+
+
+def test_quantiles_are_those_of_scipy_to_the_last_bit():
+    assert float(ndtri((1 + CONFIDENCE) / 2)) == Z
+    assert float(ndtri(0.8)) == Z_POWER
+
+
+@given(
+    st.integers(1, 20_000).flatmap(lambda n: st.tuples(st.integers(1, n), st.just(n))),
+    st.one_of(st.sampled_from([0.5, 0.1, 0.01, 1.0]), st.floats(0.001, 0.999)),
+)
+def test_binomial_tails_are_those_of_scipy(counts, p):
+    successes, n = counts
+    assert binomial_tail(successes, n, p) == pytest.approx(float(bdtrc(successes - 1, n, p)), rel=1e-9, abs=1e-200)
+
+
+@pytest.mark.parametrize(("successes", "tail"), [(-1, 1.0), (0, 1.0), (5, 0.0)])
+def test_binomial_tails_end_at_none_and_all(successes, tail):
+    assert binomial_tail(successes, 4, 0.5) == tail
 
 
 @pytest.mark.parametrize(("successes", "n"), [(1, 0), (-1, 5), (6, 5)])

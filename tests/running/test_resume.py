@@ -40,6 +40,7 @@ try:
 except SystemExit as done:
     assert not done.code, done.code
 print("TORCH", "torch" in sys.modules)
+print("SLOW", [name for name in ("pandas", "scipy", "pyarrow.compute") if name in sys.modules])
 """
 
 DEAF = """\
@@ -257,7 +258,7 @@ def test_an_unreadable_result_is_made_again(suite, whole, tmp_path, spoil):
     assert outcome(root) == outcome(whole)
 
 
-def test_a_finished_suite_is_left_as_it_is_and_without_torch(suite, whole):
+def test_a_finished_suite_is_left_as_it_is_and_without_torch_or_what_else_is_slow_to_import(suite, whole):
     before = content(whole)
     done = subprocess.run(
         [sys.executable, "-c", NO_OP, "run", str(suite), "--out", str(whole)],
@@ -268,6 +269,7 @@ def test_a_finished_suite_is_left_as_it_is_and_without_torch(suite, whole):
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"nothing to do: all 3 cells are in {whole}\n"
     assert "TORCH False" in done.stdout
+    assert "SLOW []" in done.stdout
     assert content(whole) == before
     assert litter(whole) == []
 
