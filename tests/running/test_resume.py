@@ -172,7 +172,7 @@ def test_ctrl_c_ends_it_with_130(suite, tmp_path):
         assert "interrupted by SIGINT" in process.communicate()[1]
 
 
-@pytest.mark.parametrize("at", [0, 7, 11])
+@pytest.mark.parametrize("at", [0, 7, 12])
 def test_interrupted_at_any_step_it_is_cancelled_and_goes_on(suite, whole, tmp_path, written, at):
     root = tmp_path / "run"
     interrupt(suite, root, lambda step: step == at, random.Random(at).choice([signal.SIGINT, signal.SIGTERM]))
