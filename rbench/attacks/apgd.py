@@ -1,5 +1,6 @@
 """Auto-PGD: projected gradient descent that sets its own step size."""
 
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, NamedTuple
 
@@ -88,9 +89,12 @@ def checkpoints(steps: int) -> tuple[int, ...]:
 
 def dense(steps: int) -> Pair:
     """Auto-PGD under Linf and L2."""
-    gaps = torch.zeros(steps + 1, dtype=torch.int64, device="cpu")  # at each checkpoint the steps since the one before
+    gaps_here = torch.zeros(
+        steps + 1, dtype=torch.int64, device="cpu"
+    )  # at each checkpoint the steps since the one before
     for before, here in pairwise(checkpoints(steps)):
-        gaps[here] = here - before
+        gaps_here[here] = here - before
+    gaps_on = cache(gaps_here.to)  # copied once to a device
 
     def init(x: Tensor, y: Tensor, ball: Ball, noise: SampleNoise) -> ApgdState:  # noqa: ARG001
         start = ball.uniform(x, noise)
@@ -114,7 +118,7 @@ def dense(steps: int) -> Pair:
 
     def update(state: ApgdState, answer: Answer) -> ApgdState:
         assert answer.gradient is not None
-        first, gap = state.asked == 0, gaps.to(state.x.device)[state.asked]
+        first, gap = state.asked == 0, gaps_on(state.x.device)[state.asked]
         better = answer.loss > state.best_loss
         best = choose(better, state.x, state.best)
         best_loss = torch.where(better, answer.loss, state.best_loss)

@@ -173,13 +173,18 @@ def window(uniforms: Tensor, side: Tensor, x: Tensor) -> tuple[Tensor, tuple[Ten
         side: [B] int64 its side.
         x: [B, C, H, W] for the size of the image.
     """
-    spans, corners = [], []
-    for axis, extent in enumerate(x.shape[2:]):
-        first = (uniforms[:, axis] * (extent - side + 1)).long()
-        place = torch.arange(extent, device=x.device) - first[:, None]
-        spans.append((place >= 0) & (place < side[:, None]))
-        corners.append(first)
-    return (spans[0][:, :, None] & spans[1][:, None, :])[:, None], (corners[0], corners[1])
+    height, width = x.shape[2:]
+    extents, places = extents_and_places(height, width, x.device)
+    corner = (uniforms * (extents - side[:, None])).long()
+    place = places - corner[:, :, None]
+    within = (place >= 0) & (place < side[:, None, None])
+    return (within[:, 0, :height, None] & within[:, 1, None, :width])[:, None], (corner[:, 0], corner[:, 1])
+
+
+@cache
+def extents_and_places(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """One more than height and width, int64 [2], and the numbers of their places, int64 [the longer one]."""
+    return torch.tensor([height + 1, width + 1], device=device), torch.arange(max(height, width), device=device)
 
 
 def length(delta: Tensor, norm: Norm, dim: int | tuple[int, ...] | None = (2, 3)) -> Tensor:

@@ -134,7 +134,7 @@ class Driver:
         if run == 0 and self.attack.targets:
             self.targets[rows] = self._likeliest(clean)
         asked = (1 if self.attack.targets else 0) + run * (self.attack.steps + 1)  # of the sample, before this start
-        tally = Tally(torch.full_like(rows, asked), torch.zeros_like(rows), torch.ones_like(rows, dtype=torch.bool))
+        tally = Tally(torch.full_like(rows, asked), torch.zeros_like(rows), clean.x.new_zeros(len(rows)))
         noise = self.noise.of("attack", clean.ids, clean.device, draw=run)
         state = self.attack.begin(run)(clean.x, clean.y, self.ball.at(rows).of(clean.x), noise)
         target = self.targets[rows, run % self.attack.targets] if self.attack.targets else None
@@ -193,7 +193,7 @@ class Driver:
         slots.tally = Tally(
             tally.queries + 1,
             tally.zero_gradients if zero is None else tally.zero_gradients + zero,
-            tally.finite & torch.isfinite(answer.logits).all(1),
+            tally.broken + (answer.logits - answer.logits).sum(1),
         )
         inside = self.attack.inside(slots.state)
         asked = Asked(slots.rows, clean, points.detach(), slots.tally.queries, inside, answer)
@@ -213,10 +213,10 @@ class Driver:
 
     def _look(self, slots: Slots, asked: Asked) -> Tensor | None:
         """Which starts have fooled their sample, bool [B]; None where none has."""
-        finite, unsettled = slots.tally.finite, self.kept.open(slots.held, asked)
-        all_finite, some_open = torch.stack([finite.all(), unsettled.any()]).tolist()
-        if not all_finite:
-            refuse_non_finite(torch.where(finite, 0.0, torch.nan)[:, None], slots.clean.ids)
+        broken, unsettled = slots.tally.broken, self.kept.open(slots.held, asked)
+        some_broken, some_open = torch.stack([broken.any(), unsettled.any()]).tolist()
+        if some_broken:
+            refuse_non_finite(broken[:, None], slots.clean.ids)
         if not some_open:
             return None
         slots.held, fooled = self.kept.settle(slots.held, asked)

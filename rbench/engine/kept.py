@@ -162,9 +162,10 @@ class FirstFooled:
 
     def consider(self, held: Point, asked: Asked) -> Point:
         """Holds the first claimed point, else the one with the higher loss."""
-        claimed = asked.inside & (asked.answer.logits.argmax(1) != asked.clean.y)
-        higher = asked.inside & ~(asked.answer.loss <= held.loss)
-        better = (claimed | higher) & ~held.unsettled
+        wrong = asked.answer.logits.argmax(1) != asked.clean.y
+        claimed = wrong & asked.inside
+        # Of booleans `a >= b` is `a or not b`, and `a > b` is `a and not b`, in one operation.
+        better = (wrong >= (asked.answer.loss <= held.loss)) & (asked.inside > held.unsettled)
         return _replaced(held, better, asked, claimed, held.unsettled | claimed)
 
     def open(self, held: Point, asked: Asked) -> Tensor:  # noqa: ARG002

@@ -28,7 +28,7 @@ class Tally(NamedTuple):
 
     queries: Tensor  # [B] int64 of the sample, up to and with this start
     zero_gradients: Tensor  # [B] int64 queries of this start whose gradient was all zero
-    finite: Tensor  # [B] bool: all logits were
+    broken: Tensor  # [B] NaN once a logit was not finite, else 0
 
 
 @dataclass

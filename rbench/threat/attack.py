@@ -5,6 +5,7 @@ Every attack answers the same questions about itself (`Attack`), so that no one 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
@@ -82,7 +83,13 @@ class Attack(Protocol):
 
 def everywhere(state: Any) -> Tensor:
     """Every point asked about may be proposed, [B] bool."""
-    return torch.ones(len(state.x), dtype=torch.bool, device=state.x.device)
+    return _everyone(len(state.x), state.x.device)
+
+
+@cache
+def _everyone(count: int, device: torch.device) -> Tensor:
+    """Made once for each size of a batch: an attack asks thousands of times."""
+    return torch.ones(count, dtype=torch.bool, device=device)
 
 
 class Pair(NamedTuple):

@@ -7,6 +7,7 @@ whose sums and products wrap around to the same bits on every device; normal dra
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 import torch
@@ -157,8 +158,13 @@ def _words(key: Tensor, first: Tensor | int, count: int) -> Tensor:
         first: [B, 1] int64 or one number for all: how many words of the stream are skipped.
         count: words a key.
     """
-    place = first + torch.arange(1, count + 1, device=key.device)
-    return _mixed(key[:, None] + place * _GAMMA)
+    return _mixed((key[:, None] + first * _GAMMA) + _steps(count, key.device))
+
+
+@lru_cache(maxsize=32)
+def _steps(count: int, device: torch.device) -> Tensor:
+    """How far the first words of a stream are from where it begins, int64 [count]; an attack asks for the same number again and again."""
+    return torch.arange(1, count + 1, device=device) * _GAMMA
 
 
 def _split(key: Tensor, first: Tensor | int, count: int) -> Tensor:
