@@ -303,7 +303,7 @@ MUTANTS = (
     ),
     Mutant(
         "auto leaves an exact gradient that is not finite",
-        AUDITED,
+        "engine/batch_gradients.py",
         "return _zero(gradient) | _broken(gradient)",
         "return _zero(gradient)",
         (WHERE, "useless"),
@@ -322,7 +322,7 @@ MUTANTS = (
         "if False:",
         (WHERE, "remembers"),
         (
-            (AUDITED, "        _refuse_memory(model, asked, sets, first)\n", "        pass\n"),
+            (AUDITED, "_refuse_memory(model, ask, sets, first))\n", "None)\n"),
             (ANSWERS, "    if not first.reproducible:\n        return", "    return"),
         ),
     ),
@@ -357,8 +357,8 @@ MUTANTS = (
     Mutant(
         "finite differences have the shape of the gradient's batch where draws depend on it",
         "engine/points.py",
-        "torch.split(points, 1 if self.same_shape else _BLOCK, dim=1)",
-        "torch.split(points, _BLOCK, dim=1)",
+        "return 1 if self.same_shape else min(_BLOCK",
+        "return min(_BLOCK",
         (WHERE, "global_generator or dropout"),
     ),
     Mutant(
@@ -820,8 +820,8 @@ MUTANTS = (
     Mutant(
         "the audit asks in the ways of attackers",
         AUDITED,
-        "refuse_other_ways(model, asked, sets[0], first[0])",
-        "pass",
+        "refuse_other_ways(model, ask, sets[0], first[0])",
+        "None",
         (FACES, "depends_on_gradients"),
     ),
     Mutant(
@@ -998,6 +998,48 @@ MUTANTS = (
         "components.forget_models()",
         "pass",
         ("running/test_batch_size.py", "that_was_timed"),
+    ),
+    Mutant(
+        "what a refused model has answered is not believed again",
+        "engine/audits.py",
+        "            del self._parts[of_model]\n            raise",
+        "            raise",
+        ("engine/test_audits_once.py", "refused"),
+    ),
+    Mutant(
+        "an earlier audit is believed only while the model answers alike",
+        "engine/told.py",
+        "return found if now.shape == answered.shape and differ(now, answered) <= DIFFERS else None",
+        "return found",
+        ("running/test_told_audits.py", "other_answers"),
+    ),
+    Mutant(
+        "an earlier audit is one of the same weights",
+        "engine/audits.py",
+        'return {"weights": weights, "seed": noise.seed}',
+        'return {"seed": noise.seed}',
+        ("running/test_told_audits.py", "no_answer"),
+    ),
+    Mutant(
+        "an earlier audit was made by the same code",
+        "running/measured.py",
+        '"code": measuring_code(),',
+        "",
+        ("running/test_told_audits.py", "all_that_it_depends"),
+    ),
+    Mutant(
+        "nothing is kept of a model that answers otherwise under the same noise",
+        "engine/told_audit.py",
+        "if not seen.reproducible or (",
+        "if (",
+        ("running/test_told_audits.py", "never_answers"),
+    ),
+    Mutant(
+        "nothing is kept of a model that is refused",
+        "running/runner.py",
+        "        self.folder.drop_audits(defended_id(cell.backbone, cell.purifier))",
+        "        pass",
+        ("running/test_told_audits.py", "never_answers"),
     ),
 )
 

@@ -1,11 +1,9 @@
 """The audit before any attack: properties of the defended model as measured on a few samples, whatever the purifier declares."""
 
-import math
 import pickle
 import random
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,18 +11,16 @@ from torch import Tensor, nn
 
 from rbench.engine.answers import DIFFERS, FirstAnswers, differ, refuse_stateful
 from rbench.engine.audited_images import SAMPLES, Audited, Questions, audited_images
+from rbench.engine.batch_gradients import BatchGradients, batch_gradients
 from rbench.engine.defended import DefendedModel, moves_global_generators, state_hash
-from rbench.engine.oracle import Oracle
 from rbench.engine.outputs import not_logits
-from rbench.engine.slopes import relative
+from rbench.engine.parts import Parts
 from rbench.engine.two_faces import refuse_other_ways
 from rbench.errors import CellFailed, InputError
 from rbench.results.flags.catalogue import threshold
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
-from rbench.threat.losses import cross_entropy
 from rbench.threat.noise import Noise
-from rbench.threat.terms import GradientPath
 
 REPEATS = 5
 """Evaluations of the same images, each with fresh noise."""
@@ -86,7 +82,7 @@ class Audit:
 
 
 def audit(
-    model: DefendedModel, sample: Batch, noise: Noise, ball: Ball, size: int = SAMPLES
+    model: DefendedModel, sample: Batch, noise: Noise, ball: Ball, size: int = SAMPLES, parts: Parts | None = None
 ) -> tuple[Audit, FirstAnswers]:
     """Measures a defended model in batches of up to 16 images and of `size`; the passes are not counted as the attack's.
 
@@ -96,6 +92,7 @@ def audit(
         noise: the root of the cell's randomness.
         ball: with one radius.
         size: images that attacks or the judge show together at most.
+        parts: what was measured of this model before, for other radii and sizes, and is not measured again.
 
     Returns:
         What was found, and the first answers, to ask for again at the end.
@@ -106,26 +103,33 @@ def audit(
     """
     spent = replace(model.meter)
     sets = audited_images(sample, noise, ball, size)
-    asked = Questions(model, noise)
-    first, reproducible = _first_answers(model, asked, sets)
+    few, asked = [audited.few for audited in sets], (parts or Parts()).asking(model, noise)
+    first, reproducible = asked.once("first answers", few, lambda ask: _first_answers(model, ask, sets))
     classes = first[0].shape[1]
     refuse_labels(sample, classes)
-    spread = max(_spread(asked, audited, logits) for audited, logits in zip(sets, first, strict=True))
-    whole = [asked.logits(audited.whole, what=audited.what) for audited in sets]
+    answered = list(zip(sets, first, strict=True))
+    spread = max(asked.once("spread", [s.few], partial(_spread, audited=s, first=logits)) for s, logits in answered)
+    whole = [asked.once("whole", [s.whole], partial(_whole, audited=s, few=logits)) for s, logits in answered]
     for audited, logits in zip(sets, whole, strict=True):
-        spread = max(spread, differ(logits, asked.logits(audited.whole, draw=1, what=audited.what)))
-        reproducible &= differ(logits, asked.logits(audited.whole, what=audited.what)) <= DIFFERS
-    moved = moves_global_generators(model, sample.x, noise.of("audit", sample.ids, sample.device))
+        more, apart = asked.once("again", [audited.whole], partial(_again, audited=audited, whole=logits))
+        spread, reproducible = max(spread, more), reproducible and apart <= DIFFERS
+    drawn = noise.of("audit", sample.ids, sample.device)
+    moved = asked.once("generators", [sample], lambda _: moves_global_generators(model, sample.x, drawn))
     is_random = spread > DIFFERS or not reproducible
     other_draws, dependence = moved and is_random, 0.0
     if reproducible:
         compared = _companions if other_draws else _orders_and_splits
-        dependence = max(compared(asked, audited.whole, logits) for audited, logits in zip(sets, whole, strict=True))
-    pairs = [_gradients(model, audited, noise) for audited in sets]
-    gradients = [gradient for pair in pairs for gradient in pair]
+        dependence = max(
+            asked.once(
+                compared.__name__, [audited.whole], partial(compared, shown=audited.whole, few=small, reference=large)
+            )
+            for audited, small, large in zip(sets, first, whole, strict=True)
+        )
+    gradients = [asked.once("gradients", [s.whole], partial(_gradients, audited=s)) for s in sets]
     if reproducible:
-        _refuse_memory(model, asked, sets, first)
-        refuse_other_ways(model, asked, sets[0], first[0])
+        asked.once("memory", few, lambda ask: _refuse_memory(model, ask, sets, first))
+        asked.once("ways", few[:1], lambda ask: refuse_other_ways(model, ask, sets[0], first[0]))
+    errors = [found.error for found in gradients if found.error is not None]
     found = Audit(
         classes=classes,
         declared_random=bool(getattr(model.purifier, "stochastic", False)),
@@ -137,15 +141,17 @@ def audit(
         changes=asked.changes,
         out_of_range=asked.beyond,
         not_logits=not_logits(model, sets[1].few.x, torch.cat([*first, *whole])),
-        reaches_input=all(gradient is not None for gradient in gradients),
-        zero_gradient_share=max(_share(gradient, _zero, 1.0) for gradient in gradients),
-        non_finite_gradient_share=max(_share(gradient, _broken, 0.0) for gradient in gradients),
-        useless_gradient_share=max(_share(gradient, _useless, 1.0) for gradient in gradients),
-        batch_gradient_error=None if other_draws or not reproducible else _batch_error(pairs),
+        reaches_input=all(found.reaches for found in gradients),
+        zero_gradient_share=max(found.zero for found in gradients),
+        non_finite_gradient_share=max(found.broken for found in gradients),
+        useless_gradient_share=max(found.useless for found in gradients),
+        batch_gradient_error=None if other_draws or not reproducible else max(errors, default=None),
     )
     vars(model.meter).update(vars(spent))
     alike = reproducible and not other_draws and not found.batch_dependent
-    return found, FirstAnswers(*sets, first, noise, reproducible, whole[0] if alike else None, asked.sizes)
+    # Only what is asked about again is kept: at the end of a span the few, and of the moved images any number.
+    again = sets[0] if alike else sets[0].shortened(), sets[1].shortened()
+    return found, FirstAnswers(*again, first, noise, reproducible, whole[0] if alike else None, asked.sizes)
 
 
 def refuse_labels(batch: Batch, classes: int) -> None:
@@ -189,6 +195,23 @@ def _spread(asked: Questions, audited: Audited, first: Tensor) -> float:
     return max(differ(a, b) for a in repeats for b in repeats)
 
 
+def _whole(asked: Questions, audited: Audited, few: Tensor) -> Tensor:
+    """Logits of as many images as are shown together; where they are the few, these were asked about already."""
+    return asked.logits(audited.whole, what=audited.what) if audited.larger else few
+
+
+def _again(asked: Questions, audited: Audited, whole: Tensor) -> tuple[float, float]:
+    """What the logits of as many images as are shown together differ by under another draw, and under the same one."""
+    if not audited.larger:  # the few have been asked about like that
+        return 0.0, 0.0
+    another = differ(whole, asked.logits(audited.whole, draw=1, what=audited.what))
+    return another, differ(whole, asked.logits(audited.whole, what=audited.what))
+
+
+def _gradients(asked: Questions, audited: Audited) -> BatchGradients:
+    return batch_gradients(asked.model, audited, asked.noise)
+
+
 def _negative(shown: Batch) -> Batch:
     return shown.of(1 - shown.x)
 
@@ -221,16 +244,20 @@ def remembered(model: DefendedModel) -> bytes:
     return b"".join(kept)
 
 
-def _orders_and_splits(asked: Questions, shown: Batch, reference: Tensor) -> float:
-    """Largest difference of logits when the batch is reversed, halved, cut into small ones or repeats images, relative to the largest."""
+def _orders_and_splits(asked: Questions, shown: Batch, few: Tensor, reference: Tensor) -> float:
+    """Largest difference of logits when the batch is reversed, halved, cut into small ones or repeats images, relative to the largest.
+
+    The first of the small ones is that of the few, whose logits are known.
+    """
     if len(shown) < 2:
         return 0.0
     order = torch.arange(len(shown) - 1, -1, -1, device=shown.device)
     answers = [asked.logits(shown.at(order))[order]]
     half = (len(shown) + 1) // 2
     for size in {half, min(half, SAMPLES)}:
-        starts = range(0, len(shown), size)
-        answers.append(torch.cat([asked.logits(shown.at(slice(start, start + size))) for start in starts]))
+        known = [few] if len(few) == size else []
+        starts = range(size * len(known), len(shown), size)
+        answers.append(torch.cat([*known, *(asked.logits(shown.at(slice(start, start + size))) for start in starts)]))
     worst = max(differ(reference, answer) for answer in answers)
     # The judge shows few images several times at once, for their draws, and a last one alone.
     for rows in (torch.arange(SAMPLES, device=shown.device) % min(4, len(shown)), order[-1:]):
@@ -238,7 +265,7 @@ def _orders_and_splits(asked: Questions, shown: Batch, reference: Tensor) -> flo
     return worst / _scale(reference)
 
 
-def _companions(asked: Questions, shown: Batch, reference: Tensor) -> float:
+def _companions(asked: Questions, shown: Batch, few: Tensor, reference: Tensor) -> float:  # noqa: ARG001
     """Largest difference of logits when half of the batch is replaced by other images, relative to the largest logit.
 
     For a random purifier that draws from a global generator: a batch of another shape or order meets another draw, and would differ whether
@@ -254,56 +281,3 @@ def _companions(asked: Questions, shown: Batch, reference: Tensor) -> float:
 
 def _scale(logits: Tensor) -> float:
     return max(1.0, float(logits.abs().max()))
-
-
-def _gradients(model: DefendedModel, audited: Audited, noise: Noise) -> list[Tensor | None]:
-    """Gradients of a small batch and of a large one, this as an attacker takes it: stage by stage where the purifier has stages.
-
-    Where there is no memory for the graph of a large batch, an attack along this path will say so; others go around it.
-    """
-    found = [_gradient(model, audited.few, noise, "exact")]
-    if audited.larger:
-        with suppress(torch.OutOfMemoryError):
-            found.append(_gradient(model, audited.whole, noise, "checkpointed" if model.staged else "exact"))
-    return found
-
-
-def _batch_error(pairs: list[list[Tensor | None]]) -> float | None:
-    """The larger of two differences of the gradients in small and large batches."""
-    errors = [relative(few, whole[: len(few)]) for few, whole in _both(pairs)]
-    return max((error for error in errors if math.isfinite(error)), default=None)
-
-
-def _both(pairs: list[list[Tensor | None]]) -> Iterator[tuple[Tensor, Tensor]]:
-    for few, *whole in pairs:
-        if few is not None and whole and whole[0] is not None:
-            yield few, whole[0]
-
-
-def _gradient(model: DefendedModel, shown: Batch, noise: Noise, path: GradientPath) -> Tensor | None:
-    """The gradient of the cross-entropy as rows [B, pixels]; None where the graph does not reach the input."""
-    point = shown.x.detach().clone().requires_grad_()
-    oracle = Oracle(model, path, eot=1, noise=noise)
-    with torch.enable_grad():
-        losses = cross_entropy(oracle.forward(point, noise.of("audit", shown.ids, shown.device)), shown.y)
-    if not losses.requires_grad:
-        return None
-    (gradient,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
-    return None if gradient is None else gradient.flatten(1)
-
-
-def _share(gradient: Tensor | None, which: Callable[[Tensor], Tensor], without: float) -> float:
-    """The share of samples whose gradient is of a kind; `without` where there is no gradient."""
-    return without if gradient is None else float(which(gradient).float().mean())
-
-
-def _zero(gradient: Tensor) -> Tensor:
-    return (gradient == 0).all(1)
-
-
-def _broken(gradient: Tensor) -> Tensor:
-    return ~torch.isfinite(gradient).all(1)
-
-
-def _useless(gradient: Tensor) -> Tensor:
-    return _zero(gradient) | _broken(gradient)

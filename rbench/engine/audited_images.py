@@ -33,6 +33,11 @@ class Audited:
         """Its first images, up to 16."""
         return self.whole.at(slice(SAMPLES))
 
+    def shortened(self) -> "Audited":
+        """The few alone, which do not keep the others in memory."""
+        few = self.few
+        return Audited(self.what, few.of(few.x.clone()))
+
     @property
     def larger(self) -> bool:
         """Whether attacks show more images together than the few."""

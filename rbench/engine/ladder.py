@@ -31,11 +31,10 @@ def choose(
     ladder: Ladder,
     model: DefendedModel,
     seen: Audit,
-    sample: Batch,
-    noise: Noise,
     eot: int,
     norm: Norm,
     *,
+    hard_label: bool,
     path: GradientPath = "exact",
     trusted: bool = True,
 ) -> tuple[Rung, ...]:
@@ -45,10 +44,9 @@ def choose(
         ladder: the attack.
         model: the defended model.
         seen: what the audit measured of it.
-        sample: some samples, to see whether the outputs are hard labels.
-        noise: the root of the cell's randomness.
         eot: draws per gradient that the suite asks for.
         norm: norm of the ball.
+        hard_label: what `tells_the_winner_alone` says.
         path: the gradient path that the suite asks for, or the one of most use.
         trusted: nothing measured speaks against the exact gradient.
     """
@@ -59,7 +57,7 @@ def choose(
         changes=type(model.purifier) is not Identity or seen.changes,
         encodes=model.encodes,
         surrogate=model.surrogate is not None,
-        hard_label=tells_the_winner_alone(model, sample.at(slice(SAMPLES)), noise),
+        hard_label=hard_label,
         eot=eot,
         norm=norm,
         trusted=trusted,
@@ -76,9 +74,10 @@ def tells_the_winner_alone(model: DefendedModel, sample: Batch, noise: Noise) ->
 
     Args:
         model: the defended model.
-        sample: some samples.
+        sample: of which the first 16 are looked at.
         noise: the root of the cell's randomness.
     """
+    sample = sample.at(slice(SAMPLES))
     x = sample.x
     values: set[float] = set()
     for share in (0.0, 0.2, 0.4, 0.6, 0.8):

@@ -19,7 +19,9 @@ NEIGHBOURS = 100
 FLAT = 1e-9
 """Gradients and margins of this length or below count as zero and are not divided by."""
 _BLOCK = 4
-"""Points around each sample that are evaluated in one batch: as many images as the audit shows together anyway."""
+"""Most points around each sample that are evaluated in one batch: as many images as the audit shows together anyway."""
+_BLOCK_BYTES = 2**23
+"""Most bytes of images in such a batch, unless it holds one point of each sample: what a model makes of them takes many times that."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits [B, classes], labels [B]) -> losses [B]."""
@@ -57,11 +59,19 @@ class Few:
         """Logits at many points [B, K, C, H, W] around each sample, all under the sample's one draw, [B, K, classes]."""
         logits = []
         with torch.no_grad():
-            for block in torch.split(points, 1 if self.same_shape else _BLOCK, dim=1):
+            for block in torch.split(points, self.together(points[:, 0].nbytes), dim=1):
                 count = block.shape[1]
                 noise = self.noise.of("audit", self.batch.ids.repeat_interleave(count), self.batch.device)
                 logits.append(model(block.flatten(0, 1), noise).unflatten(0, (-1, count)))
         return torch.cat(logits, 1)
+
+    def together(self, size: int) -> int:
+        """How many points around each sample one batch may hold.
+
+        Args:
+            size: bytes of one point around each.
+        """
+        return 1 if self.same_shape else min(_BLOCK, max(1, _BLOCK_BYTES // size))
 
     def losses(self, model: DefendedModel, points: Tensor, loss: Loss) -> Tensor:
         """The loss at many points around each sample, [B, K]."""
@@ -74,13 +84,19 @@ def loss_change(model: DefendedModel, few: Few, ball: Ball) -> float | None:
 
     The passes are not counted as the attack's.
     """
-    spent, ids, calls = replace(model.meter), few.batch.ids, torch.arange(NEIGHBOURS, device=few.batch.device)
-    noise = few.noise.of(
-        "audit", ids.repeat_interleave(NEIGHBOURS), few.batch.device, draw=3, calls=calls.repeat(len(ids))
-    )
-    points = ball.uniform(few.x.repeat_interleave(NEIGHBOURS, 0), noise).view(-1, NEIGHBOURS, *few.x.shape[1:])
+    spent = replace(model.meter)
     here = few.losses(model, few.x[:, None], margin).double()
-    moved = few.losses(model, points, margin).double()
+    size = few.together(few.x.nbytes)
+    blocks = (range(first, min(first + size, NEIGHBOURS)) for first in range(0, NEIGHBOURS, size))
+    moved = torch.cat([few.losses(model, _neighbours(few, ball, block), margin) for block in blocks], 1).double()
     vars(model.meter).update(vars(spent))
     change = (moved - here).abs().mean() / here.abs().mean().clamp(min=FLAT)
     return float(change) if bool(torch.isfinite(change)) else None
+
+
+def _neighbours(few: Few, ball: Ball, numbers: range) -> Tensor:
+    """Some of the points of the ball around each sample [B, K, C, H, W]; each is drawn by its number, and never are all of them there."""
+    count, (ids, device) = len(numbers), (few.batch.ids, few.batch.device)
+    calls = torch.tensor(numbers, device=device).repeat(len(ids))
+    noise = few.noise.of("audit", ids.repeat_interleave(count), device, draw=3, calls=calls)
+    return ball.uniform(few.x.repeat_interleave(count, 0), noise).view(-1, count, *few.x.shape[1:])

@@ -154,11 +154,12 @@ def set_up(
         )
         eot = protocol.eot if seen.random and path != "blind" else 1
         if attack.asks_gradient and (path == "bpda" or isinstance(attack, Ladder)):
-            trial = audits.trials.of(model, stand_in, sample, noise, ball, random=seen.random)
+            trial = audits.trial(model, stand_in, sample, noise, ball, made)
             model = model.with_stand_in(None) if trial and trial.dropped else model
         if isinstance(attack, Ladder):
             trusted = distrusted({**asdict(seen), **asdict(gradients), **(trial.facts() if trial else {})}) is None
-            rungs = choose(attack, model, seen, sample, noise, eot, ball.norm, path=path, trusted=trusted)
+            hard = audits.hard_label(model, noise, made)
+            rungs = choose(attack, model, seen, eot, ball.norm, hard_label=hard, path=path, trusted=trusted)
             eot = max(rung.eot for rung in rungs)
         asked = source or model
         # Third-party code is run as it would be by hand.

@@ -23,6 +23,8 @@ _LOW = (1e-3, 1e-2, 3e-2)
 _AGREE = 1e-3
 """Largest difference of logits in float32 and float64, relative to the largest, with which the model in float64 speaks for that in float32:
 deep networks stay far below, and what draws or rounds otherwise in another type lies above."""
+_NONE = 1e-4
+"""An error of this size or below is none: no other length is tried then."""
 _ROUNDINGS = 16
 """Units in the last place of the largest logit by which a loss may be wrong by rounding."""
 
@@ -55,13 +57,14 @@ def measure_slopes(model: DefendedModel, few: Few, *, low_precision: bool) -> Sl
         double = DefendedModel(copy.deepcopy(model.purifier).double(), copy.deepcopy(model.backbone).double())
         wide = few.of(few.x.double())
         if _agree(model, few, double, wide):
-            compared = _compared(double, wide, cross_entropy, _LOW if low_precision else _DOUBLE)
             single, other = _gradient(model, few, cross_entropy), _gradient(double, wide, cross_entropy)
+            compared = _compared(double, wide, cross_entropy, other, _LOW if low_precision else _DOUBLE)
             if compared is not None and single is not None and other is not None:
                 return Slopes(max(compared, relative(single, other)), "float64")
     except Exception:  # many a model takes float32 alone
         pass
-    return Slopes(_compared(model, few, margin, _LOW if low_precision else _SINGLE), "float32")
+    gradient = _gradient(model, few, margin)
+    return Slopes(_compared(model, few, margin, gradient, _LOW if low_precision else _SINGLE), "float32")
 
 
 def relative(a: Tensor, b: Tensor, rounding: float = 0.0) -> float:
@@ -96,22 +99,31 @@ def _gradient(model: DefendedModel, few: Few, loss: Loss) -> Tensor | None:
     return gradient
 
 
-def _compared(model: DefendedModel, few: Few, loss: Loss, steps: tuple[float, ...]) -> float | None:
+def _compared(
+    model: DefendedModel, few: Few, loss: Loss, gradient: Tensor | None, steps: tuple[float, ...]
+) -> float | None:
     """The least error over some lengths of the finite differences: too short a one measures rounding, too long a one curvature."""
-    gradient = _gradient(model, few, loss)
     if gradient is None:
         return None
     directions = few.draw(2).normal(DIRECTIONS, *few.x.shape[1:]).to(few.x.dtype)
     slopes = (gradient[:, None] * directions).flatten(2).sum(2)
-    errors = [_error(model, few, loss, directions, slopes, step) for step in steps]
-    return min((error for error in errors if math.isfinite(error)), default=None)
+    largest = float(few.around(model, few.x[:, None]).abs().max())
+    least: float | None = None
+    for step in steps:
+        error = _error(model, few, loss, directions, slopes, step, largest)
+        if math.isfinite(error):
+            least = error if least is None else min(least, error)
+        if least is not None and least <= _NONE:
+            break
+    return least
 
 
-def _error(model: DefendedModel, few: Few, loss: Loss, directions: Tensor, slopes: Tensor, step: float) -> float:
+def _error(
+    model: DefendedModel, few: Few, loss: Loss, directions: Tensor, slopes: Tensor, step: float, largest: float
+) -> float:
     up, down = (few.losses(model, few.x[:, None] + way * step * directions, loss) for way in (1, -1))
     differences = (up - down) / (2 * step)
     # A gradient of zero makes no claim about the slope: rounding has one, and another flag speaks of it.
     differences = torch.where((slopes == 0).all(1, keepdim=True), 0.0, differences)
-    largest = float(few.around(model, few.x[:, None]).abs().max())
     rounding = _ROUNDINGS * torch.finfo(up.dtype).eps * largest * math.sqrt(DIRECTIONS) / step
     return relative(slopes, differences, rounding)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from rbench.attacks.pgd import steepest
 from rbench.engine.defended import DefendedModel
 from rbench.engine.oracle import Oracle
+from rbench.engine.parts import content
+from rbench.engine.told import Told, samples_hash
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 from rbench.threat.losses import margin
@@ -115,7 +117,15 @@ class Trials:
     _alive: list[nn.Module] = field(default_factory=list)
 
     def of(
-        self, model: DefendedModel, named: nn.Module | None, sample: Batch, noise: Noise, ball: Ball, *, random: bool
+        self,
+        model: DefendedModel,
+        named: nn.Module | None,
+        sample: Batch,
+        noise: Noise,
+        ball: Ball,
+        *,
+        random: bool,
+        told: Told | None = None,
     ) -> Trial | None:
         """The trial of the stand-in; None where the model has none but the identity.
 
@@ -126,6 +136,7 @@ class Trials:
             noise: the root of the cell's randomness.
             ball: with one radius.
             random: the defence is.
+            told: what earlier runs have measured of the model with this stand-in.
 
         Raises:
             CellFailed: the purifier returned no images of this shape.
@@ -133,9 +144,15 @@ class Trials:
         if model.surrogate is None:
             return None
         parts = [part for part in (model.purifier, model.backbone, named) if part is not None]
-        looked_at = (tuple(sample.ids.tolist()), float(sample.x.sum()), noise.seed, ball.norm, float(ball.eps))
-        key = (*map(id, parts), named is None, random, *looked_at)
+        few, radius = sample.at(slice(SAMPLES)), float(ball.eps)
+        key = (*map(id, parts), named is None, random, content(few), noise.seed, ball.norm, radius)
         if key not in self._made:
-            self._made[key] = try_stand_in(model, sample, noise, ball, random=random, kept=named is not None)
+            known = {"norm": ball.norm, "eps": radius.hex(), "samples": samples_hash(few), "random": random}
+            self._made[key] = (told or Told()).of(
+                "trial",
+                known,
+                Trial,
+                lambda: try_stand_in(model, few, noise, ball, random=random, kept=named is not None),
+            )
             self._alive += parts  # `id` may give a new object the number of a deleted one
         return self._made[key]

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_CELLS_BYTES = 64 * 2**20
 MAX_SIZES_BYTES = 2**20
+MAX_AUDIT_BYTES = 64 * 2**20
 _CHUNK = re.compile(r"(\d{1,12})-(\d{1,12})\.safetensors")
 
 
@@ -62,6 +63,8 @@ class RunFolder:
         """Remove what writers left that died: temporary files, and chunks of cells that are done."""
         for folder in (self.root, *(self.root / name for name in ("records", "samples", "images", "gallery"))):
             files.tidy(folder)
+        for folder in sorted((self.root / "audits").glob("*/")):
+            files.tidy(folder)
         for folder in sorted((self.root / "chunks").glob("*/")):
             files.tidy(folder)
             if self._is_done(folder.name):
@@ -95,6 +98,10 @@ class RunFolder:
     def verified_path(self, cell_id: str) -> Path:
         """`verified/<id>.json`."""
         return self.root / "verified" / f"{_checked(cell_id)}.json"
+
+    def audits_path(self, row: str) -> Path:
+        """`audits/<row>/`."""
+        return self.root / "audits" / _checked(row)
 
     def chunks_path(self, cell_id: str) -> Path:
         """`chunks/<id>/`."""
@@ -202,6 +209,49 @@ class RunFolder:
             match = _CHUNK.fullmatch(path.name)
             if match and path.is_file():
                 yield int(match[1]), int(match[2]), path
+
+    # What was measured of defended models; nobody but the next run believes it
+
+    def write_audit(self, row: str, name: str, document: Mapping[str, Any]) -> None:
+        """Keep a measurement of a defended model.
+
+        Args:
+            row: names the defended model.
+            name: of the measurement.
+            document: what was measured, as JSON values.
+        """
+        folder = self.audits_path(row)
+        with files.writing(folder):
+            for path in (folder.parent, folder):
+                disk.make_subfolder(path)
+        files.write_text(folder / f"{_checked(name)}.json", json.dumps(document, sort_keys=True, allow_nan=False))
+
+    def read_audit(self, row: str, name: str) -> Any:
+        """What `write_audit` has kept.
+
+        Raises:
+            InputError: there is none, or it is broken.
+        """
+        path = self.audits_path(row) / f"{_checked(name)}.json"
+        return parse_json(read_text(path, MAX_AUDIT_BYTES), path)
+
+    def drop_audits(self, row: str) -> None:
+        """Remove what was measured of a defended model."""
+        folder = self.audits_path(row)
+        if folder.is_symlink() or not folder.is_dir():  # nobody's files but those of this folder are removed
+            return
+        files.tidy(folder)
+        with files.writing(folder):
+            for path in sorted(folder.glob("*.json")):
+                disk.remove(path)
+            with suppress(OSError):  # something lies there that is not ours
+                disk.remove_folder(folder)
+
+    def drop_other_audits(self, rows: Collection[str]) -> None:
+        """Remove what was measured of defended models that are none of these."""
+        for folder in sorted((self.root / "audits").glob("*/")):
+            if folder.name not in rows and CELL_ID.fullmatch(folder.name):
+                self.drop_audits(folder.name)
 
     # What a finished cell leaves
 

@@ -24,6 +24,7 @@ from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
 from rbench.process_state import kept
 from rbench.registry import load, registry
+from rbench.running.measured import Shelf
 from rbench.running.read_once import read_once
 from rbench.suite.cell import Cell, Part, Slice
 from rbench.suite.resolve import resolve_part
@@ -77,7 +78,7 @@ class _Row:
     key: str
     model: DefendedModel
     classes: Patches
-    audits: Audits = field(default_factory=Audits)
+    audits: Audits
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     stand_ins: dict[str, nn.Module] = field(default_factory=dict)
 
@@ -91,9 +92,11 @@ class Components:
 
     Attributes:
         device: where models live.
+        shelf: what other runs and processes have measured; None where everything is measured anew.
     """
 
     device: torch.device
+    shelf: Shelf | None = None
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
     _loaded: dict[str, nn.Module | None] = field(default_factory=dict)
@@ -176,7 +179,8 @@ class Components:
             finally:
                 patched = classes.put_back()
             self._refuse(_key("purifier", purifier), f"purifier '{purifier.label}'", patched)
-            self._row = _Row(key, model, classes)
+            kept_of_row = None if self.shelf is None else self.shelf.of(backbone, purifier, self.device)
+            self._row = _Row(key, model, classes, Audits(kept_of_row))
         return self._row
 
     def _leave_row(self) -> None:
@@ -188,6 +192,7 @@ class Components:
         key = _key("purifier", part)
         if key not in row.stand_ins:
             row.stand_ins[key] = self._module("purifier", part)
+            row.audits.names[id(row.stand_ins[key])] = part.document()
         return row.stand_ins[key]
 
     def _bare(self, backbone: str) -> DefendedModel:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from rbench.running.measured import Shelf
 from rbench.running.tasks import Answer, Task
 from rbench.running.worker import Worker
 
@@ -32,11 +34,18 @@ class Terms:
         images: which adversarial images are stored.
         batch_size: images at once, unless a task says another number; None: as is fastest.
         threads: of each worker.
+        root: the run folder, where what was measured of defended models is read; None where everything is measured anew.
     """
 
     images: str
     batch_size: int | None
     threads: int
+    root: Path | None = None
+
+
+def shelf_of(terms: Terms) -> Shelf | None:
+    """What other workers and runs have measured."""
+    return None if terms.root is None else Shelf(terms.root)
 
 
 class Executor(Protocol):

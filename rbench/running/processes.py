@@ -17,7 +17,7 @@ from rbench.engine.devices import resolve_device
 from rbench.errors import RbenchError
 from rbench.fresh_process import begin
 from rbench.running.components import Components
-from rbench.running.executors import Lost, OnDone, Terms
+from rbench.running.executors import Lost, OnDone, Terms, shelf_of
 from rbench.running.tasks import Answer, Task
 from rbench.running.worker import Worker
 
@@ -142,7 +142,7 @@ def serve(connection: Connection, device: str, terms: Terms) -> None:
             connection.send(message)
 
     threading.Thread(target=_beat, args=(say,), daemon=True).start()
-    worker = Worker(Components(resolve_device(device)), terms.images, terms.batch_size)
+    worker = Worker(Components(resolve_device(device), shelf_of(terms)), terms.images, terms.batch_size)
     while True:
         try:
             task = connection.recv()

@@ -10,7 +10,7 @@ from rbench.engine.evaluation import Evaluated
 from rbench.errors import MissingError, RbenchError
 from rbench.results.store import RunFolder
 from rbench.running.components import Components
-from rbench.running.executors import Lost, OnDone, Terms
+from rbench.running.executors import Lost, OnDone, Terms, shelf_of
 from rbench.running.tasks import Answer, Attack, Conclude, Task
 from rbench.running.worker import Worker, evaluated_of
 
@@ -32,7 +32,7 @@ class RayActor:
         with contextlib.suppress(OSError):
             os.chdir(folder)
         torch.set_num_threads(terms.threads)
-        self.worker = Worker(Components(resolve_device(device)), terms.images, terms.batch_size)
+        self.worker = Worker(Components(resolve_device(device), shelf_of(terms)), terms.images, terms.batch_size)
 
     def hello(self) -> None:
         """Answers once the actor runs."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from rbench.errors import InputError, RbenchError
 from rbench.results.output import require_own, same_file
 from rbench.results.store import RunFolder
-from rbench.suite.cell import Cell, Part
+from rbench.suite.cell import Cell, Part, defended_id
 from rbench.suite.load import load_suite
 from rbench.suite.plan import Plan, plan
 
@@ -43,6 +43,7 @@ def open_run(planned: Plan, root: Path, given: Path | None = None) -> Iterator[R
     with folder.lock():
         # The cells first: by them a folder is known as ours, so a suite without them is somebody else's.
         folder.write_cells([cell_document(cell) for cell in planned.cells])
+        folder.drop_other_audits({defended_id(cell.backbone, cell.purifier) for cell in planned.cells})
         if not keep:
             folder.write_suite(planned.resolved)
         yield folder

@@ -20,6 +20,7 @@ from rbench.running.batch_sizes import BatchSizes
 from rbench.running.cascade import Cascade
 from rbench.running.components import Components, order
 from rbench.running.executors import Executor, Inline, Lost, Terms
+from rbench.running.measured import Shelf
 from rbench.running.pool import threads_of
 from rbench.running.prepare import protocol_of
 from rbench.running.progress import Progress
@@ -30,7 +31,7 @@ from rbench.running.tasks import Answer, Attack, Attacked, Conclude, Concluded, 
 from rbench.running.throughput import USUAL
 from rbench.running.worker import STATE, Worker
 from rbench.signature import Mistake
-from rbench.suite.cell import Cell
+from rbench.suite.cell import Cell, defended_id
 from rbench.suite.spec import require_within
 
 ATTEMPTS = 3
@@ -74,13 +75,14 @@ def run(
         Interrupted: Ctrl-C or SIGTERM; what was finished is kept.
     """
     place = resolve_device(device)
-    components = Components(place)
+    root = folder.root.resolve()
+    components = Components(place, Shelf(root))
     with threads_of(threads), interruptible():
         cells = [*cells, *_changed(doubted, folder, components, on_note)]
         total = sum(_checked(cell, components) for cell in cells)
         _tell(on_note)
         hooks = Hooks(cells, total, on_progress, on_note)
-        terms = Terms(images, batch_size, threads)
+        terms = Terms(images, batch_size, threads, root)
         executor = _executor(components, place, workers, terms, ray_address)
         return Coordinator(folder, executor, hooks, BatchSizes(folder, place.type, batch_size)).run()
 
@@ -174,8 +176,11 @@ class Coordinator:
 
     def _take(self, answer: Answer | Lost) -> None:
         cell = answer.task.cell
-        for line in answer.notes if isinstance(answer, Answer) else ():
-            self.hooks.on_note(line)
+        if isinstance(answer, Answer):
+            for line in answer.notes:
+                self.hooks.on_note(line)
+            for row, name, document in answer.measured:
+                self.folder.write_audit(row, name, document)
         if cell.id not in self.schedule.jobs:  # it has failed meanwhile
             return
         if isinstance(answer, Lost):
@@ -212,6 +217,7 @@ class Coordinator:
             self._finish(cell, result.record, result)
 
     def _fail(self, cell: Cell, failed: Failed) -> None:
+        self.folder.drop_audits(defended_id(cell.backbone, cell.purifier))  # nothing is kept of a model that is refused
         self._finish(cell, blank(cell, "failed", failed.error, failed.samples))
 
     def _finish(self, cell: Cell, record: Record, left: Concluded | None = None) -> None:

@@ -11,6 +11,7 @@ from rbench.engine.evaluation import Evaluated
 from rbench.engine.settled import Settled
 from rbench.results.gallery import Gallery
 from rbench.results.record import Record
+from rbench.running.measured import Measured
 from rbench.suite.cell import Cell
 
 
@@ -119,8 +120,10 @@ class Answer:
         task: what was asked.
         result: what came of it.
         notes: lines that the user should see.
+        measured: what was measured of the defended model, to be kept.
     """
 
     task: Task
     result: Result
     notes: tuple[str, ...] = ()
+    measured: tuple[Measured, ...] = ()

@@ -66,10 +66,11 @@ class Worker:
             if users_own(error):
                 raise
             result = Failed(said(error))
+        measured = () if self.components.shelf is None else self.components.shelf.take()
         if isinstance(result, Failed):
-            self._ready = None
+            self._ready, measured = None, ()
             self.components.forget_models()  # the failure may have changed them: the next cell gets fresh ones
-        return Answer(task, result, tuple(NOTES.take()))
+        return Answer(task, result, tuple(NOTES.take()), measured)
 
     def _within_memory(self, task: Task, on_done: Callable[[int], None], parts: Sequence[Evaluated] | None) -> Result:
         """Does a task, in smaller batches if the device has too little memory; results do not depend on their size."""

@@ -51,6 +51,11 @@ class Part:
         return {"name": self.name, "params": self.params, "version": self.version, "files": self.files}
 
 
+def defended_id(backbone: Part, purifier: Part) -> str:
+    """The id of a defended model as it is in code and files; of its weights it knows only the files."""
+    return id_of({"backbone": backbone.document(), "purifier": purifier.document()})
+
+
 @dataclass(frozen=True)
 class Slice:
     """Which samples: the first `samples` (None: all) after a permutation by `shuffle` (False: as stored)."""

@@ -14,7 +14,7 @@ from rbench.running.resume import open_run
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
 
-FOLDERS = {"records", "samples", "images", "gallery", "chunks"}
+FOLDERS = {"records", "samples", "images", "gallery", "chunks", "audits"}
 RUN = """\
 # mine, with a word of mine
 suite: mine
