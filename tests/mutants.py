@@ -202,7 +202,7 @@ MUTANTS = (
     Mutant(
         "a logit that is not finite fails the cell",
         "engine/driver.py",
-        "        if not all_finite:",
+        "        if some_broken:",
         "        if False:",
         (KNOWN, "nan_on"),
         (
@@ -729,7 +729,7 @@ MUTANTS = (
     Mutant(
         "tables call a part what the suite calls it",
         PLANNED,
-        "if read.label(part) != planned.label:",
+        "if read.label(part) != called:",
         "if False:",
         (WHOLE, "renamed"),
     ),
@@ -920,14 +920,14 @@ MUTANTS = (
         "suite/cascade.py",
         'cell.gradient == "blind" or 1 in',
         "1 in",
-        ("suite/test_cascade.py", "compared_with"),
+        ("suite/test_cascade_order.py", "compared_with"),
     ),
     Mutant(
         "black boxes come after all gradients of a cascade",
         "suite/cascade.py",
         'return kinds[place] == "outputs", cost',
         "return False, cost",
-        ("suite/test_cascade.py", "gradients_go_first"),
+        ("suite/test_cascade_order.py", "gradients_go_first"),
     ),
     Mutant(
         "a faster network that is another function is not asked",
