@@ -87,12 +87,12 @@ def test_a_second_module_that_changes_makes_the_cell_another_one(run, tmp_path, 
 def test_samples_that_were_attacked_with_other_weights_are_attacked_again(run, tmp_path, monkeypatch):
     real, spans = worker.run_span, []
 
-    def dying(prepared, ids, on_done):
+    def dying(prepared, ids, on_done, settled):
         if prepared.setup.model.name == "dim":
             if spans:
                 signal.raise_signal(signal.SIGINT)
             spans.append(len(ids))
-        return real(prepared, ids, on_done)
+        return real(prepared, ids, on_done, settled)
 
     with monkeypatch.context() as patch:
         patch.setattr(worker, "run_span", dying)
