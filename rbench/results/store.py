@@ -5,18 +5,17 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rbench.errors import InputError
-from rbench.results import disk, files, gallery
+from rbench.results import disk, files, gallery, image_files
 from rbench.results.chunks import Chunk, decode, encode, with_images_on_disk
 from rbench.results.lock import locked
 from rbench.results.record import CELL_ID, CELL_PARTS, Record, read_record, record_text
-from rbench.results.rows_on_disk import Rows, blocks
+from rbench.results.rows_on_disk import Rows
 from rbench.results.untrusted import parse_json, read_text
 from rbench.results.verification import Verification, holds, read_verification
 
@@ -316,28 +315,7 @@ class RunFolder:
 
     def write_images(self, cell_id: str, images: np.ndarray | Rows, ids: np.ndarray) -> None:
         """Write adversarial examples, float32 [M, C, H, W], and the int64 [M] ids of their samples."""
-        if (
-            images.dtype != np.float32
-            or len(images.shape) != 4
-            or ids.dtype != np.int64
-            or ids.shape != images.shape[:1]
-        ):
-            raise ValueError(f"images {images.dtype}{images.shape} and ids {ids.dtype}{ids.shape} do not fit")
-        size = 4 * int(np.prod(images.shape, dtype=np.int64))
-        tensors = {
-            "samples": {"dtype": "I64", "shape": list(ids.shape), "data_offsets": [0, 8 * len(ids)]},
-            "images": {
-                "dtype": "F32",
-                "shape": list(images.shape),
-                "data_offsets": [8 * len(ids), 8 * len(ids) + size],
-            },
-        }
-        # As safetensors lays a file out; written row by row, since all images together may not fit into memory.
-        header = json.dumps(tensors, separators=(",", ":")).encode()
-        header += b" " * (-len(header) % 8)
-        start = len(header).to_bytes(8, "little") + header + np.ascontiguousarray(ids).tobytes()
-        rest = (block.tobytes() for block in blocks(images))
-        files.write_parts(self.images_path(cell_id), chain([start], rest), len(start) + size)
+        image_files.write(self.images_path(cell_id), images, ids)
 
     def read_images(self, cell_id: str) -> tuple[np.ndarray, np.ndarray]:
         """The stored adversarial examples of a cell and the ids of their samples.
@@ -345,40 +323,7 @@ class RunFolder:
         Raises:
             InputError: missing or broken.
         """
-        path = self.images_path(cell_id)
-        with _images(path) as stored:
-            images, ids = stored.get_tensor("images"), stored.get_tensor("samples")
-        if images.dtype != np.float32 or images.ndim != 4 or ids.dtype != np.int64 or ids.shape != images.shape[:1]:
-            raise InputError(f"{path}: images {images.dtype}{images.shape} and ids {ids.dtype}{ids.shape} do not fit.")
-        return images, ids
-
-    def read_image_ids(self, cell_id: str) -> np.ndarray:
-        """Ids of the samples of a cell whose adversarial examples are stored, int64 [M].
-
-        Raises:
-            InputError: missing or broken.
-        """
-        with _images(self.images_path(cell_id)) as stored:
-            ids: np.ndarray = stored.get_tensor("samples")
-            return ids
-
-    def read_images_of(self, cell_id: str, ids: np.ndarray) -> np.ndarray:
-        """Some of the stored adversarial examples of a cell, float32 [B, C, H, W]; the others are not read.
-
-        Args:
-            cell_id: of the cell.
-            ids: int64 [B] samples, all of them stored.
-
-        Raises:
-            InputError: missing or broken.
-        """
-        with _images(self.images_path(cell_id)) as stored:
-            known = stored.get_tensor("samples")
-            order = np.argsort(known, kind="stable")
-            rows = order[np.searchsorted(known[order], ids)]
-            first = int(rows.min())
-            images: np.ndarray = stored.get_slice("images")[first : int(rows.max()) + 1]
-            return images[rows - first]
+        return image_files.read(self.images_path(cell_id))
 
     def write_gallery(self, cell_id: str, pictures: gallery.Gallery) -> None:
         """Write `gallery/<id>.safetensors`."""
@@ -426,17 +371,3 @@ def _checked(cell_id: str) -> str:
     if not CELL_ID.fullmatch(cell_id):
         raise InputError(f"cell id {cell_id[:80]!r}: not a lower-case word; it names files.")
     return cell_id
-
-
-@contextmanager
-def _images(path: Path) -> Iterator[Any]:
-    """A file of adversarial examples, open; what is wrong with it is an InputError that names it."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as stored:
-            yield stored
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the adversarial examples are not here.") from None
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: no adversarial examples: {error}.") from None

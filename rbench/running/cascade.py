@@ -6,6 +6,7 @@ import numpy as np
 
 from rbench.engine.settled import Settled
 from rbench.errors import InputError
+from rbench.results import image_files
 from rbench.results import sample_columns as column
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
@@ -36,7 +37,7 @@ class Cascade:
             here = np.intersect1d(left, self._of(before))
             if len(here):
                 found.append(here)
-                images.append(self.folder.read_images_of(before, here))
+                images.append(image_files.read_some(self.folder.images_path(before), here))
                 left = np.setdiff1d(left, here)
         return Settled(np.concatenate(found), np.concatenate(images)) if found else None
 
@@ -52,7 +53,7 @@ def _fooled(folder: RunFolder, record: Record | None) -> np.ndarray:
         return np.zeros(0, np.int64)
     try:
         samples = folder.read_samples(record)
-        stored = folder.read_image_ids(record.id)
+        stored = image_files.read_ids(folder.images_path(record.id))
     except InputError:  # it says so itself when it is read
         return np.zeros(0, np.int64)
     fooled = samples[column.SAMPLE].to_numpy()[samples[column.ROBUST].to_numpy() == 0]
@@ -66,5 +67,7 @@ def settled_before(folder: RunFolder, cell: Cell, record: Record) -> Settled | N
     samples = folder.read_samples(record)
     unasked = samples[column.QUERIES].to_numpy() == 0
     fooled = (samples[column.CLEAN].to_numpy() == 1) & (samples[column.ROBUST].to_numpy() == 0)
-    ids = np.intersect1d(samples[column.SAMPLE].to_numpy()[unasked & fooled], folder.read_image_ids(record.id))
-    return Settled(ids, folder.read_images_of(record.id, ids)) if len(ids) else None
+    ids = np.intersect1d(
+        samples[column.SAMPLE].to_numpy()[unasked & fooled], image_files.read_ids(folder.images_path(record.id))
+    )
+    return Settled(ids, image_files.read_some(folder.images_path(record.id), ids)) if len(ids) else None
