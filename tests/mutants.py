@@ -937,6 +937,13 @@ MUTANTS = (
         (PROPOSING, "another_function or gradient_differs"),
     ),
     Mutant(
+        "an attack in half precision is called so",
+        "suite/cell.py",
+        'half = f"{label} (bf16)" if precision == "bf16-propose" else label',
+        "half = label",
+        ("running/test_half_precision.py", "tables_say_so"),
+    ),
+    Mutant(
         "the judge asks the backbone that was given",
         "engine/setup.py",
         "judge = Judge(model, ball,",
@@ -1074,6 +1081,8 @@ def killed_by(mutant: Mutant, place: Path) -> list[str]:
         "-q",
         "--no-header",
         "--durations=0",
+        "-o",
+        "pythonpath=",  # the code under test is the broken copy, not this checkout
         str(ROOT / "tests" / file),
         "-k",
         words,

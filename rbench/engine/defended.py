@@ -284,7 +284,7 @@ class DefendedModel(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        return logits, given[-1].reshape(len(images), -1) if given else logits
+        return logits, given[-1].reshape(len(images), -1).to(images.dtype) if given else logits
 
     def with_backbone(self, backbone: nn.Module) -> "DefendedModel":
         """The same purifier, stand-in and meter before another backbone, which the purifier is not shown."""

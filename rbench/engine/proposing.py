@@ -1,6 +1,7 @@
 """The backbone as attacks ask it: the same function, faster. Judges ask the one that was given."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from rbench.engine.copies import own_copy
 from rbench.engine.defended import DefendedModel
 from rbench.engine.folding import ChannelsLast, convolutional, fold
+from rbench.suite.cell import Precision
 from rbench.threat.batch import Batch
 from rbench.threat.losses import margin
 
@@ -15,6 +17,20 @@ SAMPLES = 8
 """Samples that the two are compared on, as they are and each with the next one mixed in."""
 CLOSE = 1e-3
 """By how much logits, and gradients of the margin, may differ at most, relative to their largest entry."""
+
+
+class HalfPrecision(nn.Module):
+    """A network that computes in bfloat16 where autocast finds that safe, and answers in float32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Any:
+        """What the network returns; a tensor in the type of the images."""
+        with torch.autocast(x.device.type, torch.bfloat16):
+            answer = self.network(x)
+        return answer.to(x.dtype) if isinstance(answer, Tensor) else answer
 
 
 @dataclass(frozen=True)
@@ -35,26 +51,37 @@ class Proposing:
         """For the record."""
         if self.difference is None:
             return {}
-        order = ", channels last" if isinstance(self.backbone, ChannelsLast) else ""
-        text = f"{self.folded} batch norms folded{order}; clean logits differ by at most {self.difference:.1e} of the largest"
-        return {"proposing": text}
+        half = isinstance(self.backbone, HalfPrecision)
+        order = any(isinstance(part, ChannelsLast) for part in self.backbone.modules())
+        done = [f"{self.folded} batch norms folded", *["channels last"] * order, *["bfloat16"] * half]
+        apart = f"clean logits differ by at most {self.difference:.1e} of the largest"
+        return {"proposing": f"{', '.join(done)}; {apart}"}
 
 
-def proposing(model: DefendedModel, sample: Batch) -> Proposing:
+def proposing(model: DefendedModel, sample: Batch, precision: Precision = "fp32") -> Proposing:
     """The backbone that attacks on a defended model ask; the passes are not counted as theirs.
 
     Args:
         model: the defended model; one whose purifier was shown the backbone keeps it.
         sample: of which the first 8 are used.
+        precision: in which it computes; in half precision it is another function, which is asked for and not held against the given one.
     """
+    same = _same(model, sample)
+    if precision == "fp32":
+        return same
+    half, (x, _) = HalfPrecision(same.backbone), _shown(sample)
+    with torch.no_grad():
+        return Proposing(half, _apart(model.backbone(x), half(x)), same.folded)
+
+
+def _same(model: DefendedModel, sample: Batch) -> Proposing:
     given = Proposing(model.backbone)
     if hasattr(model.purifier, "attach") or not convolutional(model.backbone):
         return given
     made = own_copy(model.backbone)
     if made is None:
         return given
-    few = sample.at(slice(SAMPLES))
-    x, y = torch.cat([few.x, (few.x + few.x.roll(1, 0)) / 2]), few.y.repeat(2)
+    x, y = _shown(sample)
     try:
         folded = fold(made, x)
         faster = ChannelsLast(made) if x.device.type == "cpu" else made
@@ -64,6 +91,12 @@ def proposing(model: DefendedModel, sample: Batch) -> Proposing:
     except Exception:  # whatever the layers of a third party do when they are exchanged, the given network works
         return given
     return Proposing(faster, apart[0], folded) if max(apart) < CLOSE else given
+
+
+def _shown(sample: Batch) -> tuple[Tensor, Tensor]:
+    """Images, and the classes that they are asked about."""
+    few = sample.at(slice(SAMPLES))
+    return torch.cat([few.x, (few.x + few.x.roll(1, 0)) / 2]), few.y.repeat(2)
 
 
 def _asked(network: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,11 +116,12 @@ def _apart(one: Tensor, other: Tensor) -> float:
 class Proposers:
     """Makes the backbone for attacks once for each backbone."""
 
-    _made: dict[int, tuple[nn.Module, Proposing]] = field(default_factory=dict)
+    _made: dict[tuple[int, Precision], tuple[nn.Module, Proposing]] = field(default_factory=dict)
 
-    def of(self, model: DefendedModel, sample: Batch) -> Proposing:
+    def of(self, model: DefendedModel, sample: Batch, precision: Precision = "fp32") -> Proposing:
         """See `proposing`."""
-        key = id(model.backbone)  # kept alive beside it, since `id` may give a new object the number of a deleted one
+        # The backbone is kept alive, since `id` may give a new object the number of a deleted one.
+        key = id(model.backbone), precision
         if key not in self._made:
-            self._made[key] = model.backbone, proposing(model, sample)
+            self._made[key] = model.backbone, proposing(model, sample, precision)
         return self._made[key][1]

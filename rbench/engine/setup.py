@@ -22,7 +22,7 @@ from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import CellFailed, InputError
 from rbench.process_state import kept
 from rbench.results.flags.gradient_trust import distrusted
-from rbench.suite.cell import Decide, GradientChoice
+from rbench.suite.cell import Decide, GradientChoice, Precision
 from rbench.threat.attack import Attack, ExternalAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
@@ -46,6 +46,7 @@ class Protocol:
         decide: how score draws become a verdict.
         seed: the root of all randomness.
         batch_size: samples at once; changes only the speed of our own attacks.
+        precision: in which our own attacks ask the backbone; judged is in float32.
     """
 
     ball: Ball
@@ -56,6 +57,7 @@ class Protocol:
     decide: Decide = "mean"
     seed: int = 0
     batch_size: int = 64
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,9 @@ def set_up(
             eot = max(rung.eot for rung in rungs)
         asked = source or model
         # Third-party code is run as it would be by hand.
-        proposing = audits.proposers.of(asked, sample) if attack.driven else Proposing(asked.backbone)
+        proposing = (
+            audits.proposers.of(asked, sample, protocol.precision) if attack.driven else Proposing(asked.backbone)
+        )
     draws = (protocol.draws, protocol.select_draws) if seen.random else (1, 1)
     stacked = not seen.batch_dependent
     judge = Judge(model, ball, *draws, protocol.decide, noise, protocol.batch_size, seen.random, stacked)
@@ -229,6 +233,8 @@ def refuse_mismatch(attack: Attack, protocol: Protocol, model: DefendedModel) ->
         raise InputError(f"the attack works under {', '.join(attack.norms)} (got {norm})")
     if protocol.eot > 1 and not attack.driven:
         raise InputError(f"eot is for rbench's own attacks (got {protocol.eot}); use the attack's own eot_iter")
+    if protocol.precision != "fp32" and not attack.driven:
+        raise InputError(f"precision is for rbench's own attacks (got {protocol.precision}); leave it out")
     if protocol.gradient not in attack.gradients:
         raise InputError(f"the attack takes gradient: {' or '.join(attack.gradients)} (got {protocol.gradient})")
     if attack.loss in LATENT and not model.encodes:

@@ -11,7 +11,7 @@ from rbench.results import samples as parquet
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
 from rbench.results.taken_out import taken_out
-from rbench.suite.cell import in_cascade
+from rbench.suite.cell import shown_attack
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +56,7 @@ class ReadCell:
         planned = labels.get(part) if isinstance(labels, dict) else None
         label = planned or getattr(recorded, "label", None) or getattr(recorded, "name", None)
         shown = str(label or self.part(part).get("name", "?"))
-        return in_cascade(shown, self.cascaded) if part == "attack" else shown
+        return shown_attack(shown, self.cascaded, self.part("attack").get("precision")) if part == "attack" else shown
 
     @property
     def cascaded(self) -> bool:

@@ -1,6 +1,6 @@
 """A cell ready to be run in any number of spans: its components loaded and audited, its samples chosen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,7 +73,8 @@ def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int 
 
 def protocol_of(cell: Cell, batch_size: int) -> Protocol:
     """The cell's protocol in the engine's terms."""
-    return protocol_under(Ball(cell.threat.norm, cell.threat.eps.value), cell, batch_size)
+    asked = protocol_under(Ball(cell.threat.norm, cell.threat.eps.value), cell, batch_size)
+    return replace(asked, precision=cell.precision)
 
 
 def protocol_under(ball: Ball, terms: Cell | Asked, batch_size: int) -> Protocol:

@@ -11,6 +11,7 @@ from rbench.registry import Bound, Component, bind
 from rbench.signature import Mistake, ParameterError, nearest
 from rbench.suite.document import FieldPath
 from rbench.suite.model import FileModel
+from rbench.suite.runs_itself import runs_itself
 from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec, require_bpda
 
 BASELINE = "identity"
@@ -147,9 +148,22 @@ def _attack(spec: SuiteSpec, checked: BoundPart, part: AttackSpec, purifiers: Se
         raise spec.wrong(
             (*path, field), mistake.problem, component=component, found=mistake.found, remedy=mistake.remedy
         )
+    _require_own_code(spec, checked, part)
     _require_labels(spec, path, part.purifiers, purifiers)
     stand_in = None if part.stand_in is None else bound_part(spec, "purifier", part.stand_in, (*path, "stand_in"))
     return BoundAttack(checked.name, checked.label, checked.path, checked.bound, part, stand_in=stand_in)
+
+
+def _require_own_code(spec: SuiteSpec, checked: BoundPart, part: AttackSpec) -> None:
+    """Refuses another precision for code that is run as it would be by hand."""
+    if part.precision != "fp32" and runs_itself(checked.bound.component, checked.bound.arguments):
+        raise spec.wrong(
+            (*checked.path, "precision"),
+            "third-party code is run as it would be by hand.",
+            component=f"attack {part.name!r}",
+            found=repr(part.precision),
+            remedy="Leave it out.",
+        )
 
 
 class AttackTerms(Protocol):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from rbench.registry import registry, split_name
 from rbench.suite.cell import Cell
+from rbench.suite.runs_itself import runs_itself
 
 OURS = "rbench"
 
@@ -40,9 +41,7 @@ def _kind(cell: Cell) -> Literal["gradients", "outputs"] | None:
     component = registry("attack").get(cell.attack.given_name)
     facts, params = component.facts(), cell.attack.params
     _, item = split_name(cell.attack.given_name)
-    third_party = component.module.partition(".")[0] != OURS or (
-        facts.get("batched") and params.get("engine") != "native"
-    )
+    third_party = component.module.partition(".")[0] != OURS or runs_itself(component, params)
     if third_party or item is not None or cell.gradient == "blind" or 1 in (facts.get("steps"), params.get("steps")):
         return None
     knows = facts.get("knows", "white-box")

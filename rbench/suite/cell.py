@@ -14,6 +14,7 @@ JUDGE_VERSION = 3
 Norm = Literal["Linf", "L2", "L1"]
 Decide = Literal["mean", "majority", "any"]
 GradientChoice = Literal["auto", "exact", "checkpointed", "bpda", "blind"]
+Precision = Literal["fp32", "bf16-propose"]
 
 
 def id_of(document: Mapping[str, Any]) -> str:
@@ -100,7 +101,8 @@ class Threat:
 class Cell:
     """(dataset slice, backbone, purifier, threat, attack, protocol), everything resolved.
 
-    `after` are the ids of the cells of its row whose fooled samples it does not attack again: those before it in a cascade.
+    `after` are the ids of the cells of its row whose fooled samples it does not attack again: those before it in a cascade. `precision`
+    is that in which the attack asks the backbone; judged is in float32.
     """
 
     dataset: Part
@@ -118,6 +120,7 @@ class Cell:
     stand_in: Part | None = None
     convergence: int = 0
     after: tuple[str, ...] = ()
+    precision: Precision = "fp32"
 
     def document(self) -> dict[str, Any]:
         """The canonical content of the cell, as JSON values."""
@@ -137,6 +140,7 @@ class Cell:
                 "eot": self.eot,
                 **self._stand_in(),
                 **({"after": list(self.after)} if self.after else {}),
+                **({"precision": self.precision} if self.precision != "fp32" else {}),
             },
             "protocol": {
                 "draws": self.draws,
@@ -162,14 +166,16 @@ class Cell:
         return f"{self.backbone.label}/{self.purifier.label}/{self.attack.label}"
 
 
-def in_cascade(label: str, after: object) -> str:
-    """What tables call an attack: one that was run on what others have left is not the attack alone.
+def shown_attack(label: str, after: object, precision: object) -> str:
+    """What tables call an attack: one that asked in half precision, or was run on what others have left, is not the attack alone.
 
     Args:
         label: of the attack.
         after: the cells before it in a cascade, nothing if there are none.
+        precision: in which it asked the backbone; nothing for float32.
     """
-    return f"{label} (cascade)" if after else label
+    half = f"{label} (bf16)" if precision == "bf16-propose" else label
+    return f"{half} (cascade)" if after else half
 
 
 _STATE = ("version", "files")

@@ -114,7 +114,7 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
             row.append(Cell(
                 dataset, piece, backbones[b], purifiers[p], Threat(spec.threat.norm, spec.threat.eps[e]), attack,
                 own.gradient, own.eot, protocol.draws, protocol.select_draws,
-                protocol.decide, protocol.seed, stand_in, protocol.convergence,
+                protocol.decide, protocol.seed, stand_in, protocol.convergence, precision=own.precision,
             ))  # fmt: skip
             paths.append(
                 (suite.backbones[b].path, suite.purifiers[p].path, ("threat", "eps", e), suite.attacks[a].path)
@@ -156,6 +156,7 @@ def plan_document(planned: Plan) -> dict[str, Any]:
                 "samples": cell.slice.samples,
                 "gradient_passes": gradient_passes(cell),
                 "after": list(cell.after),
+                "precision": cell.precision,
             }
             for cell in planned.cells
         ],

@@ -123,6 +123,7 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
                 "gradient": a.spec.gradient,
                 **({} if a.stand_in is None else {"stand_in": entry(a.stand_in)}),
                 "eot": a.spec.eot,
+                **({} if a.spec.precision == "fp32" else {"precision": a.spec.precision}),
                 "purifiers": a.spec.purifiers,
             },
         )

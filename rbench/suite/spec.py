@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 
 from rbench.bundled_files import weights_name
 from rbench.signature import Mistake, fraction, kind_of
-from rbench.suite.cell import Decide, Eps, GradientChoice, Norm
+from rbench.suite.cell import Decide, Eps, GradientChoice, Norm, Precision
 from rbench.suite.model import FileModel, Model
 
 MAX_SEED = 2**32 - 1
@@ -247,6 +247,10 @@ class AttackSpec(PartSpec):
         "its own `surrogate` if it has one, else the identity, if null.",
     )
     eot: Eot = Field(1, description="Draws of the defence per gradient.")
+    precision: Precision = Field(
+        "fp32",
+        description="`bf16-propose`: the attack asks the backbone in bfloat16; what it finds is judged in float32. For GPUs.",
+    )
     purifiers: list[str] | None = Field(None, description="Labels of the only purifiers to attack; all if null.")
 
 

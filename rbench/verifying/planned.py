@@ -10,7 +10,7 @@ from rbench.results import taken_out
 from rbench.results.duplicates import same_batch_size, work_of
 from rbench.results.runs import ReadCell
 from rbench.suite import cell as rules
-from rbench.suite.cell import Cell, in_cascade, lasting
+from rbench.suite.cell import Cell, lasting, shown_attack
 from rbench.suite.plan import Plan
 
 _PARTS: tuple[Literal["dataset", "backbone", "purifier", "attack"], ...] = (
@@ -114,7 +114,7 @@ def _names(read: ReadCell, cell: Cell) -> Iterator[str]:
     """What tables print that is not what the suite calls it."""
     for part in _PARTS:
         planned = getattr(cell, part)
-        called = in_cascade(planned.label, cell.after) if part == "attack" else planned.label
+        called = shown_attack(planned.label, cell.after, cell.precision) if part == "attack" else planned.label
         if read.label(part) != called:
             yield f"{part}: shown as '{read.label(part)}', suite.yaml calls it '{called}'"
         recorded = getattr(read.record, part)

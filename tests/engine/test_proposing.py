@@ -7,13 +7,16 @@ from torch import nn
 from rbench.attacks.adaptive import adaptive
 from rbench.attacks.apgd import apgd
 from rbench.attacks.autoattack import autoattack
+from rbench.attacks.pgd import pgd
 from rbench.backbones.head import load_backbone
 from rbench.engine.defended import DefendedModel
+from rbench.engine.evaluation import evaluate_batch
 from rbench.engine.folding import ChannelsLast
 from rbench.engine.ladder import run_ladder
 from rbench.engine.propose import Problem
 from rbench.engine.proposing import CLOSE, Proposers, proposing
 from rbench.engine.setup import Protocol, describe, set_up
+from rbench.errors import InputError
 from rbench.purifiers.anti_adversary import AntiAdversary
 from rbench.purifiers.identity import Identity
 from rbench.threat.ball import Ball
@@ -161,3 +164,60 @@ def test_every_rung_of_a_ladder_asks_the_faster_one_for_gradients():
     assert setup.judge.model.meter.backwards > 0
     assert asked
     assert not any(asked), "the judge asks the given one, and for no gradient"
+
+
+def half_asked(attack, **params):
+    """The logits that an attack sees of a network, and the set-up in half precision."""
+    network, shown = seeded(plain), batch()
+    setup = set_up(
+        DefendedModel(Identity(), network), attack, Protocol(Ball("Linf", 0.01), precision="bf16-propose"), shown
+    )
+    asked = setup.oracle.gradient(shown, torch.zeros_like(shown.y), "ce")
+    return network, shown, setup, asked
+
+
+def test_in_half_precision_an_attack_is_answered_in_bfloat16_and_the_judge_in_float32():
+    network, shown, setup, asked = half_asked(apgd(steps=2))
+    exact = network(shown.x)
+    apart = (asked.logits - exact).abs().max() / exact.abs().max()
+    assert 1e-4 < apart < 0.05
+    assert asked.logits.dtype == asked.gradient.dtype == torch.float32
+    assert setup.judge.model.backbone is network
+    said = describe(setup)["proposing"]
+    assert "2 batch norms folded, channels last, bfloat16; clean logits differ by at most" in said
+
+
+def test_the_gradient_in_half_precision_points_where_that_in_float32_does():
+    network, shown, _, asked = half_asked(apgd(steps=2))
+    point = shown.x.clone().requires_grad_()
+    (exact,) = torch.autograd.grad(nn.functional.cross_entropy(network(point), shown.y, reduction="sum"), point)
+    assert nn.functional.cosine_similarity(asked.gradient.flatten(), exact.flatten(), dim=0) > 0.9
+
+
+def test_what_half_precision_alone_sees_fooled_is_attacked_on():
+    """A network that answers otherwise in bfloat16: the judge upholds no claim, and every sample has its whole budget."""
+
+    class Unsure(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(300, 5)
+
+        def forward(self, x):
+            logits = self.out(x.flatten(1)).float()
+            return logits.roll(1, 1) if torch.is_autocast_enabled("cpu") else logits
+
+    network, shown = seeded(Unsure), batch()
+    shown = Batch(shown.x, network(shown.x).argmax(1), shown.ids)
+    setup = set_up(
+        DefendedModel(Identity(), network), pgd(steps=3), Protocol(Ball("Linf", 1e-6), precision="bf16-propose"), shown
+    )
+    found = evaluate_batch(setup, shown)
+    assert (found.counts["proposed"], found.counts["confirmed"]) == (12, 0)
+    assert (found.arrays["queries"] == 4).all()
+
+
+def test_third_party_code_takes_no_other_precision():
+    network, shown = seeded(plain), batch()
+    protocol = Protocol(Ball("Linf", 0.01), precision="bf16-propose")
+    with pytest.raises(InputError, match="precision is for rbench's own attacks"):
+        set_up(DefendedModel(Identity(), network), autoattack(engine="reference"), protocol, shown)
