@@ -39,7 +39,7 @@ class BestOfMany:
         """Keeps points of some samples.
 
         Args:
-            judge: has the select draws.
+            judge: ranks, races and tests; its answers decide about no sample.
             clean: N samples.
             leaving: the tests of all samples of the problem.
             samples: [N] their places in it.

@@ -65,9 +65,8 @@ def _evaluated(setup: Setup, clean: Batch, on_done: Callable[[int], None], settl
     untouched = clean.x.clone()
     unattacked = setup.unattacked.of(setup.judge, clean)
     fooled, fooling = already_fooled(setup, clean, settled)
-    problem = Problem.of(
-        setup.judge, clean, share_right(unattacked[column.CLEAN_SELECT_PREDICTIONS], clean.y), setup.audit.classes
-    )
+    right = share_right(unattacked[column.CLEAN_SELECT_PREDICTIONS], clean.y)
+    problem = Problem.of(setup.judge, clean, right, setup.audit.classes, setup.chooser)
     proposals, rungs = _propose(setup, replace(problem, attacked=problem.attacked & ~fooled), on_done)
     proposals.x = choose(fooled, fooling, proposals.x)
     if not torch.equal(clean.x, untouched):

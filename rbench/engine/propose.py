@@ -42,6 +42,7 @@ class Problem:
     Attributes:
         clean: N samples.
         judge: confirms what is fooled, and has the ball.
+        chooser: ranks, races and tests points of a random defence.
         attacked: bool [N] those that are attacked; a deterministic defence that is wrong already needs no attack.
         leaving: of a random defence, which samples need no more attack, and the tests that they have had.
         classes: width of the logits.
@@ -49,12 +50,15 @@ class Problem:
 
     clean: Batch
     judge: Judge
+    chooser: Judge
     attacked: Tensor
     leaving: Leaving
     classes: int
 
     @classmethod
-    def of(cls, judge: Judge, clean: Batch, clean_select: Tensor, classes: int) -> "Problem":
+    def of(
+        cls, judge: Judge, clean: Batch, clean_select: Tensor, classes: int, chooser: Judge | None = None
+    ) -> "Problem":
         """The problem before any attack.
 
         Args:
@@ -62,9 +66,10 @@ class Problem:
             clean: N samples.
             clean_select: [N] share of right select draws of the clean image.
             classes: width of the logits.
+            chooser: the judge if not given.
         """
         attacked = torch.ones_like(clean_select, dtype=torch.bool) if judge.random else clean_select > 0
-        return cls(clean, judge, attacked, Leaving(len(clean), clean.device), classes)
+        return cls(clean, judge, chooser or judge, attacked, Leaving(len(clean), clean.device), classes)
 
 
 def propose(
@@ -108,5 +113,5 @@ def _kept(oracle: Oracle, problem: Problem, rows: Tensor, clean: Batch) -> Kept:
     if oracle.path == "blind":
         return HighestLoss(clean)
     if problem.judge.random:
-        return BestOfMany(problem.judge, clean, problem.leaving, rows)
+        return BestOfMany(problem.chooser, clean, problem.leaving, rows)
     return FirstFooled(problem.judge, clean)

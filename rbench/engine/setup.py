@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -67,7 +67,7 @@ class Setup:
     `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `first` are the first
     answers of the model; `loss_change` is what the margin changes by in the ball; `rungs` are those of a ladder, chosen by what was
     measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along;
-    `proposing` is the backbone that attacks ask.
+    `proposing` is the backbone that attacks ask, `choosing` the one by which points of a random defence are ranked, raced and tested.
     """
 
     model: DefendedModel
@@ -87,11 +87,18 @@ class Setup:
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     trial: Trial | None = None
     proposing: Proposing | None = None
+    choosing: nn.Module | None = None
 
     @property
     def measured(self) -> Measurements:
         """All that was measured of the defended model."""
         return Measurements(self.audit, self.loss_change, self.gradients, self.first)
+
+    @property
+    def chooser(self) -> Judge:
+        """As the judge, but asks the faster backbone: its answers choose among points and decide about none."""
+        model = self.judge.model
+        return self.judge if self.choosing is None else replace(self.judge, model=model.with_backbone(self.choosing))
 
     @property
     def random(self) -> bool:
@@ -175,8 +182,10 @@ def set_up(
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()
     measured = (inventory, gradients, made.loss_change, made.first)
+    choosing = None if source is not None or protocol.precision != "fp32" else proposing.backbone
     beside = (rungs, known, trial, proposing)
-    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, *beside)
+    found = Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, *beside)
+    return replace(found, choosing=choosing)
 
 
 def shown_together(attack: Attack, batch_size: int) -> int:

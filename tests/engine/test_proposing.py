@@ -18,6 +18,7 @@ from rbench.engine.proposing import CLOSE, Proposers, proposing
 from rbench.engine.setup import Protocol, describe, set_up
 from rbench.errors import InputError
 from rbench.purifiers.anti_adversary import AntiAdversary
+from rbench.purifiers.gaussian_noise import GaussianNoise
 from rbench.purifiers.identity import Identity
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
@@ -221,3 +222,19 @@ def test_third_party_code_takes_no_other_precision():
     protocol = Protocol(Ball("Linf", 0.01), precision="bf16-propose")
     with pytest.raises(InputError, match="precision is for rbench's own attacks"):
         set_up(DefendedModel(Identity(), network), autoattack(engine="reference"), protocol, shown)
+
+
+@pytest.mark.parametrize(("precision", "faster"), [("fp32", True), ("bf16-propose", False)])
+def test_points_of_a_random_defence_are_chosen_by_the_same_function_and_judged_by_the_given_one(precision, faster):
+    protocol = Protocol(Ball("Linf", 0.02), draws=3, select_draws=5, precision=precision)
+    of_steps = []
+    for steps in (4, 9):
+        network, shown, asked = seeded(plain), batch(), []
+        shown = Batch(shown.x, network(shown.x).argmax(1), shown.ids)
+        setup = set_up(DefendedModel(GaussianNoise(sigma=0.01), network), pgd(steps=steps), protocol, shown)
+        network.register_forward_hook(lambda part, images, logits, asked=asked: asked.append(len(logits)))
+        evaluate_batch(setup, shown)
+        of_steps.append(sum(asked))
+    judged = 4 * (protocol.draws + protocol.select_draws) * len(shown)  # clean, noisy, attacked, and that in 8 bits
+    assert min(of_steps) >= judged
+    assert (of_steps[0] == of_steps[1]) is faster, "the attack asks the given network nothing"
