@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rbench.allocator import keep_freed_memory
+
 
 def begin(function: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
     """Starts a fresh process that calls `function(connection, *arguments)`; returns it and the other end of the connection.
@@ -57,6 +59,7 @@ def _call(
 ) -> None:
     import torch
 
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, environment, threads = state
     os.dup2(2, 1)

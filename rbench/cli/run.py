@@ -66,9 +66,11 @@ def command(
         unsure, ran = doubted(chosen.cells, todo), []
         if todo or unsure:
             # Imported here: torch takes seconds, and a finished suite has no use for it.
+            from rbench.allocator import keep_freed_memory
             from rbench.running.pool import workers_for
             from rbench.running.runner import run
 
+            keep_freed_memory()
             with shown() as on_progress:
                 ran = run(
                     todo,

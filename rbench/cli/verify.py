@@ -77,6 +77,7 @@ def _planned(root: Path, overrides: Sequence[str], *, must: bool) -> "Plan | Non
 
 
 def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], workers: str) -> "Verified":
+    from rbench.allocator import keep_freed_memory
     from rbench.engine.devices import resolve_device
     from rbench.results.store import RunFolder
     from rbench.running.components import Components
@@ -85,6 +86,7 @@ def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], worke
     from rbench.verifying.apart import judged_apart
     from rbench.verifying.verify import Demand, Rows, concluded
 
+    keep_freed_memory()
     with RunFolder(root).lock(), interruptible(), threads_of(1):
         wanted = Demand(**demand)
         rows = Rows(root, plan, Components(resolve_device(device)), wanted)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rbench.allocator import keep_freed_memory
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Evaluated
 from rbench.errors import MissingError, RbenchError
@@ -31,6 +32,7 @@ class RayActor:
 
         with contextlib.suppress(OSError):
             os.chdir(folder)
+        keep_freed_memory()
         torch.set_num_threads(terms.threads)
         self.worker = Worker(Components(resolve_device(device), shelf_of(terms)), terms.images, terms.batch_size)
 

@@ -1,5 +1,6 @@
 """The coordinator: has cells run into a run folder, and can be stopped at any moment. It alone writes to the folder."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -207,7 +208,7 @@ class Coordinator:
         elif isinstance(result, Ready):
             self.sizes.found(cell, result.batch)
             kept, self.ids[cell.id] = self._earlier(cell, result), result.ids
-            self.schedule.prepared(cell, gaps(kept, len(result.ids), result.chunk), conclude)
+            self.schedule.prepared(cell, gaps(kept, len(result.ids), self._span(result)), conclude)
         elif isinstance(result, Attacked):
             assert isinstance(task, Attack)
             meta = {**result.evaluated.counts, STATE: result.weights}
@@ -215,6 +216,11 @@ class Coordinator:
             self.schedule.attacked(cell, conclude)
         else:
             self._finish(cell, result.record, result)
+
+    def _span(self, ready: Ready) -> int:
+        """How many samples are attacked and stored together: few enough that every worker gets some, where any number would do."""
+        share = max(ready.batch, math.ceil(len(ready.ids) / self.executor.places))
+        return min(ready.chunk, share) if ready.apart else ready.chunk
 
     def _fail(self, cell: Cell, failed: Failed) -> None:
         self.folder.drop_audits(defended_id(cell.backbone, cell.purifier))  # nothing is kept of a model that is refused

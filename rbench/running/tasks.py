@@ -63,12 +63,14 @@ class Ready:
         weights: hash of the parameters and buffers of the defended model.
         chunk: samples that are attacked and stored together.
         batch: images at once.
+        apart: whether fewer may be, since no sample depends on another.
     """
 
     ids: np.ndarray
     weights: str
     chunk: int
     batch: int
+    apart: bool
 
 
 @dataclass(frozen=True)

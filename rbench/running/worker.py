@@ -104,7 +104,8 @@ class Worker:
         prepared = self._prepared(task)
         if isinstance(task, Prepare):
             size, attack = self._sizes[row_of(task.cell)], prepared.setup.attack
-            return Ready(prepared.ids, prepared.setup.weights, attack.chunk(size), size)
+            apart = attack.driven and not _by_batch(prepared.setup.audit)
+            return Ready(prepared.ids, prepared.setup.weights, attack.chunk(size), size, apart)
         if isinstance(task, Attack):
             evaluated = run_span(prepared, prepared.ids[task.start : task.stop], on_done, task.settled)
             return Attacked(evaluated, prepared.setup.weights)

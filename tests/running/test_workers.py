@@ -9,6 +9,7 @@ from small_runs import SHORT, litter, outcome, rbench, records, running, wait_fo
 
 from rbench.errors import InputError
 from rbench.results.process import alive
+from rbench.results.store import RunFolder
 from rbench.running.executors import Lost, Terms
 from rbench.running.pool import workers_for
 from rbench.running.processes import Processes
@@ -70,6 +71,35 @@ def test_two_workers_come_to_the_same_results_as_one(tmp_path):
     assert rbench("run", suite, "--out", tmp_path / "two", "--batch-size", 2, "--workers", 2) == 0
     assert outcome(tmp_path / "one") == outcome(tmp_path / "two")
     assert not litter(tmp_path / "two")
+
+
+SPANS = """\
+suite: spans
+dataset: {{name: fashion-mnist-mini, samples: 12}}
+threat: {{norm: Linf, eps: 0.05}}
+backbones: [bundled:fashion-cnn]
+attacks: [{{name: autoattack, version: custom, attacks: [apgd-ce], engine: {engine}}}]
+"""
+
+
+@pytest.mark.parametrize(("engine", "shared"), [("native", True), ("reference", False)])
+def test_workers_share_the_samples_of_an_attack_that_would_take_all_of_them_together(
+    engine, shared, tmp_path, monkeypatch
+):
+    """Third-party code draws for a batch, so that there fewer samples at once are another attack."""
+    suite, spans, write = tmp_path / "spans.yaml", [], RunFolder.write_chunk
+    suite.write_text(SPANS.format(engine=engine))
+    monkeypatch.setattr(
+        RunFolder, "write_chunk", lambda self, *chunk: spans.append(chunk[1:3]) or write(self, *chunk), raising=True
+    )
+    for workers in (1, 2):
+        options = ("--out", tmp_path / str(workers), "--batch-size", 4, "--workers", workers)
+        assert rbench("run", suite, *options) == 0
+    assert spans[0] == (0, 12)
+    assert sorted(spans[1:]) == ([(0, 6), (6, 12)] if shared else [(0, 12)])
+    # Starts of the last samples run together, so that what is spent depends on who is attacked together.
+    results = [{one.id: one.result_hash for one in records(tmp_path / name).values()} for name in "12"]
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize(("how", "said"), [("killed", "was killed (SIGKILL"), ("left", "ended with exit code 3")])
