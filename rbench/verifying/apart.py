@@ -1,7 +1,7 @@
 """Rows of a run folder judged side by side, each worker in a process of its own."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -22,7 +22,7 @@ class RowLostError(RbenchError):
 
 
 def judged_apart(
-    root: Path, plan: Plan, device: str, demand: Demand, names: Sequence[str], workers: int
+    root: Path, plan: Plan, device: str, demand: Demand, names: Mapping[str, float], workers: int
 ) -> Iterator[JudgedRow]:
     """What is found of every row, in their order.
 
@@ -31,7 +31,7 @@ def judged_apart(
         plan: of its suite.
         device: where models live.
         demand: how much is to be verified.
-        names: of the rows, see `Rows`.
+        names: of the rows, see `Rows`, and what attacking each took; the costliest are judged first, so that no worker is left with one.
         workers: processes.
 
     Raises:
@@ -39,7 +39,8 @@ def judged_apart(
     """
     begun = [begin(serve, root, plan, device, demand, torch.get_num_threads()) for _ in range(min(workers, len(names)))]
     try:
-        waiting, found, told = list(names[::-1]), dict[str, JudgedRow](), list(names[::-1])
+        waiting, told = sorted(names, key=names.__getitem__), list(names)[::-1]
+        found = dict[str, JudgedRow]()
         busy: dict[Any, str] = {}
         for _, connection in begun:
             _send(connection, busy, waiting)

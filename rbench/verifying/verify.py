@@ -131,7 +131,7 @@ class Rows:
 
     Attributes:
         runs: what was read.
-        names: of each row the id of one of its cells. Its place may change: verified rows come first.
+        names: of each row the id of one of its cells, and the seconds that its attacks took. Its place may change: verified rows come first.
         work: what judging them needs.
     """
 
@@ -139,14 +139,14 @@ class Rows:
         """Reads the folder and plans its suite anew; arguments as in `verify`."""
         folder, self.runs = RunFolder(root), read_runs([root])
         self._found = table(self.runs)
-        self.names = [parts[0].id for parts in self._found.cells]
+        self.names = {parts[0].id: sum(map(_seconds, parts)) for parts in self._found.cells}
         asked, notes = asked_of(self.runs.cells, plan)
         rejudge = Rejudge(components, folder, demand.batch_size, plan.spec.store.images)
         self.work = _Work(folder, demand, asked, rejudge, list(notes))
 
     def judged(self, name: str) -> JudgedRow:
         """What is found of the row with a cell of this id."""
-        known, row = len(self.work.notes), self.names.index(name)
+        known, row = len(self.work.notes), list(self.names).index(name)
         parts, outcome = self._found.cells[row], self._found.outcomes[row]
         judged = _judge([cell for cell in parts if cell.status == "done"], self.work)
         if outcome is not None and judged and not any(one.faults or one.unjudged for one in judged):
@@ -155,6 +155,10 @@ class Rows:
         # Models stay here: they are not needed any more, and cannot be sent to another process.
         cells = [replace(one, rejudged=one.rejudged and replace(one.rejudged, prepared=None)) for one in judged]
         return JudgedRow(tuple(cells), tuple(notes))
+
+
+def _seconds(cell: ReadCell) -> float:
+    return 0.0 if cell.record is None else cell.record.cost.seconds
 
 
 def _judge(row: Sequence[ReadCell], work: _Work) -> list[_Judged]:
