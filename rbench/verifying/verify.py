@@ -131,7 +131,7 @@ class Rows:
 
     Attributes:
         runs: what was read.
-        names: of each row the id of one of its cells, and the seconds that its attacks took. Its place may change: verified rows come first.
+        names: of each row the id of one of its cells, and the seconds that its attacks took. Verified rows come first, so places change.
         work: what judging them needs.
     """
 
