@@ -10,6 +10,7 @@ import torch
 
 from rbench.engine.defended import state_hash
 from rbench.engine.devices import resolve_device
+from rbench.engine.evaluation import Evaluated
 from rbench.engine.setup import refuse_mismatch
 from rbench.errors import CellFailed, InputError, Stopped
 from rbench.process_state import NOTES
@@ -37,6 +38,10 @@ from rbench.suite.spec import require_within
 
 ATTEMPTS = 3
 """How often a task is begun whose worker is gone before it has an answer."""
+SOON = 20.0
+"""Seconds: a span that takes less is followed by larger ones."""
+SPAN_BYTES = 2**26
+"""Of the pixels of a span at most, where spans grow."""
 
 
 def run(
@@ -143,7 +148,7 @@ class Coordinator:
         self.schedule = Schedule.of(self.hooks.cells)
         self.positions = {cell.id: place for place, cell in enumerate(self.hooks.cells, start=1)}
         self.written = {cell.id: self._written(cell) for cell in self.hooks.cells}
-        self.cascade, self.ids = Cascade(self.folder), dict[str, np.ndarray]()
+        self.cascade, self.ready = Cascade(self.folder), dict[str, Ready]()
         rows, busy = dict[int, str](), set[int]()
         try:
             while self.schedule.jobs:
@@ -173,7 +178,8 @@ class Coordinator:
         task = replace(task, batch=self.sizes.of(task.cell))
         if not isinstance(task, Attack) or not task.cell.after:
             return task
-        return replace(task, settled=self.cascade.settled(task.cell, self.ids[task.cell.id][task.start : task.stop]))
+        ids = self.ready[task.cell.id].ids[task.start : task.stop]
+        return replace(task, settled=self.cascade.settled(task.cell, ids))
 
     def _take(self, answer: Answer | Lost) -> None:
         cell = answer.task.cell
@@ -207,13 +213,14 @@ class Coordinator:
             self._fail(cell, result)
         elif isinstance(result, Ready):
             self.sizes.found(cell, result.batch)
-            kept, self.ids[cell.id] = self._earlier(cell, result), result.ids
+            kept, self.ready[cell.id] = self._earlier(cell, result), result
             self.schedule.prepared(cell, gaps(kept, len(result.ids), self._span(result)), conclude)
         elif isinstance(result, Attacked):
             assert isinstance(task, Attack)
             meta = {**result.evaluated.counts, STATE: result.weights}
             self.folder.write_chunk(cell.id, task.start, task.stop, result.evaluated.arrays, meta)
             self.schedule.attacked(cell, conclude)
+            self._widen(cell, result.evaluated)
         else:
             self._finish(cell, result.record, result)
 
@@ -221,6 +228,13 @@ class Coordinator:
         """How many samples are attacked and stored together: few enough that every worker gets some, where any number would do."""
         share = max(ready.batch, math.ceil(len(ready.ids) / self.executor.places))
         return min(ready.chunk, share) if ready.apart else ready.chunk
+
+    def _widen(self, cell: Cell, done: Evaluated) -> None:
+        """Makes later spans of a cell larger where they are soon done: then little is lost with one that is not finished."""
+        images = done.arrays[column.IMAGES]
+        if self.ready[cell.id].apart and done.counts["seconds"] < SOON and len(images):
+            most = SPAN_BYTES // (4 * math.prod(images.shape[1:]))
+            self.schedule.widen(cell, 2 * self.executor.places, most)
 
     def _fail(self, cell: Cell, failed: Failed) -> None:
         self.folder.drop_audits(defended_id(cell.backbone, cell.purifier))  # nothing is kept of a model that is refused

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rbench.running.tasks import Attack, Conclude, Prepare, Task
 from rbench.suite.cell import Cell
@@ -88,6 +88,24 @@ class Schedule:
         if not job.spans:
             job.waiting.append(conclude)
 
+    def widen(self, cell: Cell, least: int, most: int) -> None:
+        """Joins waiting spans of a cell that lie side by side, two by two: more samples keep the batch full, and less is asked around them.
+
+        Args:
+            cell: whose spans are soon done.
+            least: spans that must be left, so that every worker has enough to do.
+            most: samples of a joined span.
+        """
+        job, joined = self.jobs[cell.id], deque[Task]()
+        while job.waiting:
+            span = job.waiting.popleft()
+            enough = len(joined) + len(job.waiting) >= least
+            if job.waiting and enough and (both := _joined(span, job.waiting[0], most)):
+                span, _ = both, job.waiting.popleft()
+                job.spans -= 1
+            joined.append(span)
+        job.waiting = joined
+
     def again(self, task: Task) -> None:
         """Puts back a task whose worker is gone."""
         job = self.jobs[task.cell.id]
@@ -101,6 +119,13 @@ class Schedule:
     def at_work(self) -> list[Cell]:
         """The cells that were begun."""
         return [job.cell for job in self.jobs.values() if job.begun]
+
+
+def _joined(one: Task, other: Task, most: int) -> Attack | None:
+    """Two spans as one, if they lie side by side and are not too large together."""
+    if not isinstance(one, Attack) or not isinstance(other, Attack):
+        return None
+    return replace(one, stop=other.stop) if one.stop == other.start and other.stop - one.start <= most else None
 
 
 def gaps(parts: Iterable[tuple[int, int]], count: int, size: int) -> Iterator[tuple[int, int]]:

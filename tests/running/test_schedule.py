@@ -72,3 +72,26 @@ def test_what_is_left_between_finished_spans_is_cut_to_size():
     assert list(gaps([(4, 10)], 20, 4)) == [(0, 4), (10, 14), (14, 18), (18, 20)]
     assert list(gaps([], 3, 4)) == [(0, 3)]
     assert list(gaps([(0, 3)], 3, 4)) == []
+
+
+def spans(schedule, cell):
+    return [(task.start, task.stop) for task in schedule.jobs[cell.id].waiting]
+
+
+def test_spans_that_are_soon_done_grow_side_by_side_and_leave_enough_for_every_worker(cells):
+    schedule = Schedule.of(cells[:1])
+    schedule.take(None, ())
+    schedule.prepared(cells[0], [(4 * n, 4 * n + 4) for n in range(10) if n != 5], conclude(cells[0]))
+    schedule.take(None, ())
+    schedule.attacked(cells[0], conclude(cells[0]))
+    schedule.widen(cells[0], 4, 10)
+    assert spans(schedule, cells[0]) == [(4, 12), (12, 20), (24, 32), (32, 40)]
+    schedule.widen(cells[0], 2, 10)
+    assert spans(schedule, cells[0]) == [(4, 12), (12, 20), (24, 32), (32, 40)], "ten samples at most"
+    schedule.widen(cells[0], 3, 100)
+    assert spans(schedule, cells[0]) == [(4, 20), (24, 32), (32, 40)], "three are left"
+    for _ in range(3):
+        schedule.take(None, ())
+        assert not isinstance(schedule.jobs[cells[0].id].waiting, Conclude)
+        schedule.attacked(cells[0], conclude(cells[0]))
+    assert list(schedule.jobs[cells[0].id].waiting) == [conclude(cells[0])]
