@@ -19,7 +19,7 @@ soak: .venv/dev  ## the tests that take minutes: whole committed folders judged 
 	$(BIN)/python -m pytest -m soak
 
 bench: .venv/bench  ## how fast rbench is, each figure beside its bar, into results/bench; wants an idle machine for hours: BENCH=--quick, CIFAR=FILE.parquet
-	above=0; for page in start_up report_speed checkpointing; do $(BIN)/python bench/$$page.py || above=1; done; \
+	above=0; for page in start_up report_speed checkpointing audit; do $(BIN)/python bench/$$page.py || above=1; done; \
 	$(BIN)/python -m bench $(CIFAR:%=--cifar %) $(BENCH) || above=1; exit $$above
 
 gpu: .venv/bench  ## the same on a CUDA GPU in at most eight minutes; ends with 3 where there is none: CIFAR=FILE.parquet
