@@ -58,23 +58,13 @@ class Proposing:
         return {"proposing": f"{', '.join(done)}; {apart}"}
 
 
-def proposing(model: DefendedModel, sample: Batch, precision: Precision = "fp32") -> Proposing:
+def proposing(model: DefendedModel, sample: Batch) -> Proposing:
     """The backbone that attacks on a defended model ask; the passes are not counted as theirs.
 
     Args:
         model: the defended model; one whose purifier was shown the backbone keeps it.
         sample: of which the first 8 are used.
-        precision: in which it computes; in half precision it is another function, which is asked for and not held against the given one.
     """
-    same = _same(model, sample)
-    if precision == "fp32":
-        return same
-    half, (x, _) = HalfPrecision(same.backbone), _shown(sample)
-    with torch.no_grad():
-        return Proposing(half, _apart(model.backbone(x), half(x)), same.folded)
-
-
-def _same(model: DefendedModel, sample: Batch) -> Proposing:
     given = Proposing(model.backbone)
     if hasattr(model.purifier, "attach") or not convolutional(model.backbone):
         return given
@@ -91,6 +81,13 @@ def _same(model: DefendedModel, sample: Batch) -> Proposing:
     except Exception:  # whatever the layers of a third party do when they are exchanged, the given network works
         return given
     return Proposing(faster, apart[0], folded) if max(apart) < CLOSE else given
+
+
+def _halved(model: DefendedModel, sample: Batch, same: Proposing) -> Proposing:
+    """That backbone in half precision: another function, which is asked for and not held against the given one."""
+    half, (x, _) = HalfPrecision(same.backbone), _shown(sample)
+    with torch.no_grad():
+        return Proposing(half, _apart(model.backbone(x), half(x)), same.folded)
 
 
 def _shown(sample: Batch) -> tuple[Tensor, Tensor]:
@@ -119,9 +116,11 @@ class Proposers:
     _made: dict[tuple[int, Precision], tuple[nn.Module, Proposing]] = field(default_factory=dict)
 
     def of(self, model: DefendedModel, sample: Batch, precision: Precision = "fp32") -> Proposing:
-        """See `proposing`."""
+        """See `proposing`; in half precision it is another function than the given one."""
         # The backbone is kept alive, since `id` may give a new object the number of a deleted one.
         key = id(model.backbone), precision
         if key not in self._made:
-            self._made[key] = model.backbone, proposing(model, sample, precision)
+            whole = precision == "fp32"
+            made = proposing(model, sample) if whole else _halved(model, sample, self.of(model, sample))
+            self._made[key] = model.backbone, made
         return self._made[key][1]

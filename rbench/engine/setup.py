@@ -67,7 +67,7 @@ class Setup:
     `weights` is the hash of all parameters and buffers before it, `inventory` the rest of what may not change; `first` are the first
     answers of the model; `loss_change` is what the margin changes by in the ball; `rungs` are those of a ladder, chosen by what was
     measured; `unattacked` are the verdicts on images without an attack; `trial` is that of the stand-in, where BPDA has one to go along;
-    `proposing` is the backbone that attacks ask, `choosing` the one by which points of a random defence are ranked, raced and tested.
+    `proposing` is the backbone that attacks ask.
     """
 
     model: DefendedModel
@@ -87,7 +87,6 @@ class Setup:
     unattacked: UnattackedVerdicts = field(default_factory=UnattackedVerdicts)
     trial: Trial | None = None
     proposing: Proposing | None = None
-    choosing: nn.Module | None = None
 
     @property
     def measured(self) -> Measurements:
@@ -96,9 +95,11 @@ class Setup:
 
     @property
     def chooser(self) -> Judge:
-        """As the judge, but asks the faster backbone: its answers choose among points and decide about none."""
-        model = self.judge.model
-        return self.judge if self.choosing is None else replace(self.judge, model=model.with_backbone(self.choosing))
+        """As the judge, but asks the faster backbone if that is the same function: it chooses among points and decides about none."""
+        # Along the blind path nothing is chosen by answers of the defended model, and the attack may ask another one.
+        if self.proposing is None or self.path == "blind" or self.protocol.precision != "fp32":
+            return self.judge
+        return replace(self.judge, model=self.judge.model.with_backbone(self.proposing.backbone))
 
     @property
     def random(self) -> bool:
@@ -182,10 +183,8 @@ def set_up(
     fitted = attack.fit(seen.classes)
     known = unattacked or UnattackedVerdicts()
     measured = (inventory, gradients, made.loss_change, made.first)
-    choosing = None if source is not None or protocol.precision != "fp32" else proposing.backbone
     beside = (rungs, known, trial, proposing)
-    found = Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, *beside)
-    return replace(found, choosing=choosing)
+    return Setup(model, fitted, protocol, seen, path, oracle, judge, noise, weights, *measured, *beside)
 
 
 def shown_together(attack: Attack, batch_size: int) -> int:

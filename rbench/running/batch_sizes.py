@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from rbench.errors import InputError
 from rbench.results.store import RunFolder
-from rbench.suite.cell import Cell, id_of
+from rbench.suite.cell import Cell, defended_id
 
 
 def batch_size_of(asked: str) -> int | None:
@@ -49,5 +49,5 @@ class BatchSizes:
             self.folder.write_batch_sizes(self._known)
 
     def _key(self, cell: Cell) -> str:
-        content = id_of({"backbone": cell.backbone.document(), "purifier": cell.purifier.document()})
-        return f"{self.device} {cell.backbone.label}/{cell.purifier.label} {content}"
+        model = defended_id(cell.backbone, cell.purifier)
+        return f"{self.device} {cell.backbone.label}/{cell.purifier.label} {model}"

@@ -7,8 +7,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rbench.engine.devices import resolve_device
 from rbench.errors import RbenchError
 from rbench.fresh_process import begin
@@ -37,7 +35,7 @@ def judged_apart(
     Raises:
         RbenchError: a component is wrong, or a process has ended.
     """
-    begun = [begin(serve, root, plan, device, demand, torch.get_num_threads()) for _ in range(min(workers, len(names)))]
+    begun = [begin(serve, root, plan, device, demand) for _ in range(min(workers, len(names)))]
     try:
         waiting, told = sorted(names, key=names.__getitem__), list(names)[::-1]
         found = dict[str, JudgedRow]()
@@ -75,12 +73,11 @@ def _answer(connection: Any) -> JudgedRow:
     return answer
 
 
-def serve(connection: Connection, root: Path, plan: Plan, device: str, demand: Demand, threads: int) -> None:
+def serve(connection: Connection, root: Path, plan: Plan, device: str, demand: Demand) -> None:
     """Judges the rows that it is sent until nobody is there to send one."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes of a terminal; the one that began this decides
-    torch.set_num_threads(threads)
     rows: Rows | None = None
     with suppress(EOFError, OSError):
         while True:
