@@ -62,12 +62,13 @@ def _full(model: str, share: str, attack: str) -> Size | None:
         # 1,000 classes: targets mean little, and a pass is 30 times that of d.
         wanted = share in ("0.65", "0") and attack in ("pgd", "apgd", "square")
         return Size(8, 3, TINY) if wanted else None
+    if attack == WHOLE and model == "d":
+        return Size(8, 3, CUT) if share in ("0.65", "0.30") else Size(16, 3, STANDARD)
     if attack == WHOLE:
-        slow = model == "d" and share in ("0.65", "0.30")
-        return Size(8, 3, CUT) if slow else Size(32 if model == "d" else 64, 3, STANDARD)
+        return Size(32, 3, STANDARD)
     if share not in ("0.65", "0.05"):
         return None
-    return Size(32, 3, CUT) if model == "d" else Size(64, 7, Budget())
+    return Size(32, 3, TINY) if model == "d" else Size(64 if model in "ab" else 32, 7, Budget())
 
 
 def _quick(model: str, share: str, attack: str) -> Size | None:

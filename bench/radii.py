@@ -22,12 +22,17 @@ from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
 
 HALVINGS = 7
-NARROWEST, WIDEST = 1e-4, 0.5
+BETWEEN: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys("abc", (1e-4, 0.5)),
+    "d": (1e-3, 0.03),
+    "e": (1e-6, 1e-3),
+}
+"""Radii between which those of a model lie."""
 EFFORT: Mapping[str, tuple[int, int, int]] = {
     "a": (64, 20, 3),
     "b": (64, 20, 3),
     "c": (64, 20, 3),
-    "d": (16, 5, 1),
+    "d": (32, 10, 3),
     "e": (8, 3, 1),
 }
 """Images, steps and targets by model."""
@@ -35,15 +40,18 @@ SPARE = 1.4
 """The radius at which nothing survives is this much above the least one that was found."""
 
 
-def found(share: float, survive: Callable[[float], float], halvings: int = HALVINGS) -> float:
+def found(
+    share: float, survive: Callable[[float], float], between: tuple[float, float], halvings: int = HALVINGS
+) -> float:
     """A radius of two digits at which about a share survives.
 
     Args:
         share: 0 to 1.
         survive: the share that survives at a radius, which falls with it.
+        between: radii at which nearly all and hardly any survive.
         halvings: of the way between radii, on a logarithmic scale.
     """
-    low, high = NARROWEST, WIDEST
+    low, high = between
     for _ in range(halvings):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if survive(middle) > share else (low, middle)
@@ -70,9 +78,9 @@ def main() -> int:
         except MissingPartError as error:
             sys.stdout.write(f"{letter}: {error}\n")
             continue
-        setup = readied(model, apgd(steps=steps, loss="dlr-targeted", targets=targets), WIDEST)
+        setup = readied(model, apgd(steps=steps, loss="dlr-targeted", targets=targets), BETWEEN[letter][1])
         survive = cache(partial(surviving, setup, model.clean))
-        radii = {share: found(float(share), survive) for share in SHARES}
+        radii = {share: found(float(share), survive, BETWEEN[letter]) for share in SHARES}
         shares = {share: round(survive(eps), 2) for share, eps in radii.items()}
         sys.stdout.write(f'    "{letter}": {radii},  # {shares}\n')
         sys.stdout.flush()

@@ -19,7 +19,7 @@ from bench.rows import MissingPartError, Row, Terms
 from rbench.engine.evaluation import evaluate_batch
 from rbench.threat.ball import Ball
 
-LONG = 60.0
+LONG = 15.0
 """Seconds of a run of rbench above which three pairs have to do."""
 FEWEST = 3
 OUTSIDE = 1e-5

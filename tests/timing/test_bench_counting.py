@@ -148,6 +148,6 @@ def test_a_radius_is_found_by_halving():
         asked.append(eps)
         return max(0.0, 1 - eps / 0.1)
 
-    assert found(0.3, survive, halvings=20) == pytest.approx(0.07)
+    assert found(0.3, survive, (1e-4, 0.5), halvings=20) == pytest.approx(0.07)
     assert len(asked) == 20
-    assert found(0.0, survive, halvings=20) == pytest.approx(0.14), "a little above where nothing is left"
+    assert found(0.0, survive, (1e-4, 0.5), halvings=20) == pytest.approx(0.14), "a little above where nothing is left"
