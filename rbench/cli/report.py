@@ -20,13 +20,17 @@ def command(
     ],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="FORMATS", help="What to write; see `rbench list reporters`. [default: md,csv]"),
+        typer.Option(
+            "--to",
+            metavar="FORMATS",
+            help="What to write; see `rbench list reporters`. [default: md,csv; nothing with --json]",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder for the files. [default: DIR, if there is one only]"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and write no file unless told.")] = False,
 ) -> None:
     """Print the leaderboard of one or more run folders and write it to files. Runs nothing that a record names."""
     from rbench import reports
@@ -36,6 +40,8 @@ def command(
     target = out or (folders[0] if len(folders) == 1 else None)
     if to is not None and target is None:
         raise InputError("several folders.", place="--to", remedy="Say where the files go: --out DIR.")
+    if as_json and to is None and out is None:  # a program asks what the folder says, which may be somebody's evidence
+        target = None
     formats = reports.formats(to or "md,csv")
     leaderboard = table(read_runs(folders))
     if not as_json:
