@@ -62,7 +62,7 @@ def command(
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
     with open_run(whole, root, suite) as folder:
-        todo = pending(chosen.cells, folder, redo)
+        todo = pending(chosen.cells, folder, redo, _note)
         unsure, ran = doubted(chosen.cells, todo), []
         if todo or unsure:
             # Imported here: torch takes seconds, and a finished suite has no use for it.
@@ -83,7 +83,7 @@ def command(
                     threads=threads,
                     ray_address=ray_address if executor == "ray" else None,
                     on_progress=on_progress,
-                    on_note=lambda line: typer.echo(f"note: {line}", err=True),
+                    on_note=_note,
                 )
         if not ran:
             typer.echo(f"nothing to do: all {len(chosen.cells)} cells are in {root}", err=True)
@@ -95,6 +95,10 @@ def command(
     report([root], to="md,csv,html", as_json=as_json)
     if failed:
         raise typer.Exit(1)
+
+
+def _note(line: str) -> None:
+    typer.echo(f"note: {line}", err=True)
 
 
 @contextmanager

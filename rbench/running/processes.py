@@ -88,6 +88,8 @@ class Processes:
     def close(self) -> None:
         """Kills all of them: they write nothing."""
         for worker in self.workers:
+            worker.process.kill()  # all before any is waited for, so that a signal ends many workers as soon as one
+        for worker in self.workers:
             _kill(worker)
 
     def _heard(self, worker: _Process, message: Any, on_done: OnDone) -> Answer | None:
