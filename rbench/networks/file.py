@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.bundled_files import weights_file
-from rbench.errors import InputError
+from rbench.errors import InputError, RbenchError
 from rbench.registry import load, registry
 from rbench.results.files import write_bytes
 
@@ -61,15 +62,24 @@ def read_network(weights: str | Path, objective: str) -> "nn.Module":
         found = f"weights trained with the objective '{header['objective']}'"
         remedy = "use the purifier of that objective"
         raise InputError(f"{found}, not '{objective}'", place=path, found=found, remedy=remedy)
+    outline: nn.Module | None = None
+    with suppress(RbenchError), torch.device("meta"):  # no memory is taken, whatever sizes a stranger's header gives
+        outline = load("network", header["network"], header["params"])
+    if outline is not None:  # else making it says what is wrong
+        _fill(outline, state, path, assign=True)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         network: nn.Module = load("network", header["network"], header["params"])
+    _fill(network, state, path, assign=False)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _fill(network: "nn.Module", state: Mapping[str, "Tensor"], path: Path, *, assign: bool) -> None:
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=assign)
     except RuntimeError as error:
         cause = " ".join(str(error).split())[:160]
         problem = f"the weights do not fit the network of their own header ({cause})"
         raise InputError(problem, place=path) from error
-    return network.eval().requires_grad_(requires_grad=False)
 
 
 def named_network(weights: str | Path) -> list[tuple[str, str, dict[str, Any]]]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -127,10 +128,8 @@ def dies(run, root, die_at):
     """Runs until an operation of the disk; how many there were."""
     with pytest.MonkeyPatch.context() as patched:
         mortal = Mortal(patched, die_at)
-        try:
+        with suppress(Killed):
             assert run(root) == 0
-        except Killed:
-            pass
         return mortal.count
 
 

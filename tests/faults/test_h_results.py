@@ -63,7 +63,9 @@ def flags(forger):
     forger.samples["outcome"][:] = "robust"
 
 
-@pytest.mark.parametrize(("forge", "said"), [(accuracy, "summary.robust_accuracy: 100.00 %"), (flags, "robust: not what")])
+@pytest.mark.parametrize(
+    ("forge", "said"), [(accuracy, "summary.robust_accuracy: 100.00 %"), (flags, "robust: not what")]
+)
 def test_090_an_edited_figure_or_sample_is_belied_by_what_it_was_made_of(root, capsys, forge, said):
     forger = Forger(root, "identity/fgsm")
     forge(forger)
@@ -164,7 +166,14 @@ def test_097_what_a_record_names_is_never_imported_opened_or_fetched(tmp_path, m
     (tmp_path / "trap.py").write_text(f"open({str(sprung)!r}, 'w')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(socket.socket, "connect", lambda *given: sprung.touch())
-    for name in ("trap", "trap:run", str(tmp_path / "trap.py"), "python:trap.py:X", "https://example.invalid/x", "!!python/name:trap"):
+    for name in (
+        "trap",
+        "trap:run",
+        str(tmp_path / "trap.py"),
+        "python:trap.py:X",
+        "https://example.invalid/x",
+        "!!python/name:trap",
+    ):
         made.done("pgd", clean=EVERY, robust=[1, 1, 0, 0], **behind(name))
     made.plan()
     for command in (("report", "--to", "md,csv,html,latex"), ("compare",), ("verify", "--offline")):
@@ -213,5 +222,3 @@ def test_100_a_claim_without_examples_is_unverified_and_ranks_below_the_verified
     assert "unverified" in claimed["flags"]
     made.folder.images_path(made.cells[1]["id"]).unlink()
     assert not any(row["verified"] for row in rows(made.root)), "evidence that is gone is none"
-
-
