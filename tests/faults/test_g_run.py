@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -115,6 +116,10 @@ def samples_of(names):
 def same(root, whole):
     assert outcome(root) == outcome(whole)
     assert litter(root) == []
+
+
+def hashes(root):
+    return {title: one.result_hash for title, one in records(root).items()}
 
 
 def id_of(root, title=FGSM):
@@ -365,7 +370,7 @@ def test_084_other_weights_or_data_are_other_cells(tmp_path, what):
 def test_085_another_batch_size_goes_on_to_the_same_hash(stopped, run, whole):
     root, _ = stopped(2, lambda: signal.raise_signal(signal.SIGTERM))
     assert run(root, batch=5) == 0
-    assert {one.result_hash for one in records(root).values()} == {one.result_hash for one in records(whole).values()}
+    assert hashes(root) == hashes(whole)
 
 
 def test_085_089_workers_that_start_from_nothing_go_on_to_the_same_hash(stopped, run, whole, monkeypatch):
@@ -373,7 +378,7 @@ def test_085_089_workers_that_start_from_nothing_go_on_to_the_same_hash(stopped,
     root, _ = stopped(2, lambda: signal.raise_signal(signal.SIGTERM))
     monkeypatch.setattr(fresh_process, "get_all_start_methods", lambda: ["spawn"])
     assert run(root, "--workers", "2") == 0
-    assert {one.result_hash for one in records(root).values()} == {one.result_hash for one in records(whole).values()}
+    assert hashes(root) == hashes(whole)
 
 
 def test_086_a_finished_run_is_left_byte_for_byte(root, run, monkeypatch, capfd):
@@ -448,18 +453,15 @@ def test_077_fifty_kills_at_random_of_coordinator_and_workers_end_in_one_hash(ru
         options = ("--workers", "2") if to_worker else ()
         with running("run", suite, "--out", root, "--batch-size", "2", *options) as process:
             wait_for(lambda root=root: (root / "run.lock").exists() or (root / "leaderboard.csv").exists(), process)
-            try:
+            with suppress(subprocess.TimeoutExpired):  # it runs: that is the usual case
                 process.wait(patience)
-            except Exception:
-                for pid in _workers(process)[-1:] if to_worker else [process.pid]:
-                    try:
-                        os.kill(pid, sent)
-                    except ProcessLookupError:
-                        continue
-            if to_worker:
-                ended.append(process.wait())
-            elif process.poll() is None:
-                ended.append(process.wait(5 if sent != signal.SIGKILL else None))
+            for pid in _workers(process)[-1:] if to_worker else [process.pid]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, sent)
+            # Whoever asks for an end gets it within five seconds; a worker that is gone costs its span only.
+            ended.append(process.wait(None if to_worker or sent == signal.SIGKILL else 5))
         assert run(root) == 0
-        same(root, whole)
-    assert set(ended) <= {0, 130, 143, -signal.SIGKILL}
+        assert hashes(root) == hashes(whole)
+        assert litter(root) == []
+    # Before there is anything to keep, the system ends a process that is only loading.
+    assert set(ended) <= {0, 130, 143, -signal.SIGKILL, -signal.SIGTERM}
