@@ -98,10 +98,10 @@ def read_idx(path: Path, rank: int) -> "NDArray[np.uint8]":
         if len(content) == ALWAYS:
             refuse_unpacked(wanted, file_size(path), path, "pixels" if rank > 1 else "labels")
         content += file.read(wanted - len(content)) if len(content) == ALWAYS else b""
-        size = len(content) + _rest(file)
+        size = len(content) + _rest(file) - (start - len(head))
     if size != wanted:
-        problem = f"{size} bytes for the shape {tuple(shape)} of {wanted}"
-        raise InputError(problem, place=path, found=f"{size} bytes", remedy="download it again")
+        problem = f"{max(size, 0)} bytes for the shape {tuple(shape)} of {wanted}"
+        raise InputError(problem, place=path, found=f"{max(size, 0)} bytes", remedy="download it again")
     with reading(path, "an idx file"):  # NumPy has limits of its own for axes without data
         return np.frombuffer(content, np.uint8).reshape(shape).copy()
 

@@ -15,6 +15,8 @@ Labels = NDArray[np.int64]
 Ids = NDArray[np.int64]
 Images = NDArray[np.float32]
 Reader = Callable[[Ids], Images]
+WARNED = "the decoder warns: "
+"""How a change begins that is a warning of the decoder of pictures."""
 
 
 @dataclass(frozen=True, eq=False)

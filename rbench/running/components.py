@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from rbench.backbones.head import load_backbone
+from rbench.datasets.different import different, told_repeats
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
@@ -93,10 +94,12 @@ class Components:
     Attributes:
         device: where models live.
         shelf: what other runs and processes have measured; None where everything is measured anew.
+        slices: the samples of slices, by `slice_key`, as far as they are known.
     """
 
     device: torch.device
     shelf: Shelf | None = None
+    slices: dict[str, np.ndarray] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
     _loaded: dict[str, nn.Module | None] = field(default_factory=dict)
@@ -137,6 +140,28 @@ class Components:
             self._made[key] = read_once(self._make("dataset", part))
         dataset: Dataset = self._made[key]
         return dataset
+
+    def chosen(self, part: Part, chosen: Slice) -> np.ndarray:
+        """The ids of the different images of a slice, int64, ascending; all are read once, so that a wrong one is told before anything runs.
+
+        Raises:
+            InputError: the data set has fewer samples, one of them is wrong, or an image has two labels.
+        """
+        key = slice_key(part, chosen)
+        if key not in self.slices:
+            dataset = self.dataset(part)
+            with kept(f"dataset '{part.label}'"):
+                self.slices[key] = different(dataset, order(dataset, chosen))
+        return self.slices[key]
+
+    def told(self, part: Part, chosen: Slice) -> tuple[str, ...]:
+        """What a user should know of the data of a slice whose samples have been read, one line each."""
+        dataset, ids = self.dataset(part), self.chosen(part, chosen)
+        return (*dataset.told(ids), *told_repeats(self.repeats(part, chosen), len(ids) + self.repeats(part, chosen)))
+
+    def repeats(self, part: Part, chosen: Slice) -> int:
+        """How many samples of a slice repeat an image that stands before them, and so are left out."""
+        return len(order(self.dataset(part), chosen)) - len(self.chosen(part, chosen))
 
     def data_hash(self, part: Part, ids: np.ndarray) -> str:
         """sha256 of the images and labels of some samples; all cells of a slice share one reading."""
@@ -250,6 +275,11 @@ class Components:
 
 def _key(kind: str, part: Part) -> str:
     return json.dumps([kind, part.given_name, part.given_params], sort_keys=True)
+
+
+def slice_key(part: Part, chosen: Slice) -> str:
+    """What the samples of a slice are known by, in every process of a run."""
+    return json.dumps([part.document(), part.given_name, part.given_params, chosen.samples, chosen.shuffle], sort_keys=True)
 
 
 def _changed_attack(part: Part, changes: Mapping[str, int | None]) -> Attack | None:

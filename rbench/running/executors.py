@@ -1,9 +1,11 @@
 """Who does the tasks of a run: this process, or several others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from rbench.running.measured import Shelf
 from rbench.running.tasks import Answer, Task
@@ -35,12 +37,14 @@ class Terms:
         batch_size: images at once, unless a task says another number; None: as is fastest.
         threads: of each worker.
         root: the run folder, where what was measured of defended models is read; None where everything is measured anew.
+        slices: the samples of slices that are known already; see `Components.slices`.
     """
 
     images: str
     batch_size: int | None
     threads: int
     root: Path | None = None
+    slices: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def shelf_of(terms: Terms) -> Shelf | None:

@@ -142,7 +142,7 @@ def serve(connection: Connection, device: str, terms: Terms) -> None:
             connection.send(message)
 
     threading.Thread(target=_beat, args=(say,), daemon=True).start()
-    worker = Worker(Components(resolve_device(device), shelf_of(terms)), terms.images, terms.batch_size)
+    worker = Worker(Components(resolve_device(device), shelf_of(terms), terms.slices), terms.images, terms.batch_size)
     while True:
         try:
             task = connection.recv()

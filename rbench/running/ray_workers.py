@@ -34,7 +34,7 @@ class RayActor:
             os.chdir(folder)
         keep_freed_memory()
         torch.set_num_threads(terms.threads)
-        self.worker = Worker(Components(resolve_device(device), shelf_of(terms)), terms.images, terms.batch_size)
+        self.worker = Worker(Components(resolve_device(device), shelf_of(terms), terms.slices), terms.images, terms.batch_size)
 
     def hello(self) -> None:
         """Answers once the actor runs."""

@@ -20,7 +20,7 @@ from rbench.results.rows_on_disk import Rows
 from rbench.results.store import RunFolder
 from rbench.running.batch_sizes import BatchSizes
 from rbench.running.cascade import Cascade
-from rbench.running.components import Components, order
+from rbench.running.components import Components, slice_key
 from rbench.running.executors import Executor, Inline, Lost, Terms
 from rbench.running.measured import Shelf
 from rbench.running.pool import threads_of
@@ -87,8 +87,9 @@ def run(
         cells = [*cells, *_changed(doubted, folder, components, on_note)]
         total = sum(_checked(cell, components) for cell in cells)
         _tell(on_note)
+        _tell_data(cells, components, on_note)
         hooks = Hooks(cells, total, on_progress, on_note)
-        terms = Terms(images, batch_size, threads, root)
+        terms = Terms(images, batch_size, threads, root, components.slices)
         executor = _executor(components, place, workers, terms, ray_address)
         return Coordinator(folder, executor, hooks, BatchSizes(folder, place.type, batch_size)).run()
 
@@ -302,13 +303,13 @@ def _checked(cell: Cell, components: Components) -> int:
     try:
         loaded = components.of(cell)
     except CellFailed:  # it fails again when its turn comes, and then has a record
-        return len(order(components.dataset(cell.dataset), cell.slice))
+        return len(components.chosen(cell.dataset, cell.slice))
     try:
         refuse_mismatch(loaded.attack, protocol_of(cell, USUAL), loaded.model)
     except InputError as error:
         component = f"attack '{cell.attack.label}'"
         raise error.at(component, component=component) from None
-    ids = order(loaded.dataset, cell.slice)
+    ids = components.chosen(cell.dataset, cell.slice)
     try:
         require_within(cell.threat.norm, cell.threat.eps, components.values(cell.dataset, ids[:1]))
     except Mistake as mistake:
@@ -321,6 +322,13 @@ def _tell(on_note: Callable[[str], None]) -> None:
     """Shows what code of third parties changed of the process."""
     for line in NOTES.take():
         on_note(line)
+
+
+def _tell_data(cells: Sequence[Cell], components: Components, on_note: Callable[[str], None]) -> None:
+    """Shows what was done to the data when they were read, once for each slice."""
+    for part, piece in {slice_key(cell.dataset, cell.slice): (cell.dataset, cell.slice) for cell in cells}.values():
+        for line in components.told(part, piece):
+            on_note(f"dataset '{part.label}': {line}.")
 
 
 def _changed(

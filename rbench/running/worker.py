@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,11 +129,21 @@ class Worker:
             self._ready = cell.id, prepared
         return self._ready[1]
 
+    def _data(self, cell: Cell, data_hash: str) -> dict[str, Any]:
+        """What the record says of the data; their samples have been read for the hash."""
+        part, piece = cell.dataset, cell.slice
+        return {
+            "sha256": data_hash,
+            "duplicates": self.components.repeats(part, piece),
+            "class_names": self.components.dataset(part).class_names,
+            "told": self.components.told(part, piece),
+        }
+
     def _concluded(self, cell: Cell, prepared: Prepared, parts: Sequence[Evaluated]) -> Concluded:
         finished = conclude(prepared, parts)
         images = _policy(finished, self.images)
         data_hash = self.components.data_hash(cell.dataset, prepared.ids)
-        record = done(cell, prepared, finished, data_hash, images)
+        record = done(cell, prepared, finished, self._data(cell, data_hash), images)
         return Concluded(record, finished.outcome.samples, _kept(finished, images), finished.gallery)
 
 
