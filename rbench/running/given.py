@@ -35,7 +35,7 @@ def given(images: object, labels: object) -> Dataset:
         if len(x) != len(numbers):
             counts = f"{len(x)} images but {len(numbers)} labels"
             raise InputError(counts, place="images and labels", found=counts, remedy="they must pair up")
-        return from_arrays(x, numbers, provenance={"source": _SOURCE, "images": f"{x.dtype} to float32"})
+        return from_arrays(x, y, provenance={"source": _SOURCE, "images": f"{x.dtype} to float32"})
 
 
 @contextmanager
@@ -50,9 +50,8 @@ def by_argument() -> Iterator[None]:
 
 def _channels_first(x: NDArray[Any]) -> NDArray[Any]:
     """[N, C, H, W]; in doubt they are so already, as torch has them."""
-    whole = x[:, None] if x.ndim == 3 else x
-    last = whole.ndim == 4 and whole.shape[3] in (1, 3) and whole.shape[1] not in (1, 3)
-    return channels_first(whole, "NHWC" if last else "NCHW", _SOURCE)
+    last = x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3)
+    return channels_first(x, "NHWC" if last else "NCHW", _SOURCE)
 
 
 def _array(values: object, name: str) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """The sha256 of the files that decide an outcome, computed once for each."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from rbench.errors import InputError
 
 _LISTED = 16
+_UNEXPANDED = re.compile(r"^~|(^|[\\/])\$\w|%\w+%")
+"""What a shell would have put something in the place of."""
 
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:
@@ -43,7 +46,8 @@ def digest(path: Path) -> str:
         status = path.stat()
         return _file_digest(path, status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}.") from None
+        remedy = "Write the whole path: ~ and variables stay as they are." if _UNEXPANDED.search(str(path)) else None
+        raise InputError(f"no such file: {path}.", remedy=remedy) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
 

@@ -1,6 +1,5 @@
 """Checked components to resolved parts (defaults filled in, files hashed), and a plan back to a suite file."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,6 @@ from rbench.suite.document import FieldPath, resolve_scalar
 from rbench.suite.files import digest, digests
 from rbench.suite.model import FileModel
 from rbench.suite.spec import SuiteSpec
-
-_UNEXPANDED = re.compile(r"^~|(^|[\\/])\$\w|%\w+%")
-"""What a shell would have put something in the place of."""
 
 
 def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | None = None) -> Part:
@@ -60,8 +56,6 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
         hashes = digests([*part.bound.files(), *heads])
     except InputError as error:
         component = f"{part.bound.component.kind} {part.name!r}"
-        if error.remedy is None and any(_UNEXPANDED.search(str(path)) for path in [*part.bound.files(), *heads]):
-            error = InputError(error.problem, remedy="Write the whole path: ~ and variables stay as they are.")
         raise error.at(spec.place(_path_of_missing(part, heads)), component=component) from error
     bare = _part(part.name, part.label, part.bound, hashes)
     public = {**added, "head": heads[0].name} if heads else added
