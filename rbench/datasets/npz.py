@@ -76,7 +76,7 @@ def check_pixels(x: NDArray[np.generic], source: str) -> None:
 
 def channels_first(x: NDArray[np.generic], layout: Layout, source: str) -> NDArray[np.generic]:
     """[N, C, H, W] from any of the accepted layouts."""
-    if x.ndim == 3:
+    if x.ndim == 3 and 0 not in x.shape[1:]:
         return x[:, None]
     if x.ndim != 4 or 0 in x.shape[1:]:
         problem = "expected [N, C, H, W], [N, H, W, C] or [N, H, W]"
