@@ -163,6 +163,11 @@ class Components:
         """
         return self._in_use(backbone, purifier).model
 
+    @property
+    def in_use(self) -> DefendedModel | None:
+        """The defended model that was asked for last, if it is still kept."""
+        return None if self._row is None else self._row.model
+
     def forget_models(self) -> None:
         """Makes purifiers and backbones anew when they are next asked for."""
         self._leave_row()
@@ -175,7 +180,9 @@ class Components:
             own = self._own_backbone(backbone)
             classes = of_classes(reached(own))
             try:
-                model = DefendedModel(self._module("purifier", purifier), own, name=purifier.label)
+                model = DefendedModel(
+                    self._module("purifier", purifier), own, name=purifier.label, backbone_name=backbone.label
+                )
             finally:
                 patched = classes.put_back()
             self._refuse(_key("purifier", purifier), f"purifier '{purifier.label}'", patched)
@@ -200,7 +207,8 @@ class Components:
         if self._source is None or self._source[0] != backbone:
             self._source = None
             own = self._own_backbone(resolve_part("backbone", backbone, {}))
-            self._source = backbone, DefendedModel(make("purifier", "identity").to(self.device), own)
+            plain = make("purifier", "identity").to(self.device)
+            self._source = backbone, DefendedModel(plain, own, name="identity", backbone_name=backbone)
         return self._source[1]
 
     def _own_backbone(self, part: Part) -> nn.Module:
