@@ -29,6 +29,10 @@ BatchSize = Annotated[
 Executor = Annotated[Literal["local", "ray"], typer.Option(help="Where the workers are.")]
 RayAddress = Annotated[str, typer.Option(metavar="A", help="Of the Ray cluster; local starts one on this machine.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Run also what takes more than 10,000,000,000 passes.")]
+Timeout = Annotated[
+    str | None,
+    typer.Option(metavar="SECONDS", help="A worker that takes longer for a span is ended, and the cell has failed."),
+]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of each process on the CPU.")]
 
 
@@ -43,6 +47,7 @@ def command(
     batch_size: BatchSize = "auto",
     workers: Workers = "auto",
     threads: Threads = 1,
+    timeout: Timeout = None,
     executor: Executor = "local",
     ray_address: RayAddress = "local",
     yes: Yes = False,
@@ -55,10 +60,11 @@ def command(
     from rbench.results.table import table
     from rbench.running.batch_sizes import batch_size_of
     from rbench.running.resume import doubted, open_run, pending
+    from rbench.running.timeout import timeout_of
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
-    size = batch_size_of(batch_size)
+    size, seconds = batch_size_of(batch_size), timeout_of(timeout)
     spec = load_suite(suite, set_ or ())
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
@@ -86,6 +92,7 @@ def command(
                     batch_size=size,
                     workers=workers_for(workers, device, threads, [*todo, *unsure]),
                     threads=threads,
+                    timeout=seconds,
                     ray_address=ray_address if executor == "ray" else None,
                     on_progress=on_progress,
                     on_note=_note,

@@ -94,14 +94,13 @@ class Components:
     Attributes:
         device: where models live.
         shelf: what other runs and processes have measured; None where everything is measured anew.
-        slices: the samples of slices, by `slice_key`, as far as they are known.
     """
 
     device: torch.device
     shelf: Shelf | None = None
-    slices: dict[str, np.ndarray] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
+    _slices: dict[str, np.ndarray] = field(default_factory=dict)
     _loaded: dict[str, nn.Module | None] = field(default_factory=dict)
     _row: _Row | None = None
     _source: tuple[str, DefendedModel] | None = None
@@ -147,12 +146,12 @@ class Components:
         Raises:
             InputError: the data set has fewer samples, one of them is wrong, or an image has two labels.
         """
-        key = slice_key(part, chosen)
-        if key not in self.slices:
+        key = json.dumps([_key("dataset", part), chosen.samples, chosen.shuffle])
+        if key not in self._slices:
             dataset = self.dataset(part)
             with kept(f"dataset '{part.label}'"):
-                self.slices[key] = different(dataset, order(dataset, chosen))
-        return self.slices[key]
+                self._slices[key] = different(dataset, order(dataset, chosen))
+        return self._slices[key]
 
     def told(self, part: Part, chosen: Slice) -> tuple[str, ...]:
         """What a user should know of the data of a slice whose samples have been read, one line each."""
@@ -188,6 +187,11 @@ class Components:
         """
         return self._in_use(backbone, purifier).model
 
+    @property
+    def in_use(self) -> DefendedModel | None:
+        """The defended model that was asked for last, if it is still kept."""
+        return None if self._row is None else self._row.model
+
     def forget_models(self) -> None:
         """Makes purifiers and backbones anew when they are next asked for."""
         self._leave_row()
@@ -200,7 +204,9 @@ class Components:
             own = self._own_backbone(backbone)
             classes = of_classes(reached(own))
             try:
-                model = DefendedModel(self._module("purifier", purifier), own, name=purifier.label)
+                model = DefendedModel(
+                    self._module("purifier", purifier), own, name=purifier.label, backbone_name=backbone.label
+                )
             finally:
                 patched = classes.put_back()
             self._refuse(_key("purifier", purifier), f"purifier '{purifier.label}'", patched)
@@ -225,7 +231,8 @@ class Components:
         if self._source is None or self._source[0] != backbone:
             self._source = None
             own = self._own_backbone(resolve_part("backbone", backbone, {}))
-            self._source = backbone, DefendedModel(make("purifier", "identity").to(self.device), own)
+            plain = make("purifier", "identity").to(self.device)
+            self._source = backbone, DefendedModel(plain, own, name="identity", backbone_name=backbone)
         return self._source[1]
 
     def _own_backbone(self, part: Part) -> nn.Module:
@@ -275,11 +282,6 @@ class Components:
 
 def _key(kind: str, part: Part) -> str:
     return json.dumps([kind, part.given_name, part.given_params], sort_keys=True)
-
-
-def slice_key(part: Part, chosen: Slice) -> str:
-    """What the samples of a slice are known by, in every process of a run."""
-    return json.dumps([part.document(), part.given_name, part.given_params, chosen.samples, chosen.shuffle], sort_keys=True)
 
 
 def _changed_attack(part: Part, changes: Mapping[str, int | None]) -> Attack | None:

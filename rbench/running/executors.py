@@ -1,11 +1,9 @@
 """Who does the tasks of a run: this process, or several others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-import numpy as np
 
 from rbench.running.measured import Shelf
 from rbench.running.tasks import Answer, Task
@@ -22,10 +20,12 @@ class Lost:
     Attributes:
         task: what it was asked.
         how: what became of it.
+        hopeless: another worker would come to the same end.
     """
 
     task: Task
     how: str
+    hopeless: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,19 @@ class Terms:
         batch_size: images at once, unless a task says another number; None: as is fastest.
         threads: of each worker.
         root: the run folder, where what was measured of defended models is read; None where everything is measured anew.
-        slices: the samples of slices that are known already; see `Components.slices`.
+        timeout: seconds that a worker may take for a task, after which it is ended; None for any time.
     """
 
     images: str
     batch_size: int | None
     threads: int
     root: Path | None = None
-    slices: dict[str, np.ndarray] = field(default_factory=dict)
+    timeout: float | None = None
+
+    @property
+    def overdue(self) -> str:
+        """What became of a worker that took longer."""
+        return f"took longer than --timeout {self.timeout:g} s"
 
 
 def shelf_of(terms: Terms) -> Shelf | None:
