@@ -140,7 +140,7 @@ def features_of(backbone: nn.Module, layer: str | None = None) -> Features:
 
 
 def _read(file: Path) -> tuple[Tensor, Tensor]:
-    state = read(file, ("weight", "bias"))
+    state = read(file)
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     weight, bias = state.get("weight", torch.empty(0)), state.get("bias", torch.empty(0))
     fits = len(state) == 2 and weight.dim() == 2 and len(weight) >= 2 and bias.shape == weight.shape[:1]

@@ -15,7 +15,7 @@ from rbench.errors import InputError
 
 WHOLE = "."
 """What `entry` calls the file itself."""
-_DEPTH, _LEAVES = 8, 200_000
+_DEPTH, _LEAVES = 6, 100_000
 _LISTED = 5
 
 
@@ -62,23 +62,20 @@ class State:
 def leaves_of(
     content: Mapping[Any, Any], renamed: Callable[[str], str] = str
 ) -> tuple[list[Leaf], dict[str, Mapping[Any, Any]]]:
-    """All values in nested maps, in their order, and the maps by their prefix. A map that is there twice is told once."""
-    leaves, maps, seen = list[Leaf](), dict[str, Mapping[Any, Any]](), set[int]()
+    """All values in nested maps, in their order, and the maps by their prefix."""
+    leaves, maps = list[Leaf](), dict[str, Mapping[Any, Any]]()
 
     def walk(inner: Mapping[Any, Any], within: str, depth: int) -> None:
-        if id(inner) in seen or depth > _DEPTH:
-            return
-        seen.add(id(inner))
         maps[within] = inner
         for key, value in inner.items():
-            if len(leaves) > _LEAVES:
+            if len(leaves) + len(maps) > _LEAVES:  # a file of a few bytes may name one map in endless ways
                 return
-            if isinstance(value, Mapping):
-                walk(value, f"{within}{key}.", depth + 1)
-            else:
+            if not isinstance(value, Mapping):
                 leaves.append(Leaf(within, renamed(str(key)), value))
+            elif depth < _DEPTH:
+                walk(value, f"{within}{key}.", depth + 1)
 
-    walk(content, "", 0)
+    walk(content, "", 1)
     return leaves, maps
 
 
