@@ -37,6 +37,11 @@ class BoundPart:
     spec: PartSpec
     head: Path | None = None
 
+    @property
+    def component(self) -> str:
+        """What errors call it: its kind and its name."""
+        return f"{self.bound.component.kind} {self.name!r}"
+
 
 @dataclass(frozen=True)
 class BoundBackbone(BoundPart):

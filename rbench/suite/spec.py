@@ -128,6 +128,9 @@ Classes = Annotated[
 ]
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class PartSpec(Model):
     """A component: its name alone, or a map of `name`, `as` and the component's own parameters."""
 
@@ -219,6 +222,11 @@ class DatasetSpec(PartSpec):
     )
     classes: Classes | None = Field(
         None, description="Only these classes, renumbered from 0 in this order; all if null."
+    )
+    sha256: Sha256 | None = Field(
+        None,
+        description="That of the file of the data, as `sha256sum` tells it; another one stops the run with exit code 4. Of several files "
+        "or a folder, that of the lines `sha256  name` of all files.",
     )
 
     @property
