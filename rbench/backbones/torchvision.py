@@ -57,7 +57,9 @@ def torchvision(
         declared_mean, declared_std = tuple(transforms.mean), tuple(transforms.std)
     network = files_.load(path, PREFIX + name, classes, entry)
     if not _is_file(weights) and hasattr(network, "transform_input"):
-        network.transform_input = True  # torchvision's own switch with its own weights, which were trained on other means
+        network.transform_input = (
+            True  # torchvision's own switch with its own weights, which were trained on other means
+        )
     wrapped = Normalised(network, mean or declared_mean, std or declared_std)
     return wrapped.eval().requires_grad_(requires_grad=False)
 

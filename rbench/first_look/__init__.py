@@ -76,9 +76,7 @@ def _by_bytes(path: Path, start: bytes, size: int) -> Form:
     if pickled is not None and not named:
         return pickled
     if pickled is not None:
-        raise InputError(
-            "not safetensors", place=path, found="a file of torch.save", remedy="give it the suffix .pt"
-        )
+        raise InputError("not safetensors", place=path, found="a file of torch.save", remedy="give it the suffix .pt")
     if named or headers.starts_as_one(start, size):
         headers.look(path, start, size)
         return "safetensors"

@@ -335,7 +335,7 @@ def _changed(
         model = f"{cell.backbone} {cell.purifier}"
         if model not in states:
             try:
-                states[model] = state_hash(components.defended(cell.backbone, cell.purifier))
+                states[model] = state_hash(components.defended(cell.backbone, cell.purifier, cell.dataset))
             except CellFailed:  # judged before it was refused; the cells that run say why
                 states[model] = "refused"
         if record.provenance.get("weights_sha256") != states[model]:

@@ -157,7 +157,7 @@ class Rejudge:
             return ["dataset: images or labels are not those that were judged (dataset.sha256)"]
         if not np.array_equal(dataset.labels[ids], samples[column.LABEL].to_numpy()):
             return ["samples: labels are not those of the data set"]
-        if state_hash(self.components.defended(cell.backbone, cell.purifier)) != record.provenance.get(
+        if state_hash(self.components.defended(cell.backbone, cell.purifier, cell.dataset)) != record.provenance.get(
             "weights_sha256"
         ):
             return ["weights: purifier or backbone are not those that were judged (provenance.weights_sha256)"]

@@ -8,4 +8,14 @@ from rbench.backbones.weights.fitted import fill, load, names_of
 from rbench.backbones.weights.pickled import SAFE_TORCH, read_pickled, require_safe_torch
 from rbench.backbones.weights.read import header, read, read_state
 
-__all__ = ["SAFE_TORCH", "fill", "header", "load", "names_of", "read", "read_pickled", "read_state", "require_safe_torch"]
+__all__ = [
+    "SAFE_TORCH",
+    "fill",
+    "header",
+    "load",
+    "names_of",
+    "read",
+    "read_pickled",
+    "read_state",
+    "require_safe_torch",
+]

@@ -66,7 +66,9 @@ def _globals(data: IO[bytes]) -> Iterator[str]:
             raise ValueError("too many operations")
         if operation.name in ("GLOBAL", "INST"):
             yield str(argument)
-        elif operation.name == "STACK_GLOBAL":  # as torch.save writes none; its names were pushed before, or lie in the memo
+        elif (
+            operation.name == "STACK_GLOBAL"
+        ):  # as torch.save writes none; its names were pushed before, or lie in the memo
             yield " ".join(strings)
         elif operation.name.startswith("EXT"):
             yield f"copyreg extension{argument}"

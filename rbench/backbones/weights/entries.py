@@ -131,7 +131,9 @@ def _under(leaves: Sequence[Leaf], prefix: str, path: Path) -> list[Leaf]:
 def _place(tensors: Sequence[Leaf], names: Sequence[str] | None, path: Path) -> tuple[str, str]:
     """The map and the prefix behind which most of a network's names stand; of its only map where nothing fits."""
     sizes = Counter(leaf.within for leaf in tensors)
-    found = Counter({(within, ""): count for within, count in sizes.items()}) if names is None else _fits(tensors, names)
+    found = (
+        Counter({(within, ""): count for within, count in sizes.items()}) if names is None else _fits(tensors, names)
+    )
     most = max(found.values(), default=0)
     if names is not None and 2 * most < len(names):
         return sizes.most_common(1)[0][0], ""

@@ -100,7 +100,7 @@ def fill(network: "nn.Module", state: State, path: Path, what: str) -> None:
 
 
 def _versions(network: "nn.Module", state: State) -> Iterator[Mapping[str, Any]]:
-    """Versions of the format to try: those of the file; that of a MNASNet without one, whose stem was another once, is told by what fits."""
+    """Versions of the format to try: those of the file; of a MNASNet without one, which had another stem once, what fits."""
     if type(network).__name__ != "MNASNet" or "" in state.versions:
         yield state.versions
     else:

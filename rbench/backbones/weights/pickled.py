@@ -74,7 +74,9 @@ def read_pickled(path: Path) -> Any:
     except MemoryError as error:
         raise InputError("not a checkpoint: it asks for more memory than there is", place=path) from error
     except Exception as error:  # torch raises OSError, EOFError, RuntimeError, KeyError, ... on broken bytes
-        raise InputError(f"not a checkpoint: truncated or damaged ({type(error).__name__})", place=path, remedy=_AGAIN) from error
+        raise InputError(
+            f"not a checkpoint: truncated or damaged ({type(error).__name__})", place=path, remedy=_AGAIN
+        ) from error
 
 
 def _require_tensors(path: Path, start: bytes, pickles: int) -> None:

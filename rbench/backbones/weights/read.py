@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SHARED = 4
 """How many times as large as their file the tensors may be; two layers with one weight are two tensors."""
 
+
 def read(path: Path, names: Sequence[str] | None = None, entry: str | None = None) -> "dict[str, Tensor]":
     """The tensors of a weights file by name; plain ones, floating ones finite.
 
