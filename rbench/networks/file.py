@@ -52,10 +52,9 @@ def read_network(weights: str | Path, objective: str) -> "nn.Module":
     """
     import torch
 
-    from rbench.backbones.weights import read
+    from rbench.backbones.weights import fill, names_of, read_state
 
     path = weights_file(weights)
-    state = read(path)
     header = _header(path)
     if header["objective"] != objective:
         found = f"weights trained with the objective '{header['objective']}'"
@@ -63,12 +62,7 @@ def read_network(weights: str | Path, objective: str) -> "nn.Module":
         raise InputError(f"{found}, not '{objective}'", place=path, found=found, remedy=remedy)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         network: nn.Module = load("network", header["network"], header["params"])
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        cause = " ".join(str(error).split())[:160]
-        problem = f"the weights do not fit the network of their own header ({cause})"
-        raise InputError(problem, place=path) from error
+    fill(network, read_state(path, names_of(network)), path, "the network of its own header")
     return network.eval().requires_grad_(requires_grad=False)
 
 

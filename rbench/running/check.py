@@ -37,7 +37,7 @@ def weigh(cell: Cell, components: Components) -> Weighed:
         InputError: a component is wrong.
     """
     try:
-        return Weighed(state_hash(components.defended(cell.backbone, cell.purifier)))
+        return Weighed(state_hash(components.defended(cell.backbone, cell.purifier, cell.dataset)))
     except CellFailed:  # judged before it was refused; the cells that run say why
         return Weighed(None)
     finally:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from rbench.backbones.head import load_backbone
+from rbench.backbones.named import Named
 from rbench.datasets.different import different, told_repeats
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
@@ -119,7 +120,7 @@ class Components:
             CellFailed: a component changed torch, rbench or the backbone when it was imported, made or attached.
         """
         attack: Attack = self._once("attack", cell.attack)
-        row = self._in_use(cell.backbone, cell.purifier)
+        row = self._in_use(cell.backbone, cell.purifier, cell.dataset)
         return Loaded(
             dataset=self.dataset(cell.dataset),
             model=row.model,
@@ -179,13 +180,18 @@ class Components:
         values: int = self._made[key]
         return values
 
-    def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
+    def defended(self, backbone: Part, purifier: Part, dataset: Part | None = None) -> DefendedModel:
         """The purifier in front of the backbone, on the device.
+
+        Args:
+            backbone: the classifier.
+            purifier: what stands before it.
+            dataset: by whose class names the logits are ordered, where those of the backbone have names; if None, they stay in its order.
 
         Raises:
             CellFailed: one of them changed torch, rbench or the backbone when it was imported, made or attached.
         """
-        return self._in_use(backbone, purifier).model
+        return self._in_use(backbone, purifier, dataset).model
 
     @property
     def in_use(self) -> DefendedModel | None:
@@ -197,11 +203,15 @@ class Components:
         self._leave_row()
         self._source = None
 
-    def _in_use(self, backbone: Part, purifier: Part) -> _Row:
-        key = _key("backbone", backbone) + _key("purifier", purifier)
+    def _in_use(self, backbone: Part, purifier: Part, dataset: Part | None) -> _Row:
+        by_name = _key("dataset", dataset) if dataset and "class_names" in backbone.given_params else ""
+        key = _key("backbone", backbone) + _key("purifier", purifier) + by_name
         if self._row is None or self._row.key != key:
             self._leave_row()
             own = self._own_backbone(backbone)
+            if isinstance(own, Named) and dataset is not None:
+                known = self.dataset(dataset)
+                own.match(known.class_names, known.source)
             classes = of_classes(reached(own))
             try:
                 model = DefendedModel(

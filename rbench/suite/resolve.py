@@ -68,7 +68,7 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     )
 
 
-_CODE = {"head": "rbench.backbones.head", "classes": "rbench.datasets.subset"}
+_CODE = {"head": "rbench.backbones.head", "class_names": "rbench.backbones.named", "classes": "rbench.datasets.subset"}
 """The modules with the code for each key of `PartSpec.added`."""
 
 
@@ -114,10 +114,11 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
         params = _given(part.bound)
         # A label made of a name with a slash cannot be written as `as`, and need not be: it is the default.
         label = {} if part.label == part.spec.default_label else {"as": part.label}
-        return {"name": part.name, **label, **part.spec.added, **(own or {}), **params}
+        pinned = getattr(part.spec, "sha256", None)
+        fixed = {} if pinned is None else {"sha256": pinned}
+        return {"name": part.name, **label, **part.spec.added, **(own or {}), **fixed, **params}
 
-    pinned = {} if spec.dataset.sha256 is None else {"sha256": spec.dataset.sha256}
-    dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle, **pinned}
+    dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle}
     attacks = [
         entry(
             a,

@@ -182,6 +182,16 @@ class BackboneSpec(PartSpec):
         None,
         description="A linear classifier in place of the last linear layer: a safetensors file, or `bundled:NAME`.",
     )
+    class_names: Annotated[list[Name], Field(min_length=2, max_length=MAX_CLASSES)] | None = Field(
+        None,
+        description="What each of its logits stands for, in their order: they are matched with the class names of the data set, and those "
+        "of other classes are left out, as is usual for parts of ImageNet. If null, label k is logit k.",
+    )
+    sha256: Sha256 | None = Field(
+        None,
+        description="That of its file of weights, as `sha256sum` tells it; another one stops the run with exit code 4. Of several files, "
+        "the head's among them, that of the lines `sha256  name` of all.",
+    )
     purifiers: list[str] | None = Field(
         None, description="Labels of the only purifiers to put before it; all if null. A head may be trained for one."
     )
@@ -194,8 +204,9 @@ class BackboneSpec(PartSpec):
 
     @property
     def added(self) -> dict[str, Any]:
-        """`head`, if the suite gives one."""
-        return {} if self.head is None else {"head": self.head}
+        """`head` and `class_names`, if the suite gives them."""
+        given = {"head": self.head, "class_names": self.class_names}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class PurifierSpec(PartSpec):
@@ -205,6 +216,7 @@ class PurifierSpec(PartSpec):
         "fresh",
         description="`fixed`: one draw for every image, the same whenever it is asked, which the attacker knows.",
     )
+    sha256: Sha256 | None = Field(None, description="That of its files, as for a backbone.")
 
     @property
     def default_label(self) -> str:

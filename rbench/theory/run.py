@@ -53,7 +53,7 @@ def with_codes(cells: Sequence[Cell], components: Components, on_note: Note = la
         content = json.dumps([cell.purifier.document(), cell.backbone.document(), str(cell.threat.eps.exact)])
         if cell.purifier.name == "identity" or cell.purifier.label in left_out or content in with_code:
             continue
-        if components.defended(cell.backbone, cell.purifier).encodes:
+        if components.defended(cell.backbone, cell.purifier, cell.dataset).encodes:
             with_code[content] = cell
         else:
             left_out.add(cell.purifier.label)
@@ -118,7 +118,7 @@ def _measured(
         done[0] += count
         on_progress(Progress(title, *place, done[0], len(samples)))
 
-    model = components.defended(cell.backbone, cell.purifier)
+    model = components.defended(cell.backbone, cell.purifier, cell.dataset)
     measured = measure(model, samples, cell.threat.eps.value, settings, more)
     return Point(
         key=key,

@@ -160,7 +160,7 @@ class Rejudge:
             return ["samples: labels are not those of the data set"]
         if faults := list(self._data(cell, record)):
             return faults
-        if state_hash(self.components.defended(cell.backbone, cell.purifier)) != record.provenance.get(
+        if state_hash(self.components.defended(cell.backbone, cell.purifier, cell.dataset)) != record.provenance.get(
             "weights_sha256"
         ):
             return ["weights: purifier or backbone are not those that were judged (provenance.weights_sha256)"]
