@@ -1,4 +1,4 @@
-"""Columns of a parquet file, whose sizes are looked at before anything is unpacked; each value is unpacked once, however often it is there."""
+"""Columns of a parquet file, whose sizes are looked at before anything is unpacked; a value that is there often is unpacked once."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -44,7 +44,9 @@ def told_repeats(count: int, samples: int) -> tuple[str, ...]:
     """
     if not count:
         return ()
-    return (f"{count} of {samples} samples repeat an image before them; each image counts once, so n is {samples - count}",)
+    return (
+        f"{count} of {samples} samples repeat an image before them; each image counts once, so n is {samples - count}",
+    )
 
 
 def _contradiction(dataset: Dataset, one: int, other: int) -> InputError:

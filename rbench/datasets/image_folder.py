@@ -11,7 +11,22 @@ from rbench.datasets.types import Dataset, Ids, Images
 from rbench.errors import InputError
 
 _SUFFIXES = (
-    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".webp", ".tif", ".tiff"),
+    *(
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".bmp",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".webp",
+        ".tif",
+        ".tiff",
+    ),
     *(".gif", ".jp2", ".j2k", ".jpx", ".jpf", ".avif"),
 )
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}

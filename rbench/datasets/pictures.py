@@ -46,6 +46,7 @@ _KINDS = (
     (b"\xff\xd8\xff", "a damaged JPEG"),
 )
 
+
 @contextmanager
 def open_picture(source: Path | bytes, where: str) -> Iterator[Image.Image]:
     """A picture that is open inside the block; an error in decoding it there becomes one line. Nothing is decoded to open it.

@@ -87,7 +87,10 @@ class Dataset:
             ids: samples that have been read.
         """
         counted = Counter(change for sample in ids.tolist() for change in self.changes.get(sample, ()))
-        return (*self.notes, *(f"{change}: {count} of {len(ids)} pictures" for change, count in sorted(counted.items())))
+        return (
+            *self.notes,
+            *(f"{change}: {count} of {len(ids)} pictures" for change, count in sorted(counted.items())),
+        )
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:

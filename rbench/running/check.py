@@ -73,7 +73,9 @@ def check(cells: Sequence[Cell], components: Components) -> Checked:
     finally:
         components.forget_models()
     told = dict.fromkeys(
-        f"dataset '{cell.dataset.label}': {line}." for cell in cells for line in components.told(cell.dataset, cell.slice)
+        f"dataset '{cell.dataset.label}': {line}."
+        for cell in cells
+        for line in components.told(cell.dataset, cell.slice)
     )
     return Checked(sum(counts), tuple(problems.values()), next(iter(doubts), None), tuple(told))
 

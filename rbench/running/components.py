@@ -142,7 +142,7 @@ class Components:
         return dataset
 
     def chosen(self, part: Part, chosen: Slice) -> np.ndarray:
-        """The ids of the different images of a slice, int64, ascending; all are read once, so that a wrong one is told before anything runs.
+        """The ids of the different images of a slice, int64, ascending; all are read, so that a wrong one is told before anything runs.
 
         Raises:
             InputError: the data set has fewer samples, one of them is wrong, or an image has two labels.
