@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rbench.datasets.different import different, told_repeats
 from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
 from rbench.engine.copies import own_copy
@@ -165,7 +166,8 @@ def evaluate(
         CellFailed: the defended model or the attack broke a rule of judging; names the samples.
 
     Warns:
-        UserWarning: code of a third party changed the state of the process (default dtype, seed, ...), which was put back.
+        UserWarning: an image is there more than once, and counts once; or code of a third party changed the state of the process (default
+            dtype, seed, ...), which was put back.
     """
     data = given(images, labels)
     params = {name: _plain(value) for name, value in params.items()}
@@ -225,9 +227,12 @@ def _judged(
         source=None if made.source is None else DefendedModel(Identity(), make("backbone", made.source).to(place)),
         stand_in=stand_in,
     )
-    prepared = ready(loaded, protocol, data.ids)
+    ids = different(data, data.ids)
+    for line in told_repeats(len(data) - len(ids), len(data)):
+        NOTES.say(f"{line}; `samples` and `adversarial` have as many rows")
+    prepared = ready(loaded, protocol, ids)
     size = made.chunk(terms.batch_size)
-    spans = [prepared.ids[start : start + size] for start in range(0, len(data), size)]
+    spans = [ids[start : start + size] for start in range(0, len(ids), size)]
     return prepared, conclude(prepared, [run_span(prepared, span) for span in spans])
 
 

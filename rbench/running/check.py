@@ -20,6 +20,7 @@ from rbench.running.memory import out_of_memory
 from rbench.running.prepare import protocol_of
 from rbench.running.tasks import Checked, Weighed
 from rbench.running.throughput import USUAL
+from rbench.running.trained_on import data_told
 from rbench.signature import Mistake
 from rbench.suite.cell import Cell
 from rbench.suite.spec import require_within
@@ -73,9 +74,7 @@ def check(cells: Sequence[Cell], components: Components) -> Checked:
     finally:
         components.forget_models()
     told = dict.fromkeys(
-        f"dataset '{cell.dataset.label}': {line}."
-        for cell in cells
-        for line in components.told(cell.dataset, cell.slice)
+        f"dataset '{cell.dataset.label}': {line}." for cell in cells for line in data_told(cell, components)
     )
     return Checked(sum(counts), tuple(problems.values()), next(iter(doubts), None), tuple(told))
 

@@ -39,6 +39,7 @@ from rbench.running.tasks import (
     Weigh,
 )
 from rbench.running.throughput import USUAL, batch_size_for
+from rbench.running.trained_on import data_told
 from rbench.suite.cell import Cell
 
 KEPT_SIDE = 64
@@ -182,7 +183,7 @@ class Worker:
             "sha256": data_hash,
             "duplicates": self.components.repeats(part, piece),
             "class_names": self.components.dataset(part).class_names,
-            "told": self.components.told(part, piece),
+            "told": data_told(cell, self.components),
         }
 
     def _concluded(self, cell: Cell, prepared: Prepared, parts: Sequence[Evaluated]) -> Concluded:

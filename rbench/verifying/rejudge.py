@@ -19,6 +19,7 @@ from rbench.results.store import RunFolder
 from rbench.running.components import Components
 from rbench.running.prepare import Prepared, prepare
 from rbench.running.record import used
+from rbench.running.trained_on import data_told
 from rbench.running.worker import KEPT_SIDE
 from rbench.suite.cell import Cell
 from rbench.verifying.again import Answer, Question, judge_row
@@ -166,7 +167,6 @@ class Rejudge:
             return ["weights: purifier or backbone are not those that were judged (provenance.weights_sha256)"]
         return []
 
-
     def _data(self, cell: Cell, record: Record) -> Iterator[str]:
         """What a record says of its data otherwise than they tell; their samples have been read."""
         said, part, piece = record.dataset, cell.dataset, cell.slice
@@ -175,7 +175,7 @@ class Rejudge:
             yield f"dataset.duplicates: {said.duplicates}, the slice has {repeats}"
         if said.class_names not in ((), tuple(" ".join(name.split()) for name in names)):
             yield "dataset.class_names: not those of the data set"
-        if _lasting(said.told) != _lasting(self.components.told(part, piece)):
+        if _lasting(said.told) != _lasting(data_told(cell, self.components)):
             yield "dataset.told: not what is found when the data are read"
 
 
