@@ -99,6 +99,12 @@ class MissingError(RbenchError):
     exit_code = 3
 
 
+class WrongHash(RbenchError):
+    """A file is not the one whose sha256 the suite names; nothing was run."""
+
+    exit_code = 4
+
+
 class CellFailed(RbenchError):
     """A cell cannot be judged; it becomes a state of the row, never a number.
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rbench.backbones.named import Named
 from rbench.backbones.weights import header, read
 from rbench.bundled_files import weights_file
 from rbench.errors import InputError
@@ -66,22 +67,23 @@ def load_backbone(name: str, params: Mapping[str, Any] | None = None) -> nn.Modu
 
     Args:
         name: with the item after a colon for a source.
-        params: its parameters, and `head` if it gets another linear classifier: a file or `bundled:NAME`.
+        params: its parameters; `head` if it gets another linear classifier: a file or `bundled:NAME`; `class_names` for its logits.
 
     Raises:
         InputError: it is unknown or broken, refuses its parameters, or the head does not fit.
         MissingError: it needs a module or file that is not there.
     """
     given = dict(params or {})
-    head = given.pop("head", None)
+    head, names = given.pop("head", None), given.pop("class_names", None)
     backbone: nn.Module = load("backbone", name, given)
-    if head is None:
+    if head is None and names is None:
         return backbone
     if not isinstance(backbone, nn.Module):
         component, kind = f"backbone '{name}'", type(backbone).__name__
-        problem = f"{component} is no torch.nn.Module, so it takes no head"
+        problem = f"{component} is no torch.nn.Module, so it takes no head and no class_names"
         raise InputError(problem, component=component, found=kind)
-    return with_head(backbone, head)
+    whole = backbone if head is None else with_head(backbone, head)
+    return whole if names is None else Named(whole, names)
 
 
 def with_head(backbone: nn.Module, path: str | Path) -> nn.Module:

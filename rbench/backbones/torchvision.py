@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from rbench.errors import InputError, MissingError
+from rbench.first_look import SUFFIXES, looked_at
 
 if TYPE_CHECKING:
     from torch import nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 def _is_file(weights: str) -> bool:
-    return Path(weights).suffix in _SUFFIXES
+    return Path(weights).suffix in SUFFIXES
 
 
 def files(name: str, *, weights: str, **_: object) -> list[Path]:  # noqa: ARG001
     """The files whose bytes decide the outcome; named weights are fixed by the hash in their address."""
-    return [Path(weights)] if _is_file(weights) else []
+    return [looked_at(Path(weights))] if _is_file(weights) else []
 
 
 def torchvision(
@@ -29,6 +29,7 @@ def torchvision(
     *,
     weights: str,
     classes: Annotated[int, Ge(1)] | None = None,
+    entry: str | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
 ) -> "nn.Module":
@@ -38,8 +39,9 @@ def torchvision(
 
     Args:
         name: one of torchvision.models.list_models(), e.g. `resnet18`.
-        weights: a name such as `IMAGENET1K_V1`, or a .safetensors, .pt or .pth file.
+        weights: a name such as `IMAGENET1K_V1`, or a file, as for `file:`.
         classes: number of logits; read from the weights if not given.
+        entry: which state dict of the file, where it holds several; `.` for the one that is in no container.
         mean: per channel, on the [0, 1] pixel scale; what the named weights declare, else ImageNet's.
         std: per channel, on the [0, 1] pixel scale; what the named weights declare, else ImageNet's.
     """
@@ -53,7 +55,11 @@ def torchvision(
         path = _fetched(named.url, f"torchvision:{name} {weights}")
         transforms = named.transforms()
         declared_mean, declared_std = tuple(transforms.mean), tuple(transforms.std)
-    network = files_.load(path, PREFIX + name, classes)
+    network = files_.load(path, PREFIX + name, classes, entry)
+    if not _is_file(weights) and hasattr(network, "transform_input"):
+        network.transform_input = (
+            True  # torchvision's own switch with its own weights, which were trained on other means
+        )
     wrapped = Normalised(network, mean or declared_mean, std or declared_std)
     return wrapped.eval().requires_grad_(requires_grad=False)
 
@@ -70,7 +76,7 @@ def _named(name: str, weights: str) -> Any:
             f"unknown name '{weights}'",
             component=f"backbone 'torchvision:{name}'",
             place=f"torchvision:{name}: weights",
-            remedy=f"known: {', '.join(known)}, or a file ending in {', '.join(_SUFFIXES)}",
+            remedy=f"known: {', '.join(known)}, or a file ending in {', '.join(SUFFIXES)}",
         )
     return known[weights]
 

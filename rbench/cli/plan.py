@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -100,7 +101,16 @@ def summary(planned: "Plan") -> str:
     lines = ["  ".join(row).rstrip() for row in zip(*aligned, strict=True)]
     if len(cells) > _SHOWN:
         lines.append(f"... and {len(cells) - _SHOWN} more (--json lists all)")
-    return "\n".join([*lines, "", _totals(planned)])
+    return "\n".join([*lines, "", _totals(planned), *_asked(planned)])
+
+
+def _asked(planned: "Plan") -> list[str]:
+    from rbench.suite.effort import ASK_ABOVE, very_much
+
+    much = very_much(planned.cells, lambda cell: None)
+    if much is None:
+        return []
+    return fill(f"{much}; above {ASK_ABOVE:,}, `rbench run` asks for --yes.", 80).splitlines()
 
 
 def _totals(planned: "Plan") -> str:

@@ -10,6 +10,8 @@ import typer
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rbench.results.table import Table
 
 
@@ -44,6 +46,20 @@ def command(
         target = None
     formats = reports.formats(to or "md,csv")
     leaderboard = table(read_runs(folders))
+    publish(leaderboard, target, formats, as_json=as_json)
+
+
+def publish(leaderboard: "Table", target: Path | None, formats: "Sequence[str]", *, as_json: bool) -> None:
+    """Prints a leaderboard and writes it to files; exits with 1 if files of it were broken.
+
+    Args:
+        leaderboard: the table.
+        target: folder of the files; none are written if None.
+        formats: names of reporters.
+        as_json: print JSON and nothing else.
+    """
+    from rbench import reports
+
     if not as_json:
         _show(leaderboard)
     if target is not None:

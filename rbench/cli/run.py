@@ -11,14 +11,13 @@ from rbench.cli.terms import Json, Limit, Only, Set, Suite, Workers
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rbench.results.record import Record
     from rbench.running.progress import Progress
+    from rbench.suite.cell import Cell
 
-Out = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Run folder. [default: results/SUITE]", show_default=False)
-]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/SUITE]", show_default=False)]
 Redo = Annotated[Literal["missing", "failed", "all"], typer.Option(help="Which cells to run again.")]
 Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")]
 BatchSize = Annotated[
@@ -29,6 +28,11 @@ BatchSize = Annotated[
 ]
 Executor = Annotated[Literal["local", "ray"], typer.Option(help="Where the workers are.")]
 RayAddress = Annotated[str, typer.Option(metavar="A", help="Of the Ray cluster; local starts one on this machine.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Run also what takes more than 10,000,000,000 passes.")]
+Timeout = Annotated[
+    str | None,
+    typer.Option(metavar="SECONDS", help="A worker that takes longer for a span is ended, and the cell has failed."),
+]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of each process on the CPU.")]
 
 
@@ -43,24 +47,31 @@ def command(
     batch_size: BatchSize = "auto",
     workers: Workers = "auto",
     threads: Threads = 1,
+    timeout: Timeout = None,
     executor: Executor = "local",
     ray_address: RayAddress = "local",
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
-    from rbench.cli.report import command as report
+    from rbench import reports
+    from rbench.cli.report import publish
+    from rbench.results.runs import read_runs
+    from rbench.results.table import table
     from rbench.running.batch_sizes import batch_size_of
     from rbench.running.resume import doubted, open_run, pending
+    from rbench.running.timeout import timeout_of
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
-    size = batch_size_of(batch_size)
+    size, seconds = batch_size_of(batch_size), timeout_of(timeout)
     spec = load_suite(suite, set_ or ())
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
-    root = out or Path("results") / spec.suite
+    root = out or _usual(spec.suite)
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
+    _require_meant(chosen.cells, root, redo, yes=yes)
     with open_run(whole, root, suite) as folder:
         todo = pending(chosen.cells, folder, redo, _note)
         unsure, ran = doubted(chosen.cells, todo), []
@@ -81,6 +92,7 @@ def command(
                     batch_size=size,
                     workers=workers_for(workers, device, threads, [*todo, *unsure]),
                     threads=threads,
+                    timeout=seconds,
                     ray_address=ray_address if executor == "ray" else None,
                     on_progress=on_progress,
                     on_note=_note,
@@ -92,13 +104,38 @@ def command(
         ]
     if failed:
         typer.echo(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again", err=True)
-    report([root], to="md,csv,html", as_json=as_json)
+    asked = {cell.id for cell in chosen.cells}
+    publish(table(read_runs([root])).having(asked), root, reports.formats("md,csv,html"), as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
 
 def _note(line: str) -> None:
     typer.echo(f"note: {line}", err=True)
+
+
+def _usual(suite: str) -> Path:
+    """The run folder of a suite whose user names none; never `results`, which is for what was chosen to be kept."""
+    kept = Path("results") / suite
+    if (kept / "cells.jsonl").is_file():
+        _note(f"{kept} has results and is left alone; --out {kept} goes on with them")
+    return Path("runs") / suite
+
+
+def _require_meant(cells: "Sequence[Cell]", root: Path, redo: str, *, yes: bool) -> None:
+    """Refuses what takes very long, unless the user has said that it is meant; before the folder is made."""
+    from rbench.results.store import RunFolder
+    from rbench.suite.effort import require_meant
+
+    folder = RunFolder(root)
+    todo = [cell for cell in cells if redo == "all" or not folder.record_path(cell.id).exists()]
+    require_meant(todo, _size, yes=yes)
+
+
+def _size(cell: "Cell") -> int:
+    from rbench.datasets.subset import load_dataset
+
+    return len(load_dataset(cell.dataset.given_name, cell.dataset.given_params))
 
 
 @contextmanager

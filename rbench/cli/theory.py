@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 Out = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR", help="Folder for table and figure. [default: results/SUITE/theory]", show_default=False
-    ),
+    typer.Option(metavar="DIR", help="Folder for table and figure. [default: runs/SUITE/theory]", show_default=False),
 ]
 Run = Annotated[
     Path | None,
@@ -82,7 +80,7 @@ def command(
     def note(line: str) -> None:
         typer.echo(f"note: {line}", err=True)
 
-    folder = out or Path("results") / spec.suite / "theory"
+    folder = out or Path("runs") / spec.suite / "theory"
     require_own(folder)
     settings = Settings(steps=steps, restarts=restarts, contrastive=contrastive, tau=tau, batch=batch)
     components = Components(resolve_device(device))

@@ -92,7 +92,7 @@ def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], worke
         rows = Rows(root, plan, Components(resolve_device(device)), wanted)
         many = min(workers_for(workers, device, 1, plan.cells), len(rows.names))
         here = map(rows.judged, rows.names)
-        judged = here if many < 2 else judged_apart(root, plan, device, wanted, rows.names, many)
+        judged = here if many < 1 else judged_apart(root, plan, device, wanted, rows.names, many)
         return concluded(rows, judged, _progress)
 
 

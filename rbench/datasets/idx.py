@@ -3,7 +3,7 @@
 import gzip
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from rbench.errors import InputError
 
@@ -76,25 +76,39 @@ def read_idx(path: Path, rank: int) -> "NDArray[np.uint8]":
     import numpy as np
 
     from rbench.datasets.files import reading
+    from rbench.datasets.sizes import ALWAYS, file_size, refuse_unpacked
 
-    with reading(path, "a gzipped idx file" if path.suffix == ".gz" else "an idx file"):
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    magic = bytes((0, 0, _BYTES, rank))
-    if content[:4] != magic:
-        raise InputError(
-            f"an idx file of {rank} axes of bytes starts with 0x{magic.hex()}",
-            place=path,
-            found=f"0x{content[:4].hex() or '-'}",
-            remedy="is it of another kind?",
-        )
-    start = 4 + 4 * rank
-    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
-    size, wanted = len(content) - start, math.prod(shape)
+    magic, start = bytes((0, 0, _BYTES, rank)), 4 + 4 * rank
+    packed = path.suffix == ".gz"
+    with (
+        reading(path, "a gzipped idx file" if packed else "an idx file"),
+        gzip.open(path) if packed else path.open("rb") as file,
+    ):
+        head = file.read(start)
+        if head[:4] != magic:
+            raise InputError(
+                f"an idx file of {rank} axes of bytes starts with 0x{magic.hex()}",
+                place=path,
+                found=f"0x{head[:4].hex() or '-'}",
+                remedy="is it of another kind?",
+            )
+        shape = [int.from_bytes(head[at : at + 4], "big") for at in range(4, start, 4)]
+        wanted = math.prod(shape)
+        content = file.read(min(wanted, ALWAYS))
+        if len(content) == ALWAYS:
+            refuse_unpacked(wanted, file_size(path), path, "pixels" if rank > 1 else "labels")
+        content += file.read(wanted - len(content)) if len(content) == ALWAYS else b""
+        size = len(content) + _rest(file) - (start - len(head))
     if size != wanted:
         problem = f"{max(size, 0)} bytes for the shape {tuple(shape)} of {wanted}"
         raise InputError(problem, place=path, found=f"{max(size, 0)} bytes", remedy="download it again")
     with reading(path, "an idx file"):  # NumPy has limits of its own for axes without data
-        return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+        return np.frombuffer(content, np.uint8).reshape(shape).copy()
+
+
+def _rest(file: IO[bytes]) -> int:
+    """Bytes that follow, counted up to a few: a gzip file may hold any number. Reading to the end checks its checksum."""
+    return len(file.read(2**16))
 
 
 def _file(folder: Path, name: str) -> Path:

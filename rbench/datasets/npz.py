@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rbench.datasets.files import reading, require
+from rbench.datasets.archives import read_arrays
+from rbench.datasets.files import require
 from rbench.datasets.types import Dataset, Ids, Images, check_labels, refuse_range
 from rbench.errors import InputError
 
@@ -25,24 +26,23 @@ def npz(path: Path, *, images: str | None = None, labels: str | None = None, lay
         labels: name of the array of labels, if it is another.
         layout: where the channel axis is; `auto` looks for the axis of length 1 or 3.
     """
-    require(path, ".npz file")
-    with reading(path, "an .npz file of plain arrays"), path.open("rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            remedy = "save with np.savez(path, x=..., y=...)"
-            raise InputError("one array, not an archive of named ones", place=path, remedy=remedy)
-        x = np.asarray(archive[_key(path, archive.files, "images", images, ("x", "images"))])
-        y = np.asarray(archive[_key(path, archive.files, "labels", labels, ("y", "labels"))])
+    x, y = read_arrays(
+        require(path, ".npz file"),
+        lambda names: (
+            _key(path, names, "images", images, ("x", "images")),
+            _key(path, names, "labels", labels, ("y", "labels")),
+        ),
+    )
     numbers = check_labels(y, str(path))
     x = channels_first(x, layout, str(path))
     if len(x) != len(numbers):
         counts = f"{len(x)} images but {len(numbers)} labels"
         raise InputError(counts, place=path, found=counts, remedy="they must pair up")
-    return from_arrays(x, numbers, provenance={"source": str(path), "images": f"{x.dtype} to float32"})
+    return from_arrays(x, y, provenance={"source": str(path), "images": f"{x.dtype} to float32"})
 
 
 def from_arrays(
-    x: NDArray[np.generic], y: NDArray[np.int64], *, provenance: dict[str, str], classes: tuple[str, ...] = ()
+    x: NDArray[np.generic], y: NDArray[np.generic], *, provenance: dict[str, str], classes: tuple[str, ...] = ()
 ) -> Dataset:
     """A dataset of images [N, C, H, W] in memory, uint8 or float."""
     source = provenance["source"]
@@ -52,7 +52,8 @@ def from_arrays(
     def read(ids: Ids) -> Images:
         return x[ids].astype(np.float32) / scale
 
-    return Dataset(y, read, classes, provenance)
+    notes = () if x.dtype in (np.uint8, np.float32) else (f"images of {x.dtype} were rounded to float32",)
+    return Dataset(y, read, classes, provenance, notes=notes)
 
 
 def check_pixels(x: NDArray[np.generic], source: str) -> None:
@@ -75,7 +76,7 @@ def check_pixels(x: NDArray[np.generic], source: str) -> None:
 
 def channels_first(x: NDArray[np.generic], layout: Layout, source: str) -> NDArray[np.generic]:
     """[N, C, H, W] from any of the accepted layouts."""
-    if x.ndim == 3:
+    if x.ndim == 3 and 0 not in x.shape[1:]:
         return x[:, None]
     if x.ndim != 4 or 0 in x.shape[1:]:
         problem = "expected [N, C, H, W], [N, H, W, C] or [N, H, W]"

@@ -1,5 +1,6 @@
 """From encoded pictures (PNG, JPEG, ...) to float32 pixels, the same way for every dataset of pictures."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,18 +10,28 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
+from rbench.datasets.decoded import GREY, refuse_deep, refuse_several, tile_size, upright
 from rbench.datasets.files import reading
-from rbench.datasets.types import Images
+from rbench.datasets.sizes import MOST_PICTURE, MOST_PIXELS, refuse_picture, too_large
+from rbench.datasets.types import WARNED, Images
 from rbench.errors import InputError
 
 Side = Annotated[int, Interval(ge=1, le=8192)]
 Channels = Literal["auto", 1, 3]
 
-FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF", "GIF")
-"""Formats of pictures. Pillow opens forty more by their first bytes, whatever the file is called, and gives PostScript to Ghostscript,
-which executes it."""
+
+def _formats() -> Iterator[str]:
+    yield from ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF", "GIF")
+    for name, codec in (("JPEG2000", "jpg_2000"), ("AVIF", "avif")):
+        if codec in (*features.codecs, *features.modules) and features.check(codec):
+            yield name
+
+
+FORMATS = tuple(_formats())
+"""Formats of pictures, the last two where Pillow was built with them. Pillow opens forty more by their first bytes, whatever the file is
+called, and gives PostScript to Ghostscript, which executes it."""
 _KINDS = (
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
@@ -35,30 +46,68 @@ _KINDS = (
     (b"\xff\xd8\xff", "a damaged JPEG"),
 )
 
-GREY = ("1", "L", "LA")
-DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-
 
 @contextmanager
 def open_picture(source: Path | bytes, where: str) -> Iterator[Image.Image]:
-    """A picture that is open inside the block; an error in decoding it there becomes one line.
+    """A picture that is open inside the block; an error in decoding it there becomes one line. Nothing is decoded to open it.
 
     Args:
         source: the file, or its bytes.
         where: what to call it in messages: the file, or the file and the sample in it.
 
     Raises:
-        InputError: it is of none of the `FORMATS`, or damaged.
+        InputError: it is of none of the `FORMATS`, damaged, one of several in its file, of more than 8 bits, or larger than its bytes
+            can honestly hold.
     """
     with reading(where, "a picture"):
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        content = source if isinstance(source, bytes) else _content(source, where)
         try:
             picture = Image.open(BytesIO(content), formats=FORMATS)
         except UnidentifiedImageError as error:
             remedy = f"store it as {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
             raise InputError("not readable as a picture", place=where, found=_kind(content), remedy=remedy) from error
+        except Image.DecompressionBombError as error:
+            raise too_large(f"more than {MOST_PIXELS:,} pixels in {len(content):,} bytes", where) from error
         with picture:
+            refuse_picture(*tile_size(picture), len(content), where)
+            refuse_deep(picture, content, where)
+            refuse_several(picture, where)
             yield picture
+
+
+def read_picture(source: Path | bytes, where: str, geometry: "Geometry") -> tuple[Images, tuple[str, ...]]:
+    """The pixels of an encoded picture, and what was done to them that a user should know.
+
+    Args:
+        source: the file, or its bytes.
+        where: what to call it in messages.
+        geometry: size, crop and channels.
+
+    Returns:
+        float32 [C, H, W] in [0, 1], upright as its EXIF orientation says, and a few words for each change.
+
+    Raises:
+        InputError: see `open_picture` and `Geometry.pixels`.
+    """
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with open_picture(source, where) as picture:
+            turned, changes = upright(picture)
+            pixels = geometry.pixels(turned, where)
+    said = (f"{WARNED}{str(one.message).split('.')[0][:60]}" for one in warned if _speaks(one))
+    return pixels, tuple(dict.fromkeys((*changes, *said)))
+
+
+def _speaks(warned: warnings.WarningMessage) -> bool:
+    return not issubclass(warned.category, Image.DecompressionBombWarning | DeprecationWarning)
+
+
+def _content(path: Path, where: str) -> bytes:
+    size = path.stat().st_size
+    if size > MOST_PICTURE:
+        found = f"{size:,} bytes"
+        raise InputError("larger than any picture", place=where, found=found, remedy="is it one?")
+    return path.read_bytes()
 
 
 def _kind(content: bytes) -> str:
@@ -94,12 +143,13 @@ class Geometry:
         Raises:
             InputError: pixels have more than 8 bits, or the picture is smaller than the crop.
         """
-        if picture.mode in DEEP:
-            problem, remedy = "pixels are deeper than 8 bits", "store 8-bit grey or RGB pictures"
-            raise InputError(problem, place=where, found=f"mode {picture.mode}", remedy=remedy)
+        refuse_deep(picture, b"", where)
         mode = "RGB" if self.channels == 3 or (self.channels == "auto" and picture.mode not in GREY) else "L"
+        if picture.mode in ("P", "PA") and "transparency" in picture.info:
+            picture = picture.convert("RGBA")
         picture = self._crop(self._resize(picture.convert(mode)), where)
-        values = np.asarray(picture, np.float32) / np.float32(255)
+        values = np.array(picture, np.float32)
+        values /= np.float32(255)
         return values[None] if mode == "L" else np.ascontiguousarray(values.transpose(2, 0, 1))
 
     def _resize(self, picture: Image.Image) -> Image.Image:

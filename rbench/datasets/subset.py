@@ -63,4 +63,5 @@ def of_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
 
     names = tuple(dataset.classes[old] for old in wanted) if dataset.classes else ()
     provenance = {**dataset.provenance, "classes": ", ".join(map(str, wanted))}
-    return Dataset(labels, read, names, provenance, np.flatnonzero(labels < len(wanted)), len(wanted))
+    chosen = np.flatnonzero(labels < len(wanted))
+    return Dataset(labels, read, names, provenance, chosen, len(wanted), notes=dataset.notes, changes=dataset.changes)

@@ -1,13 +1,13 @@
 """Small image datasets that torchvision reads."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from rbench.datasets.files import reading
-from rbench.datasets.pictures import Channels, Geometry, Side, open_picture, stack
+from rbench.datasets.pictures import Channels, Geometry, Side, read_picture, stack
 from rbench.datasets.types import Dataset, Ids, Images
 from rbench.errors import InputError, MissingError
 
@@ -43,15 +43,10 @@ def _open(name: Name, root: Path, split: Split, variant: Variant, *, download: b
 
     with torch.device("cpu"):
         if name == "Imagenette":
-            return datasets.Imagenette(root, _imagenette_split(split), size=variant, download=download, loader=_loaded)
+            return datasets.Imagenette(root, _imagenette_split(split), size=variant, download=download)
         if name == "SVHN":
             return datasets.SVHN(root, split, download=download)
         return getattr(datasets, name)(root, train=split == "train", download=download)
-
-
-def _loaded(path: str) -> Image.Image:
-    with open_picture(Path(path), str(path)) as picture:
-        return picture.convert("RGB")
 
 
 def files(
@@ -111,8 +106,16 @@ def torchvision(
     with reading(root, f"torchvision's {name}"):
         samples = _open(name, root, split, variant, download=False)
     geometry = Geometry(size, crop, channels)
+    colours: Channels = 3 if channels == "auto" else channels
+
+    changes: dict[int, tuple[str, ...]] = {}
+    stored = getattr(samples, "_samples", None)  # (path, label) of Imagenette's pictures, and nothing public
 
     def picture(sample: int) -> Images:
+        if stored is not None:
+            path = stored[sample][0]
+            pixels, changes[sample] = read_picture(Path(path), str(path), replace(geometry, channels=colours))
+            return pixels
         where = f"{name}: sample {sample}"
         with reading(where, "a picture"):
             opened = samples[sample][0]
@@ -121,11 +124,12 @@ def torchvision(
     def read(ids: Ids) -> Images:
         return stack([picture(int(i)) for i in ids], ids.tolist(), name)
 
-    return Dataset(_labels(samples), read, _class_names(samples), {"source": f"torchvision:{name}", "root": str(root)})
+    provenance = {"source": f"torchvision:{name}", "root": str(root)}
+    return Dataset(_labels(samples), read, _class_names(samples), provenance, changes=changes)
 
 
 def _labels(samples: Any) -> Any:
-    if hasattr(samples, "_samples"):  # Imagenette keeps (path, label) pairs and nothing public
+    if hasattr(samples, "_samples"):
         return np.array([label for _, label in samples._samples], np.int64)
     return np.asarray(samples.labels if hasattr(samples, "labels") else samples.targets)
 

@@ -182,10 +182,10 @@ def _first_answers(
     if max(differ(noisy, noisy_again), differ(clean, clean_again)) > DIFFERS:
         asked.logits(_negative(sets[1].few))
         if remembered(model) != memory:
-            refuse_stateful(model)
+            refuse_stateful(model, sets[1].few)
         return (noisy, clean), False
     if max(differ(noisy, asked.logits(sets[0].few)), differ(clean, asked.logits(sets[1].few))) > DIFFERS:
-        refuse_stateful(model)
+        refuse_stateful(model, sets[1].few)
     return (noisy, clean), True
 
 
@@ -225,9 +225,10 @@ def _refuse_memory(
         asked.logits(_negative(sets[1].few), draw=draw)
         for audited, logits in zip(sets, first, strict=True):
             if differ(logits, asked.logits(audited.few)) > DIFFERS:
-                refuse_stateful(model)
+                refuse_stateful(model, sets[1].few)
     if state_hash(model) != state:
-        raise CellFailed(f"'{model.name}' or its backbone changes its parameters or buffers when called in eval mode")
+        problem = f"{model.owner} changes its parameters or buffers when called in eval mode"
+        raise CellFailed(problem, component=model.owner)
 
 
 def remembered(model: DefendedModel) -> bytes:

@@ -1,15 +1,13 @@
 """The checkpoint from which a killed training goes on: all that its remaining steps depend on, in one file that is written at once."""
 
 import io
-import pickle
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rbench.backbones.weights import require_safe_torch
+from rbench.backbones.weights import read_pickled
 from rbench.errors import InputError
 from rbench.results.files import write_bytes
 
@@ -55,21 +53,11 @@ def read_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
     """
     if not path.exists():
         return None
-    require_safe_torch(path)
     try:
-        checkpoint = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        TypeError,
-        KeyError,
-        ValueError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ) as error:
-        cause = " ".join(str(error).split())[:120]
-        problem = f"not a checkpoint of rbench fit ({cause})."
+        checkpoint = Checkpoint(**read_pickled(path))
+    except (InputError, TypeError) as error:
+        cause = error.problem if isinstance(error, InputError) else "other entries"
+        problem = f"not a checkpoint of rbench fit ({cause.rstrip('.')})."
         raise InputError(problem, place=path, remedy="Remove it to start again") from error
     if checkpoint.fingerprint != fingerprint:
         problem = "was left by another recipe, other data or another version."

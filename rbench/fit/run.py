@@ -145,7 +145,7 @@ def document(bound: BoundRecipe, parts: Mapping[str, Part]) -> dict[str, Any]:
     spec = bound.spec
     whole = spec.model_dump(mode="json")
     for field, part in parts.items():
-        own = {key: value for key, value in whole[field].items() if key not in ("name", "label", "params")}
+        own = {key: value for key, value in whole[field].items() if key not in ("name", "label", "params", "sha256")}
         whole[field] = {"name": part.name, **own, **part.params}
     return whole
 

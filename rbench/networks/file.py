@@ -53,33 +53,23 @@ def read_network(weights: str | Path, objective: str) -> "nn.Module":
     """
     import torch
 
-    from rbench.backbones.weights import read
+    from rbench.backbones.weights import fill, names_of, read_state
 
     path = weights_file(weights)
-    state = read(path)
     header = _header(path)
     if header["objective"] != objective:
         found = f"weights trained with the objective '{header['objective']}'"
         remedy = "use the purifier of that objective"
         raise InputError(f"{found}, not '{objective}'", place=path, found=found, remedy=remedy)
-    outline: nn.Module | None = None
+    own, outline = "the network of its own header", None
     with suppress(RbenchError), torch.device("meta"):  # no memory is taken, whatever sizes a stranger's header gives
         outline = load("network", header["network"], header["params"])
     if outline is not None:  # else making it says what is wrong
-        _fill(outline, state, path, assign=True)
+        fill(outline, read_state(path, names_of(outline)), path, own)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         network: nn.Module = load("network", header["network"], header["params"])
-    _fill(network, state, path, assign=False)
+    fill(network, read_state(path, names_of(network)), path, own)
     return network.eval().requires_grad_(requires_grad=False)
-
-
-def _fill(network: "nn.Module", state: Mapping[str, "Tensor"], path: Path, *, assign: bool) -> None:
-    try:
-        network.load_state_dict(state, assign=assign)
-    except RuntimeError as error:
-        cause = " ".join(str(error).split())[:160]
-        problem = f"the weights do not fit the network of their own header ({cause})"
-        raise InputError(problem, place=path) from error
 
 
 def named_network(weights: str | Path) -> list[tuple[str, str, dict[str, Any]]]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rbench.backbones.weights import read
 from rbench.errors import InputError, MissingError
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -60,6 +61,7 @@ def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> Pretra
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
     except ImportError as error:
         raise MissingError("needs diffusers", place=config.parent, remedy="pip install 'rbench[diffusion]'") from error
+    read(weights)  # by rules of ours, before diffusers reads it by its own
     network, steps = _read(config), _read(scheduler)
     if network.get("_class_name") != "UNet2DModel":
         raise InputError("only a UNet2DModel will do", place=config, found=repr(network.get("_class_name")))
@@ -73,13 +75,18 @@ def load_pretrained_unet(config: Path, scheduler: Path, weights: Path) -> Pretra
     betas = DDPMScheduler.from_config({**steps, "_class_name": "DDPMScheduler"}).betas
     signal = torch.cat([torch.ones(1, dtype=torch.float64), 1 - betas.double()]).cumprod(0)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        core = UNet2DModel.from_pretrained(
+        core, told = UNet2DModel.from_pretrained(
             str(config.parent),
             local_files_only=True,
             low_cpu_mem_usage=False,
             torch_dtype=torch.float32,
             use_safetensors=weights.suffix == ".safetensors",
+            output_loading_info=True,
         )
+    if wrong := {kind: list(names) for kind, names in told.items() if names}:  # diffusers would go on with what it drew
+        kind, names = next(iter(wrong.items()))
+        shown = ", ".join(str(name)[:80] for name in names[:5])
+        raise InputError(f"does not fit its config; {kind.replace('_', ' ')}: {shown}", place=weights)
     return PretrainedUNet(core, signal, prediction)
 
 

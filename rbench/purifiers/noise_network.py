@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbench.bundled_files import weights_file
 from rbench.errors import InputError, MissingError
+from rbench.first_look import looked_at
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,11 @@ def noise_network_files(weights: Path) -> list[Path]:
         InputError: rbench brings no weights of this name, or a folder is no checkpoint.
         MissingError: a checkpoint of the Hugging Face hub is not on this machine.
     """
+    *configs, tensors = _files(weights)
+    return [*configs, looked_at(tensors)]
+
+
+def _files(weights: Path) -> list[Path]:
     name = str(weights).removeprefix(PREFIX)
     if name == str(weights):
         return [weights_file(weights)]
@@ -52,7 +58,7 @@ def noise_network(weights: Path) -> "nn.Module":
     from rbench.backbones.weights import require_safe_torch
     from rbench.networks.pretrained_unet import load_pretrained_unet
 
-    config, scheduler, tensors = noise_network_files(weights)
+    config, scheduler, tensors = _files(weights)
     if tensors.suffix != ".safetensors":
         require_safe_torch(tensors)
     return load_pretrained_unet(config, scheduler, tensors).eval().requires_grad_(requires_grad=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Interval
 
 from rbench.bundled_files import weights_file
+from rbench.first_look import looked_at
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +17,7 @@ DIFFERENTIABLE = True
 
 def files(*, weights: Path, **_: object) -> list[Path]:
     """The file whose bytes decide what it does."""
-    return [weights_file(weights)]
+    return [looked_at(weights_file(weights))]
 
 
 def components(*, weights: Path, **_: object) -> list[tuple[str, str, dict[str, Any]]]:

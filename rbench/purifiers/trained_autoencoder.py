@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.bundled_files import weights_file
+from rbench.first_look import looked_at
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +15,7 @@ DIFFERENTIABLE = True
 
 def files(*, weights: Path) -> list[Path]:
     """The file whose bytes decide what it does."""
-    return [weights_file(weights)]
+    return [looked_at(weights_file(weights))]
 
 
 def components(*, weights: Path) -> list[tuple[str, str, dict[str, Any]]]:

@@ -27,7 +27,7 @@ def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[P
         wanted: names of reporters.
 
     Raises:
-        InputError: an unknown format, or a reporter that fails.
+        InputError: an unknown format, a reporter that fails, or a link that leads out of the folder.
         MissingError: the folder cannot be written.
     """
     made: dict[str, str | bytes] = {}
@@ -36,6 +36,8 @@ def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[P
     paths = []
     for place, content in made.items():
         path = folder / place
+        if not path.parent.resolve().is_relative_to(folder.resolve()):
+            raise InputError("leads out of the folder of the report.", place=path.parent, remedy="Give another --out.")
         with writing(path.parent):
             disk.make_folder(path.parent)
         write_bytes(path, content.encode("utf-8") if isinstance(content, str) else content)

@@ -138,6 +138,17 @@ class DatasetPart(Document):
     samples: Count = Field(description="Number of samples judged.")
     sha256: str | None = Field(default=None, description="Hash of the images and labels that were judged.")
     classes: Count | None = Field(default=None, description="Number of classes, from the logits.")
+    duplicates: Count = Field(
+        default=0,
+        description="Samples of the slice that were left out, since each repeats the image of an earlier one.",
+    )
+    class_names: tuple[OneLine, ...] = Field(
+        default=(),
+        description="The name of each class number; empty where the data set has none, and in older records.",
+    )
+    told: tuple[OneLine, ...] = Field(
+        default=(), description="What was done to the data when they were read: chosen, converted, turned, left out."
+    )
 
 
 class ThreatPart(Document):

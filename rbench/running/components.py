@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from rbench.backbones.head import load_backbone
+from rbench.backbones.named import Named
+from rbench.datasets.different import different, told_repeats
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
@@ -99,6 +101,7 @@ class Components:
     shelf: Shelf | None = None
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
+    _slices: dict[str, np.ndarray] = field(default_factory=dict)
     _loaded: dict[str, nn.Module | None] = field(default_factory=dict)
     _row: _Row | None = None
     _source: tuple[str, DefendedModel] | None = None
@@ -117,7 +120,7 @@ class Components:
             CellFailed: a component changed torch, rbench or the backbone when it was imported, made or attached.
         """
         attack: Attack = self._once("attack", cell.attack)
-        row = self._in_use(cell.backbone, cell.purifier)
+        row = self._in_use(cell.backbone, cell.purifier, cell.dataset)
         return Loaded(
             dataset=self.dataset(cell.dataset),
             model=row.model,
@@ -138,6 +141,28 @@ class Components:
         dataset: Dataset = self._made[key]
         return dataset
 
+    def chosen(self, part: Part, chosen: Slice) -> np.ndarray:
+        """The ids of the different images of a slice, int64, ascending; all are read, so that a wrong one is told before anything runs.
+
+        Raises:
+            InputError: the data set has fewer samples, one of them is wrong, or an image has two labels.
+        """
+        key = json.dumps([_key("dataset", part), chosen.samples, chosen.shuffle])
+        if key not in self._slices:
+            dataset = self.dataset(part)
+            with kept(f"dataset '{part.label}'"):
+                self._slices[key] = different(dataset, order(dataset, chosen))
+        return self._slices[key]
+
+    def told(self, part: Part, chosen: Slice) -> tuple[str, ...]:
+        """What a user should know of the data of a slice whose samples have been read, one line each."""
+        dataset, ids = self.dataset(part), self.chosen(part, chosen)
+        return (*dataset.told(ids), *told_repeats(self.repeats(part, chosen), len(ids) + self.repeats(part, chosen)))
+
+    def repeats(self, part: Part, chosen: Slice) -> int:
+        """How many samples of a slice repeat an image that stands before them, and so are left out."""
+        return len(order(self.dataset(part), chosen)) - len(self.chosen(part, chosen))
+
     def data_hash(self, part: Part, ids: np.ndarray) -> str:
         """sha256 of the images and labels of some samples; all cells of a slice share one reading."""
         key = json.dumps([part.document(), ids.tolist()], sort_keys=True)
@@ -155,27 +180,43 @@ class Components:
         values: int = self._made[key]
         return values
 
-    def defended(self, backbone: Part, purifier: Part) -> DefendedModel:
+    def defended(self, backbone: Part, purifier: Part, dataset: Part | None = None) -> DefendedModel:
         """The purifier in front of the backbone, on the device.
+
+        Args:
+            backbone: the classifier.
+            purifier: what stands before it.
+            dataset: by whose class names the logits are ordered, where those of the backbone have names; if None, they stay in its order.
 
         Raises:
             CellFailed: one of them changed torch, rbench or the backbone when it was imported, made or attached.
         """
-        return self._in_use(backbone, purifier).model
+        return self._in_use(backbone, purifier, dataset).model
+
+    @property
+    def in_use(self) -> DefendedModel | None:
+        """The defended model that was asked for last, if it is still kept."""
+        return None if self._row is None else self._row.model
 
     def forget_models(self) -> None:
         """Makes purifiers and backbones anew when they are next asked for."""
         self._leave_row()
         self._source = None
 
-    def _in_use(self, backbone: Part, purifier: Part) -> _Row:
-        key = _key("backbone", backbone) + _key("purifier", purifier)
+    def _in_use(self, backbone: Part, purifier: Part, dataset: Part | None) -> _Row:
+        by_name = _key("dataset", dataset) if dataset and "class_names" in backbone.given_params else ""
+        key = _key("backbone", backbone) + _key("purifier", purifier) + by_name
         if self._row is None or self._row.key != key:
             self._leave_row()
             own = self._own_backbone(backbone)
+            if isinstance(own, Named) and dataset is not None:
+                known = self.dataset(dataset)
+                own.match(known.class_names, known.source)
             classes = of_classes(reached(own))
             try:
-                model = DefendedModel(self._module("purifier", purifier), own, name=purifier.label)
+                model = DefendedModel(
+                    self._module("purifier", purifier), own, name=purifier.label, backbone_name=backbone.label
+                )
             finally:
                 patched = classes.put_back()
             self._refuse(_key("purifier", purifier), f"purifier '{purifier.label}'", patched)
@@ -200,7 +241,8 @@ class Components:
         if self._source is None or self._source[0] != backbone:
             self._source = None
             own = self._own_backbone(resolve_part("backbone", backbone, {}))
-            self._source = backbone, DefendedModel(make("purifier", "identity").to(self.device), own)
+            plain = make("purifier", "identity").to(self.device)
+            self._source = backbone, DefendedModel(plain, own, name="identity", backbone_name=backbone)
         return self._source[1]
 
     def _own_backbone(self, part: Part) -> nn.Module:

@@ -6,7 +6,7 @@ import numpy as np
 
 from rbench.engine.audited_images import SAMPLES
 from rbench.engine.setup import Protocol, Setup, set_up, shown_together
-from rbench.running.components import Components, Loaded, order, read_batch
+from rbench.running.components import Components, Loaded, read_batch
 from rbench.suite.asked import Asked
 from rbench.suite.cell import Cell
 from rbench.threat.ball import Ball
@@ -48,7 +48,7 @@ def prepare(cell: Cell, components: Components, batch_size: int) -> Prepared:
         CellFailed: the defended model cannot be judged.
     """
     loaded = components.of(cell)
-    return ready(loaded, protocol_of(cell, batch_size), order(loaded.dataset, cell.slice), cell.convergence)
+    return ready(loaded, protocol_of(cell, batch_size), components.chosen(cell.dataset, cell.slice), cell.convergence)
 
 
 def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int = 0) -> Prepared:

@@ -25,7 +25,7 @@ DIGITS = 12
 JUDGED = frozenset(
     f"rbench.{room}"
     for room in (
-        *("threat", "engine", "results", "suite", "signature", "registry", "errors", "bundled_files"),
+        *("threat", "engine", "results", "suite", "signature", "registry", "errors", "bundled_files", "first_look"),
         *("running", "verifying", "fit", "theory", "reports", "api", "cli", "testing"),
     )
 )

@@ -27,6 +27,7 @@ _SPECIAL |= dict.fromkeys(("false", "False", "FALSE"), False)
 _SPECIAL |= dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf)
 _SPECIAL |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf)
 _SPECIAL |= dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan)
+_VARIABLE = re.compile(r"\$\{[^{}\n]{1,200}\}")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -272,6 +273,10 @@ class _Composer:
         parent.entries[key] = self.node(next(self.events), path)
 
     def scalar(self, event: Any, path: FieldPath) -> Any:
+        if variable := _VARIABLE.search(event.value):
+            found = _shown(variable[0])
+            problem = f"found the variable {found}; nothing is put in its place."
+            raise self.refuse(event, path, problem, found=found, remedy="Write the value, or give it with --set.")
         if not event.implicit[0]:
             return event.value
         try:

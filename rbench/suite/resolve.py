@@ -14,7 +14,7 @@ from rbench.signature.version import joined_version, source_version
 from rbench.suite.binding import BoundPart, BoundSuite
 from rbench.suite.cell import Part
 from rbench.suite.document import FieldPath, resolve_scalar
-from rbench.suite.files import digest, digests
+from rbench.suite.files import digest, digests, require_sha256
 from rbench.suite.model import FileModel
 from rbench.suite.spec import SuiteSpec
 
@@ -55,8 +55,9 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     try:
         hashes = digests([*part.bound.files(), *heads])
     except InputError as error:
-        component = f"{part.bound.component.kind} {part.name!r}"
-        raise error.at(spec.place(_path_of_missing(part, heads)), component=component) from error
+        raise error.at(spec.place(_path_of_missing(part, heads)), component=part.component) from error
+    wanted = getattr(part.spec, "sha256", None)
+    require_sha256(hashes, wanted, place=spec.place((*part.path, "sha256")), component=part.component)
     bare = _part(part.name, part.label, part.bound, hashes)
     public = {**added, "head": heads[0].name} if heads else added
     return replace(
@@ -67,7 +68,7 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     )
 
 
-_CODE = {"head": "rbench.backbones.head", "classes": "rbench.datasets.subset"}
+_CODE = {"head": "rbench.backbones.head", "class_names": "rbench.backbones.named", "classes": "rbench.datasets.subset"}
 """The modules with the code for each key of `PartSpec.added`."""
 
 
@@ -113,7 +114,9 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
         params = _given(part.bound)
         # A label made of a name with a slash cannot be written as `as`, and need not be: it is the default.
         label = {} if part.label == part.spec.default_label else {"as": part.label}
-        return {"name": part.name, **label, **part.spec.added, **(own or {}), **params}
+        pinned = getattr(part.spec, "sha256", None)
+        fixed = {} if pinned is None else {"sha256": pinned}
+        return {"name": part.name, **label, **part.spec.added, **(own or {}), **fixed, **params}
 
     dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle}
     attacks = [

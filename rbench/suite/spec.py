@@ -19,6 +19,8 @@ MAX_DRAWS = 10_000
 MAX_EOT = 10_000
 MAX_SAMPLES = 1_000_000_000
 MAX_CLASSES = 1_000_000
+LEAST_EPS = Fraction(1, 2**24)
+"""Below it a pixel near 1 moved by the radius is the same float32."""
 _SHOWN = 6
 
 
@@ -60,6 +62,11 @@ def _eps(value: Any, info: ValidationInfo) -> Eps:
         advice = f"{text}/255" if exact.denominator == 1 and exact <= 255 else "8/255"
         problem = f"{text} is outside (0, 1]; pixels are in [0, 1]."
         raise Mistake(problem, found=text, remedy=f"Write {advice}.")
+    if exact < LEAST_EPS:
+        problem = (
+            f"{text} is below {float(LEAST_EPS):.1g}, less than the rounding of a float32 pixel; nothing would move."
+        )
+        raise Mistake(problem, found=text, remedy="Write 8/255.")
     return Eps(text, exact)
 
 
@@ -128,6 +135,9 @@ Classes = Annotated[
 ]
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class PartSpec(Model):
     """A component: its name alone, or a map of `name`, `as` and the component's own parameters."""
 
@@ -172,6 +182,16 @@ class BackboneSpec(PartSpec):
         None,
         description="A linear classifier in place of the last linear layer: a safetensors file, or `bundled:NAME`.",
     )
+    class_names: Annotated[list[Name], Field(min_length=2, max_length=MAX_CLASSES)] | None = Field(
+        None,
+        description="What each of its logits stands for, in their order: they are matched with the class names of the data set, and those "
+        "of other classes are left out, as is usual for parts of ImageNet. If null, label k is logit k.",
+    )
+    sha256: Sha256 | None = Field(
+        None,
+        description="That of its file of weights, as `sha256sum` tells it; another one stops the run with exit code 4. Of several files, "
+        "the head's among them, that of the lines `sha256  name` of all.",
+    )
     purifiers: list[str] | None = Field(
         None, description="Labels of the only purifiers to put before it; all if null. A head may be trained for one."
     )
@@ -184,8 +204,9 @@ class BackboneSpec(PartSpec):
 
     @property
     def added(self) -> dict[str, Any]:
-        """`head`, if the suite gives one."""
-        return {} if self.head is None else {"head": self.head}
+        """`head` and `class_names`, if the suite gives them."""
+        given = {"head": self.head, "class_names": self.class_names}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class PurifierSpec(PartSpec):
@@ -195,6 +216,7 @@ class PurifierSpec(PartSpec):
         "fresh",
         description="`fixed`: one draw for every image, the same whenever it is asked, which the attacker knows.",
     )
+    sha256: Sha256 | None = Field(None, description="That of its files, as for a backbone.")
 
     @property
     def default_label(self) -> str:
@@ -219,6 +241,11 @@ class DatasetSpec(PartSpec):
     )
     classes: Classes | None = Field(
         None, description="Only these classes, renumbered from 0 in this order; all if null."
+    )
+    sha256: Sha256 | None = Field(
+        None,
+        description="That of the file of the data, as `sha256sum` tells it; another one stops the run with exit code 4. Of several files "
+        "or a folder, that of the lines `sha256  name` of all files.",
     )
 
     @property
@@ -295,6 +322,10 @@ class SuiteSpec(FileModel):
     """A suite: every backbone behind every purifier under every attack."""
 
     noun: ClassVar[str] = "suite"
+    refused: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("include", "includes", "import", "imports", "extends", "defaults"),
+        "a suite is one file and reads no other.",
+    )
 
     suite: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)] = Field(
         description="Name of the suite and of its folder of results: small letters, digits, `.`, `_`, `-`."

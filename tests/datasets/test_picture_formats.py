@@ -104,7 +104,7 @@ def test_the_watch_would_see_ghostscript_at_work(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_other_formats_are_refused_by_name_and_start_no_program(tmp_path, watched, reader, content, found):
     data, place = reader(tmp_path, content)
-    remedy = "store it as PNG, JPEG, BMP, PPM, WEBP, TIFF or GIF"
+    remedy = f"store it as {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     with refused(place=place, problem="not readable as a picture", found=found, remedy=remedy):
         data.read(np.array([0]))
 
