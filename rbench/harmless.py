@@ -4,6 +4,7 @@ The one way of every string of a record, a suite, a data set or a plug-in to a r
 words go the same way.
 """
 
+import re
 import unicodedata
 
 NAME = 60
@@ -16,6 +17,8 @@ LINE = 2000
 _ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 _EMPTY = frozenset("\u115f\u1160\u2800\u3164\uffa0\u034f") | frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Letters, symbols and marks that are drawn as nothing."""
+_QUOTED = re.compile(r"""\bb(['"])(?:(?!\1|\\).|\\.){0,99}?\\x(?:(?!\1|\\).|\\.)*(?:\1|$)""", re.DOTALL)
+"""Bytes as Python writes them, where one of the first is no letter: of a picture or an archive, not of a text."""
 _MARKS = 2
 """Marks on a letter that languages use; more of them climb over the lines above."""
 _GAP = "..."
@@ -30,9 +33,14 @@ def harmless(text: object, most: int | None = None) -> str:
         text: a string, or anything with a text; whoever made that may have broken it.
         most: columns of a terminal that it may take, at least 8; None for all that it has.
     """
-    plain = text if type(text) is str else _worded(text)
+    plain = text_of(text)
     seen = plain if plain.isascii() and plain.isprintable() else _spelled(plain if most is None else _kept(plain, most))
     return seen if most is None else clipped(seen, most)
+
+
+def one_line(thing: object, most: int | None = None) -> str:
+    """The same with every run of spaces and line breaks as one space: for sentences, such as the text of an exception."""
+    return harmless(" ".join(text_of(thing).split()), most)
 
 
 def block(text: str) -> str:
@@ -85,10 +93,12 @@ def _spelled(text: str) -> str:
     return "".join(parts)
 
 
-def _worded(thing: object) -> str:
+def text_of(thing: object) -> str:
+    """The text of anything, whatever its maker did to it; the number of bytes for bytes, also where a text quotes them."""
     if isinstance(thing, bytes | bytearray | memoryview):
         return f"{len(thing):,} bytes"
     try:
-        return str.__str__(thing) if isinstance(thing, str) else str(thing)
+        text = str.__str__(thing) if isinstance(thing, str) else str(thing)
     except (Exception, SystemExit, KeyboardInterrupt):  # raised by a text that somebody made
         return f"a {type(thing).__name__} whose text cannot be made"
+    return _QUOTED.sub("bytes", text) if "\\x" in text else text

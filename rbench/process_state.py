@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from rbench.errors import Stopped
+from rbench.harmless import STORED, one_line, text_of
 
 Undo = Callable[[], None]
 _STREAMS = {1: "standard output (file descriptor 1)", 2: "standard error (file descriptor 2)"}
@@ -64,8 +65,8 @@ def users_own(error: BaseException) -> bool:
 
 
 def said(error: BaseException) -> str:
-    """The type and the text of an exception, on one line."""
-    return f"{type(error).__name__}: {str(error) or 'no reason given'}"
+    """The type and the text of an exception, on one line, as it may be stored."""
+    return one_line(f"{type(error).__name__}: {text_of(error) or 'no reason given'}", STORED)
 
 
 @dataclass(frozen=True)

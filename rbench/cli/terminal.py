@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import TextIOWrapper
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rbench.errors import MissingError
-from rbench.harmless import LINE, block, harmless
+from rbench.harmless import LINE, STORED, block, harmless
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -31,12 +32,32 @@ def page(text: str) -> None:
 
 def document(content: Any) -> None:
     """Prints JSON values on standard output; no character of a string acts on a terminal."""
-    written(json.dumps(content, indent=1, allow_nan=False))
+    written(encoded(content, indent=1))
 
 
 def written(text: str) -> None:
     """Prints a JSON document that is text already."""
-    _write(text.replace("\x7f", "\\u007f") + "\n")  # the only control character that JSON may hold as it is
+    plain = text if text.isascii() else encoded(json.loads(text))
+    _write(
+        plain.replace("\x7f", "\\u007f") + "\n"
+    )  # the one character of ASCII that acts and that JSON leaves as it is
+
+
+def encoded(content: Any, indent: int | None = None) -> str:
+    """Values as JSON, whatever a plug-in has among its facts: what JSON has no word for becomes text."""
+    try:
+        return json.dumps(content, indent=indent, allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps(_worded(content), indent=indent, allow_nan=False)
+
+
+def _worded(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {harmless(name): _worded(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_worded(value) for value in content]
+    known = content is None or isinstance(content, str | int) or (isinstance(content, float) and isfinite(content))
+    return content if known else harmless(content, STORED)
 
 
 def show(thing: "RenderableType") -> None:
