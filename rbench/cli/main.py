@@ -10,8 +10,8 @@ import typer
 
 from rbench import __version__
 from rbench.cli import terminal
-from rbench.errors import RbenchError
-from rbench.harmless import LINE, harmless
+from rbench.errors import MissingError, RbenchError
+from rbench.harmless import LINE, harmless, one_line
 
 VERBS = ("run", "plan", "fit", "merge", "report", "compare", "verify", "theory", "list", "show", "schema")
 """Each is a module of this package with a function `command`; the order is that of `--help`."""
@@ -36,8 +36,14 @@ def _version(wanted: bool) -> None:
 def _alone(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def verb(**given: Any) -> None:
+        from rbench.process_state import NOTES
+
         with terminal.alone():
-            command(**given)
+            try:
+                command(**given)
+            finally:
+                for line in NOTES.take():
+                    terminal.note(line)
 
     return verb
 
@@ -77,18 +83,39 @@ def _exit_code(given: list[str]) -> int:
         app(args=[a for a in given if a != "--debug"], prog_name="rbench")  # allowed before and after the verb
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except RbenchError as error:
-        if "--debug" in given:
-            raise
-        return _told(error, given)
     except KeyboardInterrupt:
         return 130
-    except OSError:
-        code = terminal.flushed()
+    except Exception as error:
+        told = _our_words(error)
+        if told is not None and "--debug" not in given:
+            return _told(told, given)
+        code = terminal.flushed() if isinstance(error, OSError) else 0
         if not code:
             raise
         return code
     return 0
+
+
+def _our_words(error: Exception) -> RbenchError | None:
+    """The error as the user is told it; None if it is a mistake in rbench, which keeps its traceback."""
+    if isinstance(error, RbenchError):
+        return error
+    if isinstance(error, ImportError):
+        return _lacking(error)
+    blamed = getattr(error, "blamed", None)  # what `Component.blamed` knows of a stranger's mistake
+    return blamed if isinstance(blamed, RbenchError) else None
+
+
+def _lacking(error: ImportError) -> RbenchError | None:
+    from rbench.registry.requirements import installs
+
+    advice = installs(error.name)
+    if advice is None:
+        return None
+    package = str(error.name).partition(".")[0]
+    if isinstance(error, ModuleNotFoundError):
+        return MissingError(f"rbench needs {package} for this, which is not installed", remedy=advice)
+    return MissingError(f"rbench needs {package} for this, which cannot be imported: {one_line(error)}", remedy=advice)
 
 
 def _told(error: RbenchError, given: list[str]) -> int:
