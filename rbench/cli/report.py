@@ -1,12 +1,12 @@
 """`rbench report`: tables from records alone."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rbench.cli import terminal
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def publish(leaderboard: "Table", target: Path | None, formats: "Sequence[str]",
     if target is not None:
         reports.write(leaderboard, target, formats)
     if as_json:  # last, so that there is one document on stdout if the files cannot be written
-        typer.echo(json.dumps(_document(leaderboard), indent=1, allow_nan=False))
+        terminal.document(_document(leaderboard))
     if leaderboard.broken:
         raise typer.Exit(1)
 
@@ -84,8 +84,6 @@ def _document(leaderboard: "Table") -> dict[str, Any]:
 
 
 def _show(leaderboard: "Table") -> None:
-    from rich.console import Console
-
     from rbench.reports.console import console
 
-    Console().print(console(leaderboard))
+    terminal.show(console(leaderboard))
