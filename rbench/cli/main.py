@@ -4,6 +4,7 @@ import functools
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from traceback import walk_tb
 from typing import Annotated, Any
 
 import typer
@@ -89,10 +90,7 @@ def _exit_code(given: list[str]) -> int:
         told = _our_words(error)
         if told is not None and "--debug" not in given:
             return _told(told, given)
-        code = terminal.flushed() if isinstance(error, OSError) else 0
-        if not code:
-            raise
-        return code
+        raise
     return 0
 
 
@@ -102,8 +100,15 @@ def _our_words(error: Exception) -> RbenchError | None:
         return error
     if isinstance(error, ImportError):
         return _lacking(error)
+    if isinstance(error, OSError) and not _in_a_verb(error):  # the help was printed, to a full disk
+        return terminal.unwritable(error)
     blamed = getattr(error, "blamed", None)  # what `Component.blamed` knows of a stranger's mistake
     return blamed if isinstance(blamed, RbenchError) else None
+
+
+def _in_a_verb(error: Exception) -> bool:
+    frames = (frame.f_code for frame, _ in walk_tb(error.__traceback__))
+    return any(code.co_filename == __file__ and code.co_name == "verb" for code in frames)
 
 
 def _lacking(error: ImportError) -> RbenchError | None:

@@ -16,6 +16,9 @@ from rbench.harmless import LINE, STORED, block, harmless
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+NARROWEST = 80
+"""Columns that a table is made for."""
+
 _OWN: list[TextIO | None] = []
 """Where standard output is while a verb runs and `sys.stdout` leads to standard error; the last one counts."""
 
@@ -61,11 +64,16 @@ def _worded(content: Any) -> Any:
 
 
 def show(thing: "RenderableType") -> None:
-    """Prints tables on standard output, as wide as the terminal is; their strings have been made harmless one by one."""
+    """Prints tables on standard output; their strings have been made harmless one by one.
+
+    They are as wide as the terminal is, and never narrower than what keeps every number: a smaller terminal breaks the lines.
+    """
     from rich.console import Console
 
     with _blamed():
-        Console(file=_stdout()).print(thing)
+        console = Console(file=_stdout())
+        console.width = max(console.width, NARROWEST)
+        console.print(thing)
 
 
 def tell(text: object) -> None:
@@ -171,8 +179,8 @@ def flushed() -> int:
     except BrokenPipeError:  # `rbench list ... | head`
         code = 1
     except OSError as error:
-        tell(f"error: {_full(error)}")
-        code = _full(error).exit_code
+        tell(f"error: {unwritable(error)}")
+        code = unwritable(error).exit_code
     else:
         return 0
     # The interpreter flushes once more at its end, which must not fail.
@@ -199,10 +207,11 @@ def _blamed() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise _full(error) from None
+        raise unwritable(error) from None
 
 
-def _full(error: OSError) -> MissingError:
+def unwritable(error: OSError) -> MissingError:
+    """What is told where standard output does not take what is printed."""
     return MissingError(
         f"cannot be written: {error.strerror}.",
         place="standard output",

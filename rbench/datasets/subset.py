@@ -30,6 +30,8 @@ def load_dataset(name: str, params: Mapping[str, Any] | None = None) -> Dataset:
         component, remedy = f"dataset {name!r}", "Return one from the function of the entry point."
         found, problem = type(dataset).__name__, f"{component} makes no rbench.datasets.types.Dataset."
         raise InputError(problem, component=component, found=found, remedy=remedy)
+    if "source" not in dataset.provenance:  # errors name it
+        object.__setattr__(dataset, "provenance", {**dataset.provenance, "source": f"dataset {name!r}"})
     object.__setattr__(dataset, "_read", _blaming(registry("dataset").get(name), dataset.__dict__["_read"]))
     return dataset if classes is None else of_classes(dataset, classes)
 
