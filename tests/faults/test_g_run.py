@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mortal import Killed, Mortal
+from safetensors.numpy import save_file
 from small_runs import chunks, content, litter, outcome, rbench, records, running, wait_for
 
 from rbench import fresh_process
@@ -355,7 +356,7 @@ def test_084_other_weights_or_data_are_other_cells(tmp_path, what):
     def ids(seed):
         images = np.random.default_rng(seed if what == "data" else 0).integers(0, 256, (4, 1, 28, 28), np.uint8)
         np.savez(tmp_path / "data.npz", x=images, y=np.arange(4))
-        (tmp_path / "dae.safetensors").write_bytes(bytes([seed if what == "weights" else 0]))
+        save_file({"a": np.array([seed if what == "weights" else 0])}, tmp_path / "dae.safetensors")
         (tmp_path / "s.yaml").write_text(
             f"suite: s\ndataset: {{name: npz, path: {tmp_path}/data.npz}}\nthreat: {{norm: Linf, eps: 0.05}}\n"
             f"backbones: [bundled:fashion-cnn]\npurifiers: [{{name: cropd, weights: {tmp_path}/dae.safetensors}}]\n"
