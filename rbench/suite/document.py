@@ -18,6 +18,7 @@ from rbench.errors import InputError
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 24
 MAX_NODES = 50_000
+TOO_DEEP = f"nested more than {MAX_DEPTH} deep, the limit."
 
 _INT = re.compile(r"[-+]?(0|[1-9]\d*)")
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
@@ -172,6 +173,8 @@ def parse(text: str, source: str) -> Node:
     try:
         return _Composer(text, source).document()
     except yaml.MarkedYAMLError as error:
+        if "nesting depth" in (error.problem or ""):  # the parser's own limit, which it may meet first
+            raise InputError(TOO_DEEP, place=Place(source, 1, 1), remedy="Write it flatter.") from None
         mark, opened = error.problem_mark, error.context_mark
         if mark is None or (opened is not None and text.count("\n") < mark.line):
             mark = opened or mark  # the text ended inside something: say where that began
@@ -187,6 +190,8 @@ def _advice(error: yaml.MarkedYAMLError, text: str, place: Place) -> str | None:
     line = "".join(text.split("\n")[place.line - 1 : place.line])
     if line[place.column - 1 : place.column] == "\t":
         return "Indent with spaces, not tabs."
+    if "${" in line:
+        return "Write the value: nothing is put in the place of ${...}."
     if "mapping values are not allowed" in (error.problem or ""):
         return "Quote text that holds a colon and a space."
     return None
@@ -233,8 +238,7 @@ class _Composer:
         place = self.place(event)
         self.nodes += 1
         if len(path) >= MAX_DEPTH:
-            problem = f"nested more than {MAX_DEPTH} deep, the limit."
-            raise self.refuse(event, path[:3], problem, remedy="Write it flatter.")
+            raise self.refuse(event, path[:3], TOO_DEEP, remedy="Write it flatter.")
         if self.nodes > MAX_NODES:
             raise self.refuse(event, path, f"more than {MAX_NODES:,} values, the limit.", remedy="Split the suite.")
         if isinstance(event, yaml.AliasEvent):
