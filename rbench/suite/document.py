@@ -124,11 +124,12 @@ def read_text(path: Path) -> str:
         if not path.is_file():
             raise InputError("is no regular file.", place=path, remedy="Name a suite file.")
         size = path.stat().st_size
-        data = b"" if size > MAX_BYTES else path.read_bytes()
+        with path.open("rb") as file:
+            data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # no permission; a NUL in the name
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}.", place=path) from None
     if max(size, len(data)) > MAX_BYTES:
-        found = f"{size:,} bytes"
+        found = f"{max(size, len(data)):,} bytes"
         problem, remedy = f"{found} is above the limit of {MAX_BYTES:,}.", "Is this a suite file?"
         raise InputError(problem, place=path, found=found, remedy=remedy)
     return _decode(data, str(path))
