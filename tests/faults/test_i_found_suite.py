@@ -243,6 +243,7 @@ def test_134_an_argument_of_another_kind_is_refused_by_its_name(options, place):
         evaluate(lambda x: x, *problem()[1:])
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_134_a_model_that_cannot_be_judged_is_refused_before_it_is_asked():
     net, x, y = problem()
     with refused(place="backbone", remedy=some("made from")):
