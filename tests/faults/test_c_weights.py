@@ -341,32 +341,60 @@ def test_041_an_attack_that_changes_the_backbone_fails_the_cell():
         evaluate(nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), images, labels, eps=0.05, **given)
 
 
-class OnMeta(nn.Module):
-    """Holds a tensor of another device that `.to()` does not move."""
+ELSEWHERE = '''
+import torch
 
-    def __init__(self, then):
+class Part(torch.nn.Module):
+    """Holds a tensor of another device or type, which `.to()` does not move."""
+    def __init__(self, then, **of):
         super().__init__()
-        self.then, self.kept = then, [torch.zeros(1, device="meta")]
-
+        self.then, self.kept = then, [torch.ones(1, 1, 1, 1, **of)]
     def forward(self, x):
-        return self.then(x + self.kept[0])
+        return self.then(torch.nn.functional.conv2d(x, self.kept[0]))
+
+def flat():
+    """A linear classifier."""
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+
+def on_meta():
+    """Of another device."""
+    return Part(flat(), device="meta")
+
+def doubled():
+    """Of another type."""
+    return Part(flat(), dtype=torch.float64)
+
+def pure_meta():
+    """Of another device."""
+    return Part(torch.nn.Identity(), device="meta")
+
+def pure_double():
+    """Of another type."""
+    return Part(torch.nn.Identity(), dtype=torch.float64)
+'''
+POINTS = {
+    "rbench.backbones": {"flat": "elsewhere:flat", "on-meta": "elsewhere:on_meta", "doubled": "elsewhere:doubled"},
+    "rbench.purifiers": {"pure-meta": "elsewhere:pure_meta", "pure-double": "elsewhere:pure_double"},
+}
 
 
-class Doubled(nn.Module):
-    """Works in float64 whatever it is given."""
-
-    def __init__(self, then):
-        super().__init__()
-        self.then, self.kept = then, [torch.ones(1, 1, 1, 1, dtype=torch.float64)]
-
-    def forward(self, x):
-        return self.then(nn.functional.conv2d(x, self.kept[0]))
-
-
-@pytest.mark.parametrize("kind", [OnMeta, Doubled])
-@pytest.mark.parametrize("where", ["backbone", "purifier"])
-def test_042_another_device_or_type_names_the_module(kind, where):
-    plain = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
-    with pytest.raises(CellFailed) as caught:
-        judged(kind(plain)) if where == "backbone" else judged(plain, purifier=kind(nn.Identity()))
-    assert where in str(caught.value)
+@pytest.mark.parametrize(
+    ("backbone", "purifier", "code", "named"),
+    [
+        ("on-meta", "identity", 2, "backbone 'on-meta'"),
+        ("doubled", "identity", 2, "backbone 'doubled'"),
+        ("flat", "pure-meta", 1, "purifier 'pure-meta'"),
+        ("flat", "pure-double", 1, "purifier 'pure-double'"),
+    ],
+)
+def test_042_another_device_or_type_names_the_module(plugins, tmp_path, capsys, backbone, purifier, code, named):
+    plugins.add("elsewhere", {"elsewhere": ELSEWHERE}, POINTS)
+    suite = tmp_path / "s.yaml"
+    suite.write_text(
+        "suite: e\ndataset: {name: fashion-mnist-mini, samples: 2}\nthreat: {norm: Linf, eps: 0.1}\n"
+        f"backbones: [{backbone}]\npurifiers: [{purifier}]\nattacks: [{{name: fgsm, purifiers: [{purifier}]}}]\n"
+    )
+    assert rbench("run", suite, "--out", tmp_path / "run", "--device", "cpu") == code
+    err = capsys.readouterr().err
+    assert named in err
+    assert "Traceback" not in err
