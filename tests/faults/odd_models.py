@@ -60,6 +60,7 @@ PARTS = '''
 """A data set, a backbone and purifiers, some of which misbehave."""
 import os, signal, time
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -105,6 +106,32 @@ class Sure(Does):
     stochastic = True
 
 
+class Clings(Does):
+    """Holds on to the backbone that it is shown."""
+
+    def attach(self, backbone):
+        self.held = [backbone]
+
+
+def ends(*, how: Literal["exit", "generator"] = "exit"):
+    """An attack that would end the process."""
+    from rbench.threat.attack import IterativeAttack
+
+    class State(NamedTuple):
+        x: torch.Tensor
+
+    def update(state, answer):
+        raise SystemExit(0) if how == "exit" else GeneratorExit("gone")
+
+    return IterativeAttack(lambda x, y, ball, noise: State(x), update, steps=2, norms=("Linf",))
+
+
+NORMS = ("Linf",)
+SHORT = {
+    "CUDA": torch.OutOfMemoryError("CUDA out of memory"),
+    "bad_alloc": MemoryError("std::bad_alloc"),
+    "CPU": RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory: you tried"),
+}
 SEEN = []
 
 
@@ -127,7 +154,8 @@ def once(x, error):
 POINTS = {
     "rbench.datasets": {"dots": "odd_parts:dots"},
     "rbench.backbones": {"linear": "odd_parts:linear"},
-    "rbench.purifiers": {"does": "odd_parts:Does", "sure": "odd_parts:Sure"},
+    "rbench.purifiers": {"does": "odd_parts:Does", "sure": "odd_parts:Sure", "clings": "odd_parts:Clings"},
+    "rbench.attacks": {"ends": "odd_parts:ends"},
 }
 SUITE = """\
 suite: odd

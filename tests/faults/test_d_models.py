@@ -183,7 +183,9 @@ def deadly(tmp_path_factory):
         clock = __import__("time").monotonic
         # Once it sleeps, more time has passed than it may take, and less than until a worker counts as hung.
         here.setattr(
-            "rbench.running.processes.time.monotonic", lambda: clock() + 700 * (folder / "asleep").exists(), raising=True
+            "rbench.running.processes.time.monotonic",
+            lambda: clock() + 700 * (folder / "asleep").exists(),
+            raising=True,
         )
         here.setattr("rbench.running.processes.BEAT", 0.2)
         purifiers = ", ".join(["identity", *(does(name, line) for name, line in DEADLY.items())])
@@ -239,8 +241,9 @@ def test_056_a_process_that_does_all_itself_takes_no_time_limit(plugins, tmp_pat
 
 
 def test_057_what_a_model_raises_is_tried_once_more_and_then_fails_the_cell_with_its_samples(plugins, tmp_path):
-    once, always = does("once", "once(x, RuntimeError('passing'))"), does(
-        "always", "fails(RuntimeError('for good')) if x.requires_grad and len(x) == 8 else x"
+    once, always = (
+        does("once", "once(x, RuntimeError('passing'))"),
+        does("always", "fails(RuntimeError('for good')) if x.requires_grad and len(x) == 8 else x"),
     )
     records, notes, _ = ran(plugins, tmp_path, purifiers=f"identity, {once}, {always}")
     assert records["once"].result_hash == records["identity"].result_hash
@@ -251,18 +254,9 @@ def test_057_what_a_model_raises_is_tried_once_more_and_then_fails_the_cell_with
     assert records["always"].summary is None
 
 
-SHORT = {
-    "CUDA": torch.OutOfMemoryError("CUDA out of memory"),
-    "bad_alloc": MemoryError("std::bad_alloc"),
-    "CPU": RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory: you tried"),
-}
-
-
-@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize("name", ["CUDA", "bad_alloc", "CPU"])
 def test_058_whoever_says_that_memory_is_short_gets_smaller_batches_and_the_same_result(plugins, tmp_path, name):
-    error = SHORT[name]
-    line = f"x if len(x) <= 17 else fails({type(error).__module__}.{type(error).__name__}('{str(error)[:60]}'))"
-    line = line.replace("builtins.", "").replace("torch.cuda", "torch").replace("'", "''").replace("''", "'")
+    line = f"x if len(x) <= 17 else fails(SHORT['{name}'])"
     records, notes, _ = ran(plugins, tmp_path, batch_size=64, purifiers=f"identity, {does('hungry', line)}")
     assert records["hungry"].result_hash == records["identity"].result_hash
     assert records["hungry"].provenance["batch_size"] == 16
