@@ -174,6 +174,11 @@ class Worker:
                 self._sizes[row] = USUAL
                 prepared = prepare(cell, self.components, self._size(task))
             self._ready = cell.id, prepared
+            seen = prepared.setup.audit
+            if seen.declared_random and not seen.random:
+                NOTES.say(
+                    f"purifier '{cell.purifier.label}' says that it is random, and is not: it is judged on one draw, without EOT"
+                )
         return self._ready[1]
 
     def _data(self, cell: Cell, data_hash: str) -> dict[str, Any]:
