@@ -215,7 +215,9 @@ def _trained(tmp_path, **changes):
     """Weights of a purifier with a card that tells of the bundled data."""
     weights = tmp_path / "ae.safetensors"
     shutil.copy(weights_file("bundled:fashion-autoencoder"), weights)
-    text = "{name: fashion-mnist-mini, samples: 40}\npurifiers: [identity, {name: autoencoder, weights: ae.safetensors}]"
+    text = (
+        "{name: fashion-mnist-mini, samples: 40}\npurifiers: [identity, {name: autoencoder, weights: ae.safetensors}]"
+    )
     cells = plan(load_suite(suite(tmp_path, text), ())).cells
     card = {
         "weights": {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()},
