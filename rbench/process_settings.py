@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from typing import Any
 _BUILT_IN = tuple(name for name in vars(builtins) if name != "_")  # which prompts set to what they have shown last
 _STEERING = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "CUBLAS_", "CUDNN_", "TORCH_", "PYTORCH_", "RBENCH_", "LD_")
 """Beginnings of variables that change numbers or reach the workers; what a library sets for itself is its own."""
+
+_TOGETHER = 0.5
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def of_python() -> Iterator[Setting]:
     yield Setting("the mask of new files", _mask, os.umask)
     yield Setting("the locale", lambda: locale.setlocale(locale.LC_ALL), _put_locale)
     if hasattr(signal, "getitimer"):
-        yield Setting("an alarm clock of the process", _alarmed, _put_alarm)
+        yield Setting("the alarm clock of the process", _Alarm.now, _Alarm.put)
     if hasattr(os, "sched_setaffinity"):
         yield Setting("its cores", lambda: os.sched_getaffinity(0), lambda cores: os.sched_setaffinity(0, cores))
     numpy: Any = sys.modules.get("numpy")
@@ -100,13 +104,25 @@ def _put_locale(value: str) -> None:
     locale.setlocale(locale.LC_ALL, value)
 
 
-def _alarmed() -> bool:
-    return signal.getitimer(signal.ITIMER_REAL)[0] > 0
+@dataclass(frozen=True)
+class _Alarm:
+    """When the clock will ring, in seconds of the monotonic clock; None if it will not. Two that ring together are one."""
 
+    at: float | None
 
-def _put_alarm(armed: bool) -> None:  # noqa: FBT001 - the value of a setting
-    if not armed:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Alarm) or self.at is None or other.at is None:
+            return isinstance(other, _Alarm) and self.at == other.at
+        return abs(self.at - other.at) < _TOGETHER
+
+    @classmethod
+    def now(cls) -> "_Alarm":
+        left = signal.getitimer(signal.ITIMER_REAL)[0]
+        return cls(time.monotonic() + left if left else None)
+
+    def put(self) -> None:
+        left = 0.0 if self.at is None else max(self.at - time.monotonic(), 1e-3)
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def of_torch(torch: Any) -> Iterator[Setting]:
