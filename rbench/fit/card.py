@@ -8,7 +8,12 @@ from pydantic import Field, ValidationError
 
 from rbench.errors import InputError
 from rbench.results.files import write_text
+from rbench.results.untrusted import read_text
 from rbench.suite.model import Model
+
+
+MAX_BYTES = 64 * 2**20
+"""Of a card; one with a curve of a million entries is larger, and is no card."""
 
 
 class Weights(Model):
@@ -70,7 +75,7 @@ def read_card(path: Path) -> Card | None:
     if not path.exists():
         return None
     try:
-        return Card.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        return Card.model_validate_json(read_text(path, MAX_BYTES))
+    except ValidationError as error:
+        cause = error.errors()[0]["msg"]
         raise InputError(f"no card of rbench fit ({cause}).", place=path, remedy="Give another --out") from None

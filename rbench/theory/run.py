@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from rbench.bundled_files import weights_file
 from rbench.errors import InputError
 from rbench.fit.card import read_card
 from rbench.results.files import write_text
+from rbench.results.untrusted import read_text
 from rbench.running.components import Components, read_batch
 from rbench.suite.cell import Cell
 from rbench.theory.measure import measure
@@ -17,6 +20,9 @@ from rbench.theory.points import Point, Settings
 
 METHOD = 1
 """Part of the key of a point; raised whenever the same settings may give other figures."""
+
+MAX_BYTES = 64 * 2**20
+"""Of a file of points."""
 
 _LAMBDAS = {"reconstruction": 0.0}
 
@@ -181,9 +187,10 @@ def _key(cell: Cell, settings: Settings) -> str:
 def _known(cache: Path) -> dict[str, Point]:
     if not cache.exists():
         return {}
+    kind = TypeAdapter(Point)
     try:
-        points = [Point(**json.loads(line)) for line in cache.read_text(encoding="utf-8").splitlines()]
-    except (ValueError, TypeError) as error:
-        cause = " ".join(str(error).split())[:100]
+        points = [kind.validate_json(line, strict=True) for line in read_text(cache, MAX_BYTES).splitlines()]
+    except ValidationError as error:
+        cause = error.errors()[0]["msg"]
         raise InputError(f"{cache}: holds no points of rbench theory ({cause}). Remove it to measure again") from None
     return {point.key: point for point in points}

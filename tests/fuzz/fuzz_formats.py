@@ -4,7 +4,7 @@ import gzip
 import json
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -175,6 +175,48 @@ def _network(path: Path) -> None:
     read_network(path, "denoising")
 
 
+def _checkpoint_files(root: Path) -> list[bytes]:
+    from rbench.fit.checkpoint import Checkpoint, write_checkpoint
+
+    root.mkdir(exist_ok=True)
+    write_checkpoint(root / "c.pt", Checkpoint("f", 3, _tensors(), {"state": {0: _tensors()}}, {"loss": 0.5}, [], 1.0))
+    return [(root / "c.pt").read_bytes()]
+
+
+def _checkpoint(path: Path) -> None:
+    from rbench.fit.checkpoint import read_checkpoint
+
+    assert read_checkpoint(path, "f")
+
+
+def _card_files(root: Path) -> list[bytes]:
+    from rbench.bundled_files import weights_file
+
+    return [weights_file("bundled:fashion-cropd").with_suffix(".json").read_bytes()]
+
+
+def _card(path: Path) -> None:
+    from rbench.fit.card import read_card
+
+    assert read_card(path)
+
+
+def _points_files(root: Path) -> list[bytes]:
+    from rbench.theory.points import Point
+
+    figures = dict.fromkeys(("clean_ce", "adversarial_ce", "clean_contrastive", "attacked_contrastive"), 0.5)
+    shares = {"standard_accuracy": 0.9, "robust_accuracy": 1}
+    point = Point("k", "data", "cnn", "cnn", "ae", "8/255", 0.03, None, n=4, **figures, **shares)
+    return [f"{json.dumps(asdict(point))}\n{json.dumps(asdict(replace(point, key='l', lam=2.5)))}\n".encode()]
+
+
+def _points(path: Path) -> None:
+    from rbench.theory.run import _known
+
+    for point in _known(path).values():
+        point.row()
+
+
 # --- data ---------------------------------------------------------------------------------------------------------
 
 
@@ -317,6 +359,9 @@ FORMATS = {
     "gallery": Format(_of_folder("gallery/*", more=_stored), _gallery, f"gallery/{ID}.safetensors"),
     "weights.safetensors": Format(_safetensors, _weights, "w.safetensors"),
     "weights.pt": Format(_pt, _weights, "w.pt"),
+    "checkpoint": Format(_checkpoint_files, _checkpoint, "c.pt"),
+    "card": Format(_card_files, _card, "c.json"),
+    "points": Format(_points_files, _points, "points.jsonl"),
     "network": Format(_network_files, _network, "n.safetensors"),
     "npz": Format(_npz, _dataset("npz"), "data.npz"),
     "npy": Format(_npy_in_npz, _read_npy, "x.npy"),
