@@ -11,7 +11,6 @@ from rbench.results.files import write_text
 from rbench.results.untrusted import read_text
 from rbench.suite.model import Model
 
-
 MAX_BYTES = 64 * 2**20
 """Of a card; one with a curve of a million entries is larger, and is no card."""
 
