@@ -40,7 +40,8 @@ def look(path: Path, start: bytes, size: int) -> None:
     if end is None:
         raise InputError("not a checkpoint: no header of safetensors", place=path, remedy=_AGAIN)
     if 8 + length + end != size:
-        problem = f"not a checkpoint: its header is of {8 + length + end} bytes"
+        cut = "truncated" if size < 8 + length + end else "more than its header says"
+        problem = f"not a checkpoint: {cut}; its header is of a file of {8 + length + end} bytes"
         raise InputError(problem, place=path, found=f"{size} bytes", remedy=_AGAIN)
 
 

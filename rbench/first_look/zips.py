@@ -32,6 +32,8 @@ def look(path: Path, size: int) -> None:
     """
     try:
         contents = _contents_size(path, size)
+        if contents > size:
+            raise zipfile.BadZipFile
         if contents > _CONTENTS_CAP:
             long = f"a zip with {contents} bytes of names"
             raise InputError(f"{long}; the limit is {_CONTENTS_CAP}", place=path, found=long)

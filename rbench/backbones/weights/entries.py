@@ -104,7 +104,9 @@ def state_of(
     if entry not in (None, WHOLE):
         leaves = _under(leaves, f"{str(entry).rstrip('.')}.", path)
     whole = entry == WHOLE
-    tensors = [leaf for leaf in leaves if leaf.is_tensor and (leaf.within == "" or not whole)]
+    if whole:
+        leaves = [leaf for leaf in leaves if not leaf.within and (names is None or leaf.key in names)]
+    tensors = [leaf for leaf in leaves if leaf.is_tensor]
     if not tensors:
         where, kind = (leaves[0].name, type(leaves[0].value).__name__) if leaves else (next(iter(content)), "a map")
         remedy = "save the state_dict() alone"

@@ -158,8 +158,8 @@ def _classes(network: "nn.Module", state: "Mapping[str, Tensor]") -> int | None:
 
     None as well where the weight beside that bias is of another length: then the file is of no such network, and nothing is made for it.
     """
-    expected = network.state_dict()
-    last = next(reversed(expected))
+    expected = {name: tensor for name, tensor in network.state_dict().items() if tensor.dim() and not _counts(name)}
+    last = next(reversed(expected), "")
     beside = f"{last.rpartition('.')[0]}.weight".lstrip(".")
     lengths = {len(state[name]) for name in (last, beside) if name in state and name in expected and state[name].dim()}
     return lengths.pop() if len(lengths) == 1 and lengths != {len(expected[last])} else None

@@ -1,0 +1,531 @@
+"""Rows 110 and 114 to 120 of the faults: what was found in weights by trying."""
+
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from fake_plugins import forget
+from parts import refused, some
+from safetensors.torch import save_file
+from small_runs import rbench
+from torch import nn
+from torchvision.models.densenet import DenseNet
+from torchvision.models.mnasnet import MNASNet
+from torchvision.models.vision_transformer import VisionTransformer
+
+import rbench as public
+from rbench.backbones.architectures.normalised import Normalised
+from rbench.backbones.named import Named
+from rbench.backbones.torchvision import files as torchvision_files
+from rbench.backbones.weights import fill, fitted, load, read
+from rbench.backbones.weights.entries import State
+from rbench.errors import InputError
+from rbench.first_look import look
+from rbench.running.components import Components
+from rbench.suite.load import load_suite
+from rbench.suite.plan import plan
+
+SUFFIXES = [".pt", ".safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "written"),
+    [
+        ([127.5], [127.5], "mean: [0.5], std: [0.5]"),
+        ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375], "mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]"),
+        ([123.675, 116.28, 103.53], [1.0, 1.0, 1.0], "mean: [0.485, 0.456, 0.406], std: [0.00392, 0.00392, 0.00392]"),
+        ([0.5], [127.5], "mean: [0.5], std: [0.5]"),
+        ([0.0], [255.0], "mean: [0.0], std: [1.0]"),
+        ([-1.0], [0.5], None),
+        ([float("nan")], [0.5], None),
+    ],
+)
+def test_110_mean_and_std_outside_0_1_are_refused_with_what_they_are(mean, std, written):
+    remedy = some("trained with") if written is None else some(written)
+    with refused(problem=some("[0, 1]"), found=some(str(mean)), remedy=remedy):
+        Normalised(nn.Identity(), mean, std)
+
+
+def test_110_what_lies_in_0_1_is_taken():
+    for mean, std in (((0.0,), (1.0,)), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), ((1.0,), (0.004,))):
+        Normalised(nn.Identity(), mean, std)
+
+
+STALE = """\
+suite: stale
+dataset: {name: fashion-mnist-mini, samples: 4}
+threat: {norm: Linf, eps: 0.05}
+backbones: [flat]
+purifiers: [{name: dim, weights: dim.txt}]
+attacks: [{name: fgsm, purifiers: [dim]}]
+"""
+DIM = '''
+import torch
+from dim_parts import scaled
+
+class Dim(torch.nn.Module):
+    """Darker images, by how much a file says."""
+    def __init__(self, *, weights: str):
+        super().__init__()
+        with open(weights) as file:
+            self.register_buffer("scale", torch.tensor(float(file.read())))
+    def forward(self, x):
+        return scaled(x, self.scale)
+'''
+FLAT = '''
+import torch
+
+def flat():
+    """A linear classifier."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+'''
+PARTS = "def scaled(x, scale):\n    return x * scale\n"
+
+
+@pytest.fixture
+def dim(plugins, tmp_path, monkeypatch, capsys):
+    """Runs a suite with a purifier whose weights come by a text and whose network is in a second module; what was said."""
+    plugins.add(
+        "dim",
+        {"dim": DIM, "dim_parts": PARTS, "flat_net": FLAT},
+        {"rbench.purifiers": {"dim": "dim:Dim"}, "rbench.backbones": {"flat": "flat_net:flat"}},
+    )
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text(STALE)
+    Path("dim.txt").write_text("1.0")
+
+    def ran():
+        assert rbench("run", "s.yaml", "--out", "run") == 0
+        return capsys.readouterr().err
+
+    return ran
+
+
+def test_114_weights_by_a_text_and_a_second_module_are_seen_when_they_change(dim, plugins):
+    dim()
+    Path("dim.txt").write_text("0.5")
+    assert "other weights than when it ran; run again" in dim()
+    before = {cell.id for cell in plan(load_suite("s.yaml")).cells}
+    (plugins.folder / "dim_parts.py").write_text(PARTS.replace("x * scale", "0.5 * x * scale"))
+    forget()
+    assert before.isdisjoint(cell.id for cell in plan(load_suite("s.yaml")).cells)
+
+
+def test_115_a_comment_in_a_component_changes_no_id(dim, plugins):
+    before = [cell.id for cell in plan(load_suite("s.yaml")).cells]
+    for name, text in (("dim", DIM), ("dim_parts", PARTS)):
+        (plugins.folder / f"{name}.py").write_text(f"# a comment\n{text}\n# and another\n")
+    forget()
+    assert [cell.id for cell in plan(load_suite("s.yaml")).cells] == before
+
+
+def unusual(kind):
+    like = torch.zeros(4)
+    match kind:
+        case "sparse":
+            return torch.eye(4).to_sparse()
+        case "csr":
+            return torch.eye(4).to_sparse_csr()
+        case "quantised":
+            return torch.quantize_per_tensor(like, 0.1, 0, torch.qint8)
+        case "meta":
+            return torch.empty(4, device="meta")
+        case "expanded":
+            return torch.zeros(1).expand(1 << 40)
+        case "overlapping":
+            return torch.zeros(7).as_strided((4, 4), (1, 1))
+        case "float8":
+            return like.to(torch.float8_e4m3fn)
+        case "complex":
+            return like.to(torch.complex64)
+    return torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+
+
+KINDS = ["sparse", "csr", "quantised", "meta", "expanded", "overlapping", "float8", "complex", "nested"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_116_unusual_tensors_are_named_in_one_line(tmp_path, kind, zipped):
+    path = tmp_path / "w.pt"
+    torch.save({"weight": unusual(kind)}, path, _use_new_zipfile_serialization=zipped)
+    named = {"csr": "sparse", "overlapping": "expanded"}.get(kind, kind)
+    with refused(place=str(path), problem=some(named)) as caught:
+        read(path)
+    assert caught.value.remedy, "what to do"
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("dtype", "found"), [("int32", "int32"), ("int8", "int8"), ("bool", "bool"), ("uint8", "uint8")]
+)
+def test_116_whole_numbers_in_place_of_weights_are_refused(tiny, suffix, dtype, found):
+    state = {**STATE, "1.bias": torch.zeros(3, dtype=getattr(torch, dtype))}
+    with refused(problem=some("1.bias"), found=found):
+        load(saved(Path(f"w{suffix}"), state), "tiny")
+
+
+def test_116_float8_and_complex_in_safetensors_are_refused_too(tmp_path):
+    for kind, named in (("float8", "float8"), ("complex", "complex")):
+        save_file({"weight": unusual(kind)}, tmp_path / "w.safetensors")
+        with refused(problem=some(named)):
+            read(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_116_other_floats_are_taken(tiny, dtype):
+    model = load(saved(Path("w.safetensors"), {name: value.to(dtype) for name, value in STATE.items()}), "tiny")
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
+    assert torch.allclose(model[1].weight, STATE["1.weight"], atol=1e-2)
+
+
+def test_117_a_zip_with_a_wrong_checksum_is_refused_by_the_name_of_the_entry(tiny):
+    path = saved(Path("w.pt"), STATE)
+    content = bytearray(path.read_bytes())
+    at = content.find(STATE["1.weight"].numpy().tobytes())
+    content[at + 3] ^= 0x40  # the exponent of the first weight
+    path.write_bytes(content)
+    assert float(torch.load(path, weights_only=True)["1.weight"][0, 0]) != float(STATE["1.weight"][0, 0]), "silent"
+    with refused(place=str(path), problem=some("w/data/0"), remedy="download it again"):
+        load(path, "tiny")
+
+
+TINY = '''
+import torch
+
+class Tiny(torch.nn.Sequential):
+    """A linear classifier of 2x2 images."""
+    def __init__(self, *, classes: int = 3):
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(4, classes))
+'''
+torch.manual_seed(3)
+STATE = {"1.weight": torch.randn(3, 4), "1.bias": torch.randn(3)}
+OTHER = {name: tensor + 1 for name, tensor in STATE.items()}
+
+
+@pytest.fixture
+def tiny(plugins, tmp_path, monkeypatch):
+    plugins.add("tiny", {"tiny_net": TINY}, {"rbench.networks": {"tiny": "tiny_net:Tiny"}})
+    monkeypatch.chdir(tmp_path)
+
+
+def saved(path, state, **options):
+    """In safetensors maps become prefixes, and what is no tensor is left out."""
+    if path.suffix != ".safetensors":
+        torch.save(state, path, **options)
+        return path
+    flat = dict[str, torch.Tensor]()
+
+    def put(inner, before):
+        for name, value in inner.items():
+            if isinstance(value, dict):
+                put(value, f"{before}{name}.")
+            elif isinstance(value, torch.Tensor):
+                flat[before + name] = value.clone()
+
+    put(state, "")
+    save_file(flat, path)
+    return path
+
+
+def behind(prefix, state=STATE):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".pth.tar", ".ckpt", ".bin"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        STATE,
+        behind("module."),
+        behind("_orig_mod."),
+        behind("model."),
+        behind("_orig_mod.module.model."),
+        {"state_dict": STATE, "epoch": 3},
+        {"model": STATE, "optimizer": {"state": {0: {"exp_avg": torch.zeros(4, 4)}}, "param_groups": [{"lr": 0.1}]}},
+        {"net": behind("module."), "acc": 93.1},
+        {"model_state_dict": STATE, "loss": torch.tensor(0.3)},
+        {"ema": behind("module.")},
+        {"checkpoint": {"state_dict": behind("model.")}},
+    ],
+    ids=["bare", "module", "_orig_mod", "model", "three", "state_dict", "optimizer", "net", "loss", "ema", "two-maps"],
+)
+def test_118_containers_and_prefixes_are_understood(tiny, content, suffix):
+    if suffix == ".safetensors" and set(content) & {"optimizer", "loss"}:
+        pytest.skip("no training state is kept in safetensors")
+    network = load(saved(Path(f"w{suffix}"), content), "tiny")
+    assert all(torch.equal(tensor, STATE[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("content", "entries"),
+    [
+        ({"state_dict": STATE, "state_dict_ema": OTHER}, ("state_dict", "state_dict_ema")),
+        ({"model": behind("module."), "ema": behind("module.", OTHER)}, ("model.module", "ema.module")),
+        ({**behind("online_model."), **behind("ema_model.", OTHER)}, ("online_model", "ema_model")),
+        ({**STATE, "ema": OTHER}, (".", "ema")),
+        ({"state_dict": STATE, "callbacks": {"EMA": {"weights": OTHER}}}, ("state_dict", "callbacks.EMA.weights")),
+    ],
+)
+def test_118_several_state_dicts_are_asked_about_by_name(tiny, content, entries, suffix):
+    path = saved(Path(f"w{suffix}"), content)
+    with refused(place=str(path), remedy=some("entry: ")) as caught:
+        load(path, "tiny")
+    assert all(repr(entry) in str(caught.value) for entry in entries), caught.value
+    for entry, state in zip(entries, (STATE, OTHER), strict=True):
+        network = load(path, "tiny", entry=entry)
+        assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    with refused(place=str(path), problem=some("'nope'")):
+        load(path, "tiny", entry="nope")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_118_what_is_beside_a_prefix_is_told_and_left_out_only_when_asked(tiny, suffix):
+    path = saved(Path(f"w{suffix}"), {**behind("model."), "criterion.weight": torch.ones(3)})
+    with refused(problem=some("unexpected: criterion.weight"), remedy=some("entry: model")):
+        load(path, "tiny")
+    assert torch.equal(load(path, "tiny", entry="model")[1].bias, STATE["1.bias"])
+
+
+def test_118_the_suite_says_which_entry(tiny):
+    saved(Path("w.pt"), {"state_dict": STATE, "state_dict_ema": OTHER})
+    Path("s.yaml").write_text(
+        "suite: e\ndataset: {name: fashion-mnist-mini, samples: 2}\nthreat: {norm: Linf, eps: 0.1}\nattacks: [fgsm]\n"
+        "backbones: [{name: 'file:w.pt', architecture: tiny, entry: state_dict_ema}]\n"
+    )
+    (cell,) = plan(load_suite("s.yaml")).cells
+    assert cell.backbone.params["entry"] == "state_dict_ema"
+    model = Components(torch.device("cpu")).defended(cell.backbone, cell.purifier)
+    assert torch.equal(model.backbone[1].bias, OTHER["1.bias"])
+
+
+def older(network):
+    """A published state dict of torchvision: names of before, and no counters of batch norm."""
+    state = network.state_dict()
+    renamed = {}
+    for name, tensor in state.items():
+        for new, old in (("norm1.", "norm.1."), ("norm2.", "norm.2."), ("conv1.", "conv.1."), ("conv2.", "conv.2.")):
+            if "denselayer" in name:
+                name = name.replace(new, old)
+        name = name.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2.")
+        if not name.endswith("num_batches_tracked"):
+            renamed[name] = tensor
+    return renamed
+
+
+def vit():
+    return VisionTransformer(
+        image_size=4, patch_size=2, num_layers=1, num_heads=1, hidden_dim=4, mlp_dim=4, num_classes=3
+    )
+
+
+MADE = {
+    "densenet121": lambda: DenseNet(growth_rate=2, block_config=(1, 1), num_init_features=4, bn_size=1, num_classes=3),
+    "vit_b_16": vit,
+    "resnet18": lambda: nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("name", MADE)
+def test_119_published_names_load_by_torchvisions_own_renames(tmp_path, monkeypatch, name, suffix, prefix):
+    torch.manual_seed(0)
+    source = MADE[name]()
+    monkeypatch.setattr(fitted, "build", lambda architecture, classes=None: MADE[name]())
+    path = saved(tmp_path / f"w{suffix}", behind(prefix, older(source)))
+    network = load(path, f"torchvision:{name}")
+    counted = [key for key in source.state_dict() if not key.endswith("num_batches_tracked")]
+    assert all(torch.equal(network.state_dict()[key], source.state_dict()[key]) for key in counted)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("version", [1, 2, None])
+def test_119_a_mnasnet_of_either_format_loads(version):
+    torch.manual_seed(0)
+    source, network = MNASNet(0.5, num_classes=2), MNASNet(0.5, num_classes=2)
+    if version == 1:  # its stem was of another width
+        with pytest.warns(UserWarning, match="new version of MNASNet"):
+            source._load_from_state_dict({}, "", {"version": 1}, False, [], [], [])
+    state = source.state_dict()
+    versions = {} if version is None else {"": {"version": version}}
+    fill(network, State(dict(state), versions), Path("w.pt"), "architecture 'mnasnet0_5'")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+
+
+def test_119_the_versions_in_a_file_reach_the_network(tmp_path, monkeypatch):
+    seen = []
+    network = MNASNet(0.5, num_classes=2)
+    real = MNASNet._load_from_state_dict
+
+    def spy(self, state, prefix, metadata, *rest):
+        seen.append(metadata.get("version"))
+        return real(self, state, prefix, metadata, *rest)
+
+    monkeypatch.setattr(MNASNet, "_load_from_state_dict", spy)
+    monkeypatch.setattr(fitted, "build", lambda architecture, classes=None: MNASNet(0.5, num_classes=2))
+    torch.save({"state_dict": nn.DataParallel(network).state_dict()}, tmp_path / "w.pt")
+    load(tmp_path / "w.pt", "torchvision:mnasnet0_5")
+    assert seen == [2]
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 44700000\n"
+
+
+def tarred():
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("w"), io.BytesIO(b""))
+    return made.getvalue()
+
+
+def zipped(*names):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"x")
+    return made.getvalue()
+
+
+FILES = {
+    "a git-lfs pointer": POINTER,
+    "gzip": gzip.compress(b"weights"),
+    "xz": lzma.compress(b"weights"),
+    "JSON": json.dumps({"error": "Invalid credentials"}).encode(),
+    "HTML": b"\n <!DOCTYPE html><html>Not found</html>",
+    "XML": b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>',
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(100),
+    ".npy": b"\x93NUMPY\x01\0" + bytes(100),
+    "a tar archive": tarred(),
+    ".npz": zipped("a.npy"),
+    "TorchScript": zipped("w/data.pkl", "w/constants.pkl", "w/code/__torch__.py"),
+    "a zip that torch.save did not write": zipped("word/document.xml"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".bin", ".ckpt"])
+@pytest.mark.parametrize("name", FILES)
+def test_120_another_file_is_named_for_what_it_is(tmp_path, name, suffix):
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(FILES[name])
+    with refused(place=str(path), found=some(name)) as caught:
+        look(path)
+    assert caught.value.remedy
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a git-lfs pointer", "gzip", "JSON", "HTML", "XML"])
+def test_120_the_same_as_safetensors(tmp_path, name):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(FILES[name])
+    with refused(place=str(path), found=some(name)):
+        look(path)
+
+
+def test_120_no_file_makes_rbench_repeat_what_a_library_advises(tmp_path):
+    """Every byte of a small file cut or changed: never a word of reading it unsafely, never more than one line."""
+    path = tmp_path / "w.pt"
+    for zipped_ in (True, False):
+        torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=zipped_)
+        whole = path.read_bytes()
+        for at in range(0, len(whole), 29):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+            try:
+                read(path)
+            except InputError as error:
+                text = str(error)
+                assert "\n" not in text, text
+                assert not any(
+                    word in text.lower() for word in ("weights_only", "trust", "unsafe", "add_safe_globals")
+                ), text
+
+
+def test_120_a_file_is_looked_at_before_it_is_hashed(tmp_path, monkeypatch):
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("it was hashed"))
+    for name, size in (("w.pt", 20 * 2**30), ("v.safetensors", 3 * 2**30)):
+        path = tmp_path / name
+        with path.open("wb") as file:
+            if name.startswith("v"):
+                text = json.dumps({"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+                file.write(len(text).to_bytes(8, "little") + text)
+                size += 8 + len(text)
+            file.truncate(size)
+        suite = tmp_path / "s.yaml"
+        suite.write_text(
+            "suite: big\ndataset: {name: fashion-mnist-mini, samples: 2}\nthreat: {norm: Linf, eps: 0.1}\nattacks: [fgsm]\n"
+            f"backbones: [{{name: 'file:{path}', architecture: fashion-cnn}}]\n"
+        )
+        with refused(place=some(str(path)), text=some("bytes")):
+            plan(load_suite(suite))
+        with refused(place=str(path)):
+            torchvision_files("resnet18", weights=str(path))
+
+
+NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+"""Of Fashion-MNIST, in the order of its labels."""
+
+
+def test_classes_are_matched_by_name(tmp_path):
+    """The logits of a backbone that knows the classes in another order come out in that of the data set."""
+    suite = tmp_path / "s.yaml"
+    suite.write_text(
+        "suite: n\ndataset: {name: fashion-mnist-mini, classes: [9, 0, 7], samples: 4}\nthreat: {norm: Linf, eps: 0.01}\n"
+        f"attacks: [fgsm]\nbackbones: [{{name: 'bundled:fashion-cnn', class_names: {json.dumps(NAMES[::-1])}}}]\n"
+    )
+    planned = plan(load_suite(suite))
+    (cell,) = planned.cells
+    assert cell.backbone.params == {"class_names": list(NAMES[::-1])}
+    assert "class_names" in planned.resolved
+    components, x = Components(torch.device("cpu")), torch.rand(2, 1, 28, 28)
+    model = components.of(cell).model
+    plain = components.dataset(cell.dataset)
+    assert plain.class_names == ("Ankle boot", "T-shirt/top", "Sneaker")
+    assert torch.equal(model.backbone(x), public.load("backbone", "bundled:fashion-cnn")(x)[:, [0, 9, 2]])
+    plain.require_classes(3)
+
+
+def test_class_names_that_do_not_match_stop_the_run(tmp_path, capsys):
+    suite = tmp_path / "s.yaml"
+    suite.write_text(
+        "suite: n\ndataset: {name: fashion-mnist-mini, samples: 4}\nthreat: {norm: Linf, eps: 0.01}\nattacks: [fgsm]\n"
+        "backbones: [{name: 'bundled:fashion-cnn', class_names: [Bag, hat]}]\n"
+    )
+    assert rbench("run", suite, "--out", tmp_path / "run") == 2
+    err = capsys.readouterr().err
+    assert "class_names" in err
+    assert "'Trouser'" in err
+    assert not list(tmp_path.glob("run/records/*"))
+
+
+def test_names_of_classes_may_be_written_in_other_ways_and_be_more_than_those_of_the_data():
+    network = Named(nn.Identity(), ["bag", "ankle boot", "crane", "crane", "T-Shirt"])
+    network.match(["t_shirt", "Bag "], "data")
+    assert network(torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]])).tolist() == [[5.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "problem", "found"),
+    [
+        (["Bag", "hat"], "none for these", "'hat'"),
+        (["crane", "bag"], "several logits", "'crane'"),
+        (["bag", "Bag"], "two classes", "'bag', 'Bag'"),
+        ([], "no names to match", None),
+    ],
+)
+def test_names_that_do_not_match_are_told(wanted, problem, found):
+    network = Named(nn.Identity(), ["bag", "crane", "crane"])
+    with refused(problem=some(problem), found=found):
+        network.match(wanted, "data")
+    with refused(problem=some("3 names, but 2 logits")):
+        network(torch.zeros(1, 2))
