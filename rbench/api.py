@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from rbench.datasets.different import different, told_repeats
 from rbench.datasets.types import Dataset
@@ -276,6 +277,17 @@ def _modules(**modules: object) -> tuple[nn.Module, nn.Module | None, nn.Module 
         if not isinstance(module, nn.Module) and (module is not None or name == "backbone"):
             remedy = "Put it into the forward method of one."
             raise InputError("expected a torch.nn.Module.", place=name, found=type(module).__name__, remedy=remedy)
+        if name == "backbone" and isinstance(module, torch.jit.ScriptModule):
+            # Its methods are made when they are first asked for, so that nobody can tell whether they were patched.
+            remedy = "Give the module that it was made from."
+            raise InputError(
+                "a scripted module cannot be watched.", place=name, found=type(module).__name__, remedy=remedy
+            )
+        if isinstance(module, nn.Module) and any(map(is_lazy, module.parameters())):
+            remedy = "Ask it for one image first."
+            raise InputError(
+                "has parameters without a shape yet.", place=name, found=type(module).__name__, remedy=remedy
+            )
     return tuple(modules.values())  # type: ignore[return-value]
 
 

@@ -101,7 +101,7 @@ def summary(planned: "Plan") -> str:
     lines = ["  ".join(row).rstrip() for row in zip(*aligned, strict=True)]
     if len(cells) > _SHOWN:
         lines.append(f"... and {len(cells) - _SHOWN} more (--json lists all)")
-    return "\n".join([*lines, "", _totals(planned), *_asked(planned)])
+    return "\n".join([*lines, "", *fill(_totals(planned), 80).splitlines(), *_asked(planned)])
 
 
 def _asked(planned: "Plan") -> list[str]:

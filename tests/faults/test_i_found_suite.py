@@ -243,6 +243,16 @@ def test_134_an_argument_of_another_kind_is_refused_by_its_name(options, place):
         evaluate(lambda x: x, *problem()[1:])
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_134_a_model_that_cannot_be_judged_is_refused_before_it_is_asked():
+    net, x, y = problem()
+    with refused(place="backbone", remedy=some("made from")):
+        evaluate(torch.jit.trace(net, x), x, y)
+    with refused(place="backbone", remedy=some("one image")):
+        evaluate(nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), x, y)
+    assert evaluate(net, x, y, purifier=torch.jit.trace(nn.Identity(), x), attack="noise").standard_accuracy.n == 4
+
+
 def test_134_a_mistyped_argument_is_told_the_nearest():
     with pytest.raises(InputError, match="Did you mean 'eps'") as told:
         evaluate(*problem(), epsilon=8 / 255)
