@@ -30,6 +30,7 @@ from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
 from rbench.registry import Bound, bind
 from rbench.results import sample_columns as column
+from rbench.results.flags.of_row import near_chance
 from rbench.results.frames import read
 from rbench.results.record import Figure, Flag, RungPart
 from rbench.running.components import Loaded, make
@@ -244,7 +245,7 @@ def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
         standard_accuracy=outcome.summary.standard_accuracy,
         noise_accuracy=outcome.summary.noise_accuracy,
         robust_accuracy=outcome.summary.robust_accuracy,
-        flags=outcome.flags,
+        flags=(*outcome.flags, *_near_chance(setup, finished)),
         gradient=setup.path,
         audit={**describe(setup), **finished.facts},
         cost=setup.model.meter.totals(),
@@ -302,3 +303,9 @@ def _device(wanted: object) -> torch.device:
 def _plain(value: Any) -> Any:
     """A number of numpy or torch as Python's own, which suites have as well."""
     return value.item() if isinstance(value, np.generic | Tensor | np.ndarray) and value.ndim == 0 else value
+
+
+def _near_chance(setup: Setup, finished: Finished) -> tuple[Flag, ...]:
+    """In a table a flag of the row, which here has one cell."""
+    found = near_chance(finished.outcome.samples[column.CLEAN], setup.audit.classes)
+    return () if found is None else (Flag(name=found.name, value=found.value, detail=found.detail),)

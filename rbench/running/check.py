@@ -116,7 +116,7 @@ def _show(model: DefendedModel, shown: _Shown, problems: dict[str, InputError], 
     """Asks the backbone alone, then behind the purifier."""
     few = shown.few
     try:
-        with _watched(model), _blamed(model, few):
+        with _watched(model, model.classifier), _blamed(model, few):
             alone = _finite(model.classify, few, model.classifier)
         _require_classes(shown.dataset, alone.shape[1], model)
     except InputError as error:
@@ -129,11 +129,13 @@ def _show(model: DefendedModel, shown: _Shown, problems: dict[str, InputError], 
         return
 
     def behind(x: Tensor) -> Tensor:
-        return model(x, shown.noise.of("audit", few.ids, few.device))
+        logits: Tensor = model(x, shown.noise.of("audit", few.ids, few.device))
+        return logits
 
+    owner = f"purifier '{model.name}'"  # the backbone alone has just answered
     try:
-        with _watched(model):
-            _finite(behind, few, f"purifier '{model.name}'")
+        with _watched(model, owner):
+            _finite(behind, few, owner)
     except CellFailed as error:
         doubts[str(error)] = None
 
@@ -146,14 +148,14 @@ def _require_classes(dataset: Dataset, logits: int, model: DefendedModel) -> Non
 
 
 @contextmanager
-def _watched(model: DefendedModel) -> Iterator[None]:
-    """A block that shows the model images; whatever its code raises is a failure of its cells.
+def _watched(model: DefendedModel, owner: str) -> Iterator[None]:
+    """A block that shows the model images; whatever the code of its owner raises is a failure of its cells.
 
     Raises:
         CellFailed: it raised something, or changed what it must leave as it is.
         InputError: as it comes from within.
     """
-    inventory = take_inventory(model.purifier, model.backbone, model.owner)
+    inventory = take_inventory(model.purifier, model.backbone, owner)
     try:
         with inventory.unchanged("when it was shown two images"), kept(model.owner), torch.no_grad():
             yield
@@ -163,7 +165,7 @@ def _watched(model: DefendedModel) -> Iterator[None]:
         if users_own(error):
             raise
         layer = layer_of(error, model)
-        raise CellFailed(f"{model.owner} raises {said(error)}{f' {layer}' if layer else ''}") from None
+        raise CellFailed(f"{owner} raises {said(error)}{f' {layer}' if layer else ''}") from None
 
 
 @contextmanager
