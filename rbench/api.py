@@ -256,6 +256,12 @@ def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
     )
 
 
+def _near_chance(setup: Setup, finished: Finished) -> tuple[Flag, ...]:
+    """In a table a flag of the row, which here has one cell."""
+    found = near_chance(finished.outcome.samples[column.CLEAN], setup.audit.classes)
+    return () if found is None else (Flag(name=found.name, value=found.value, detail=found.detail),)
+
+
 def _bound(attack: str | Attack, params: Mapping[str, Any]) -> Bound | None:
     """A named attack with its parameters, checked; None for an object, which has its own."""
     if not isinstance(attack, str):
@@ -303,9 +309,3 @@ def _device(wanted: object) -> torch.device:
 def _plain(value: Any) -> Any:
     """A number of numpy or torch as Python's own, which suites have as well."""
     return value.item() if isinstance(value, np.generic | Tensor | np.ndarray) and value.ndim == 0 else value
-
-
-def _near_chance(setup: Setup, finished: Finished) -> tuple[Flag, ...]:
-    """In a table a flag of the row, which here has one cell."""
-    found = near_chance(finished.outcome.samples[column.CLEAN], setup.audit.classes)
-    return () if found is None else (Flag(name=found.name, value=found.value, detail=found.detail),)

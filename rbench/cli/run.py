@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.terms import Json, Limit, Only, Set, Suite, Workers
 from rbench.errors import InputError
+from rbench.harmless import NAME, STORED, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,6 +62,7 @@ def command(
     from rbench.results.table import table
     from rbench.running.batch_sizes import batch_size_of
     from rbench.running.resume import doubted, open_run, pending
+    from rbench.running.signals import interruptible
     from rbench.running.timeout import timeout_of
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
@@ -72,8 +75,8 @@ def command(
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
     _require_meant(chosen.cells, root, redo, yes=yes)
-    with open_run(whole, root, suite) as folder:
-        todo = pending(chosen.cells, folder, redo)
+    with open_run(whole, root, suite) as folder, interruptible():  # a signal also ends what is slow to import
+        todo = pending(chosen.cells, folder, redo, terminal.note)
         unsure, ran = doubted(chosen.cells, todo), []
         if todo or unsure:
             # Imported here: torch takes seconds, and a finished suite has no use for it.
@@ -95,30 +98,26 @@ def command(
                     timeout=seconds,
                     ray_address=ray_address if executor == "ray" else None,
                     on_progress=on_progress,
-                    on_note=_note,
+                    on_note=terminal.note,
                 )
         if not ran:
-            typer.echo(f"nothing to do: all {len(chosen.cells)} cells are in {root}", err=True)
+            terminal.tell(f"nothing to do: all {len(chosen.cells)} cells are in {root}")
         failed = [
             cell for cell in chosen.cells if (record := folder.read_record(cell.id)) and record.status == "failed"
         ]
     if failed:
-        typer.echo(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again", err=True)
+        terminal.tell(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again")
     asked = {cell.id for cell in chosen.cells}
     publish(table(read_runs([root])).having(asked), root, reports.formats("md,csv,html"), as_json=as_json)
     if failed:
         raise typer.Exit(1)
 
 
-def _note(line: str) -> None:
-    typer.echo(f"note: {line}", err=True)
-
-
 def _usual(suite: str) -> Path:
     """The run folder of a suite whose user names none; never `results`, which is for what was chosen to be kept."""
     kept = Path("results") / suite
     if (kept / "cells.jsonl").is_file():
-        _note(f"{kept} has results and is left alone; --out {kept} goes on with them")
+        terminal.note(f"{kept} has results and is left alone; --out {kept} goes on with them")
     return Path("runs") / suite
 
 
@@ -141,13 +140,10 @@ def _size(cell: "Cell") -> int:
 @contextmanager
 def shown() -> "Iterator[Callable[[Progress], None]]":
     """A bar with the time left on a terminal, and a line for every cell that ends, both on stderr."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    from rbench.reports.plain import visible
-
-    console = Console(stderr=True, highlight=False)
+    console = terminal.progress()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
     with Bars(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
@@ -158,7 +154,7 @@ def shown() -> "Iterator[Callable[[Progress], None]]":
             bars.update(task, description=title, total=step.total)
             bars.advance(task, step.samples)
             if step.record is not None:
-                line = visible(ended(step.record, step.position, step.cells))
+                line = ended(step.record, step.position, step.cells)
                 console.print(line, markup=False, soft_wrap=not console.is_terminal)
 
         yield on_progress
@@ -166,15 +162,16 @@ def shown() -> "Iterator[Callable[[Progress], None]]":
 
 def ended(record: "Record", position: int, cells: int) -> str:
     """One line on a cell that has just ended."""
-    title = "/".join((record.backbone.label, record.purifier.label, record.attack.label))
+    title = "/".join(harmless(part.label, NAME) for part in (record.backbone, record.purifier, record.attack))
     if record.summary is None:
-        return f"[{position}/{cells}] {title}: {record.status}: {record.error}"
+        return f"[{position}/{cells}] {title}: {record.status}: {harmless(record.error, STORED)}"
     robust, n = record.summary.robust_accuracy.value, record.dataset.samples
-    fooling = ", ".join(f"{rung.label} {rung.fooled}" for rung in record.rungs if rung.fooled)
+    fooling = ", ".join(f"{harmless(rung.label, NAME)} {rung.fooled}" for rung in record.rungs if rung.fooled)
     rungs = f" (fooled by {fooling})" if fooling else ""
     return f"[{position}/{cells}] {title}: robust {robust:.1%} of {n} in {record.cost.seconds:.1f} s{rungs}"
 
 
 def short(text: str, width: int) -> str:
     """The text, or its end if it is too long, which tells cells apart better than its start."""
-    return text if len(text) <= width else f"...{text[-(width - 3) :]}"
+    plain = harmless(text)
+    return plain if len(plain) <= width else f"...{plain[-(width - 3) :]}"

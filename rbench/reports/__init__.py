@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rbench.errors import InputError
+from rbench.harmless import NAME, harmless
 from rbench.registry import REFUSALS, Component, registry
 from rbench.results import disk
 from rbench.results.files import write_bytes, writing
@@ -59,12 +60,27 @@ def formats(text: str) -> tuple[str, ...]:
     return names
 
 
+def _are_files(made: object) -> bool:
+    return isinstance(made, Mapping) and all(
+        isinstance(place, str) and isinstance(content, str | bytes) for place, content in made.items()
+    )
+
+
 def _files(reporter: Component, table: "Table") -> Files:
     function = reporter.load()
     with reporter.blamed("write its report", REFUSALS):
         files: Files = function(table)
+        if not _are_files(files):
+            raise InputError(
+                f"reporter {reporter.name!r} ({reporter.distribution} {reporter.version}) made no files.",
+                component=f"reporter {reporter.name!r}",
+                found=type(files).__name__,
+                remedy="Return a map of paths to texts or bytes.",
+            )
     for place in files:
         parts = PurePosixPath(place).parts
         if not parts or place.startswith("/") or ".." in parts or "\\" in place:
-            raise InputError(f"reporter {reporter.name!r}: {place!r} is no path inside the folder of the report.")
+            raise InputError(
+                f"reporter {reporter.name!r}: {harmless(repr(place), NAME)} is no path inside the folder of the report."
+            )
     return files

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from rbench.errors import InputError
+from rbench.harmless import STORED, one_line
 from rbench.results.flags.catalogue import FlagName
 from rbench.results.untrusted import parse_json, read_text
 
@@ -37,7 +38,7 @@ Knows = Literal["white-box", "black-box", "transfer", "blind", "noise"]
 
 
 def _one_line(value: object) -> object:
-    return " ".join(value.split()) if isinstance(value, str) else value
+    return one_line(value, STORED) if isinstance(value, str) else value
 
 
 OneLine = Annotated[str, BeforeValidator(_one_line)]

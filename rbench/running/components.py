@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from rbench.attacks.loading import load_attack
 from rbench.backbones.head import load_backbone
 from rbench.backbones.named import Named
 from rbench.datasets.different import different, told_repeats
@@ -317,7 +318,8 @@ def make(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
         InputError: it is unknown or broken, or refuses its parameters.
         MissingError: it needs a module or file that is not there.
     """
-    special = {"backbone": load_backbone, "dataset": load_dataset, "purifier": load_purifier}.get(registry(kind).kind)
+    loaders = {"backbone": load_backbone, "dataset": load_dataset, "purifier": load_purifier, "attack": load_attack}
+    special: Callable[..., Any] | None = loaders.get(registry(kind).kind)  # type: ignore[assignment]
     return load(kind, name, params) if special is None else special(name, params)
 
 

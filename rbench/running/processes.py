@@ -99,6 +99,8 @@ class Processes:
     def close(self) -> None:
         """Kills all of them: they write nothing."""
         for worker in self.workers:
+            worker.process.kill()  # all before any is waited for, so that a signal ends many workers as soon as one
+        for worker in self.workers:
             _kill(worker)
 
     def _left(self, worker: _Process) -> float:
