@@ -105,6 +105,17 @@ def _tiled(side):
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + data
 
 
+def _lying(content):
+    """A parquet file whose footer says that its column of pictures unpacks to one byte; its pages say what is true."""
+    size = pq.ParquetFile(pa.BufferReader(content)).metadata.row_group(0).column(0).total_uncompressed_size
+    digits = [(2 * size >> shift) & 127 for shift in range(0, 35, 7)]  # as Thrift writes it, in groups of seven bits
+    while not digits[-1]:
+        digits.pop()
+    said = bytes([digit | 128 for digit in digits[:-1]] + digits[-1:])
+    assert content.count(said) == 1
+    return content.replace(said, b"\x82" + b"\x80" * (len(said) - 2) + b"\0")
+
+
 def _bombs(folder):
     """What each file is, and the data set that would be read of it."""
     for name in ("npz", "idx", "sparse", "pages"):
@@ -119,6 +130,9 @@ def _bombs(folder):
     plain = {"compression": "zstd", "use_dictionary": False}
     pq.write_table(pa.table({"image": white, "label": [0] * 20}), folder / "plain.parquet", **plain)
     yield "parquet of zeros", "parquet", folder / "plain.parquet"
+    (folder / "lie.parquet").write_bytes(_lying((folder / "plain.parquet").read_bytes()))
+    assert pq.ParquetFile(folder / "lie.parquet").metadata.row_group(0).column(0).total_uncompressed_size == 1
+    yield "parquet whose footer lies", "parquet", folder / "lie.parquet"
     repeated = pa.array([bytes(2**20 - 8)] * 100, pa.binary())
     pq.write_table(
         pa.table({"image": repeated, "label": [0] * 100}), folder / "again.parquet", dictionary_pagesize_limit=2**22
