@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUNS := $(sort $(patsubst %/records,%,$(wildcard results/*/records)))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test soak bench gpu check results screenshots clean
+.PHONY: quickstart test soak coverage bench gpu check results screenshots clean
 
 quickstart: .venv/core  ## from nothing to the quickstart leaderboard, verified
 	$(BIN)/rbench run suites/quickstart.yaml --out runs/quickstart > /dev/null
@@ -15,8 +15,17 @@ quickstart: .venv/core  ## from nothing to the quickstart leaderboard, verified
 test: .venv/dev  ## from nothing to a passed test-suite, one process a core
 	$(BIN)/python -m pytest
 
-soak: .venv/dev  ## the tests that take minutes: whole committed folders judged again
-	$(BIN)/python -m pytest -m soak
+soak: .venv/dev  ## the tests that take hours: all crash points, 50 kills, 5,000 cases a format, committed folders judged again; into runs/soak.txt
+	mkdir -p runs
+	{ date; $(BIN)/python -m pytest -v -m soak; echo $$? > runs/soak.exit; } 2>&1 | tee runs/soak.txt
+	exit $$(cat runs/soak.exit)
+
+coverage: .venv/coverage  ## branches of suite loader, store, judge and verifying that the tests reach; fails below 95 %
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest tests/suite tests/results tests/faults tests/fuzz tests/verifying tests/running \
+	tests/engine/test_judge.py tests/engine/test_judged_known_answers.py tests/test_committed_results.py
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 bench: .venv/bench  ## how fast rbench is, each figure beside its bar, into results/bench; wants an idle machine for hours: BENCH=--quick, CIFAR=FILE.parquet
 	above=0; for page in start_up report_speed checkpointing audit; do $(BIN)/python bench/$$page.py || above=1; done; \
@@ -51,6 +60,10 @@ clean:
 .venv/bench: .venv/dev bench/constraints.txt
 	PIP_CONSTRAINT=bench/constraints.txt PIP_BUILD_CONSTRAINT=bench/constraints.txt $(PIP) -e '.[bench]' \
 	|| echo 'foolbox or adv-lib cannot be installed here; the rows of the bench say so'
+	touch $@
+
+.venv/coverage: .venv/dev
+	$(PIP) -e '.[coverage]'
 	touch $@
 
 .venv/dev: .venv/core tests/plugin_pkg/pyproject.toml

@@ -52,14 +52,14 @@ def rows(terms: Terms) -> Iterator[Row]:
 
 
 def of_run(images: int) -> dict[str, Any]:
-    """Peak MiB of `rbench run --workers 1` on a model without weights that keeps every image."""
+    """Peak MiB of `rbench run --workers 0` on a model without weights that keeps every image."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         pictures(folder / "pictures.parquet", images)
         plug_in(folder / "site")
         suite = folder / "memory.yaml"
         suite.write_text(SUITE.format(path=folder / "pictures.parquet", images=images), encoding="utf-8")
-        command = ["-m", "rbench", "run", str(suite), "--out", str(folder / "run"), "--workers", "1", "--device", "cpu"]
+        command = ["-m", "rbench", "run", str(suite), "--out", str(folder / "run"), "--workers", "0", "--device", "cpu"]
         start = time.monotonic()
         peak = peak_of(command, [folder / "site"])
         return {

@@ -132,7 +132,7 @@ OTHERS = (
     Section(
         "Peak memory of a run",
         "memory/run",
-        "MiB of `rbench run --workers 1`: FGSM on a model without weights, 224x224, every image kept. `import torch` alone beside it.",
+        "MiB of `rbench run --workers 0`: FGSM on a model without weights, 224x224, every image kept. `import torch` alone beside it.",
         [
             Column("images", "images"),
             Column("peak", "peak", "{:.0f}"),

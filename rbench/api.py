@@ -1,7 +1,8 @@
 """The public functions: load a component, evaluate plain modules, read results."""
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -9,34 +10,61 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from rbench.datasets.different import different, told_repeats
 from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
 from rbench.engine.copies import own_copy
 from rbench.engine.defended import DefendedModel
 from rbench.engine.devices import resolve_device
 from rbench.engine.inventory import refuse_patched
+from rbench.engine.left_as_found import left_as_found
 from rbench.engine.patches import of_judging
 from rbench.engine.setup import Setup, describe
 from rbench.engine.unattacked import UnattackedVerdicts
-from rbench.errors import InputError
+from rbench.errors import InputError, RbenchError
 from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
+from rbench.registry import Bound, bind
 from rbench.results import sample_columns as column
+from rbench.results.flags.of_row import near_chance
 from rbench.results.frames import read
 from rbench.results.record import Figure, Flag, RungPart
 from rbench.running.components import Loaded, make
 from rbench.running.conclude import Finished, conclude
-from rbench.running.prepare import protocol_under, ready
+from rbench.running.given import by_argument, given
+from rbench.running.prepare import Prepared, protocol_under, ready
 from rbench.running.span import run_span
-from rbench.suite.asked import asked
+from rbench.signature import ParameterError
+from rbench.suite.asked import Asked, asked
 from rbench.suite.cell import Decide, GradientChoice, Norm
+from rbench.suite.effort import refused_effort
 from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
 
 of_judging()  # as it is before a user's purifier is made
 __all__ = ["Evaluation", "evaluate", "load", "read"]
+
+Values = Tensor | NDArray[Any] | Sequence[Any] | None
+"""Numbers in memory; None only for what was forgotten."""
+_KEYWORDS = (
+    "norm",
+    "eps",
+    "gradient",
+    "stand_in",
+    "eot",
+    "draws",
+    "select_draws",
+    "decide",
+    "seed",
+    "batch_size",
+    "device",
+    "purifier",
+)
+"""Keywords of `evaluate` that one may have meant by a mistyped parameter of an attack."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +124,8 @@ def load(kind: str, name: str, params: Mapping[str, Any] | None = None, /, **mor
 
 def evaluate(
     backbone: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Values,
+    labels: Values = None,
     *,
     purifier: nn.Module | None = None,
     attack: str | Attack = "pgd",
@@ -118,8 +146,8 @@ def evaluate(
 
     Args:
         backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes]; a copy of it is judged, where it can be copied.
-        images: [N, C, H, W] float32 in [0, 1].
-        labels: [N] int64 true classes.
+        images: a tensor, an array or a list of them, [N, C, H, W], [N, H, W, C] or, if grey, [N, H, W]: floats in [0, 1], or uint8.
+        labels: [N] true classes, integers from 0, likewise.
         purifier: images to images of the same shape; the identity if not given.
         attack: registry name, e.g. `pgd`, or an attack object.
         norm: `Linf`, `L2` or `L1`.
@@ -132,7 +160,7 @@ def evaluate(
         decide: `mean`, `majority` or `any` (the worst of the draws).
         seed: the root of all randomness.
         batch_size: samples at once; the results of rbench's own attacks do not depend on it.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`; the modules are moved there, in eval mode and frozen.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`; the modules are moved there, in eval mode and frozen, and are afterwards as they were.
         **params: parameters of a named attack.
 
     Raises:
@@ -140,31 +168,58 @@ def evaluate(
         CellFailed: the defended model or the attack broke a rule of judging; names the samples.
 
     Warns:
-        UserWarning: code of a third party changed the state of the process (default dtype, seed, ...), which was put back.
+        UserWarning: an image is there more than once, and counts once; or code of a third party changed the state of the process (default
+            dtype, seed, ...), which was put back.
     """
-    _check(images, labels)
-    NOTES.take()  # what is told here is of this call
-    place = resolve_device(device)
+    data = given(images, labels)
+    params = {name: _plain(value) for name, value in params.items()}
+    bound = _bound(attack, params)
+    modules = _modules(backbone=backbone, purifier=purifier, stand_in=stand_in)
+    on = _device(device)
     terms = asked(
         attack if isinstance(attack, str) else None,
-        images[0].numel(),
-        norm=norm,
-        eps=eps,
-        gradient=gradient,
+        math.prod(data.shape),
+        norm=_plain(norm),
+        eps=_plain(eps),
+        gradient=_plain(gradient),
         stand_in=stand_in,
-        eot=eot,
-        draws=draws,
-        select_draws=select_draws,
-        decide=decide,
-        seed=seed,
-        batch_size=batch_size,
+        eot=_plain(eot),
+        draws=_plain(draws),
+        select_draws=_plain(select_draws),
+        decide=_plain(decide),
+        seed=_plain(seed),
+        batch_size=_plain(batch_size),
     )
+    if bound is not None and (refusal := refused_effort(bound, terms.norm, params)):
+        field, mistake = refusal
+        owner = f"attack {attack!r}"
+        place = f"{owner}: {field}"
+        raise InputError(mistake.problem, component=owner, place=place, found=mistake.found, remedy=mistake.remedy)
+    NOTES.take()  # what is told here is of this call
+    # A caller who measures without gradients may ask this as well.
+    with torch.inference_mode(mode=False), torch.enable_grad(), left_as_found(*modules), by_argument():
+        prepared, finished = _judged(terms, data, attack, params, modules, on)
+    for line in NOTES.take():
+        warnings.warn(line, stacklevel=2)
+    return _evaluation(prepared.setup, finished)
+
+
+def _judged(
+    terms: Asked,
+    data: Dataset,
+    attack: str | Attack,
+    params: dict[str, Any],
+    modules: tuple[nn.Module, nn.Module | None, nn.Module | None],
+    place: torch.device,
+) -> tuple[Prepared, Finished]:
+    """The three calls of a run, on modules that are frozen and moved for it."""
+    backbone, purifier, stand_in = modules
     protocol = protocol_under(Ball(terms.norm, terms.eps.value), terms, terms.batch_size)
     refuse_patched("purifier" if purifier is not None else "backbone")
-    made = _made(attack, params)
+    made: Attack = make("attack", attack, params) if isinstance(attack, str) else attack
     own = own_copy(backbone) or backbone
     loaded = Loaded(
-        dataset=Dataset(labels.cpu().numpy(), lambda ids: images[torch.from_numpy(ids)].cpu().numpy()),
+        dataset=data,
         model=DefendedModel((purifier or Identity()).to(place), own.to(place)),
         attack=made,
         remake=lambda changes: None,
@@ -174,20 +229,13 @@ def evaluate(
         source=None if made.source is None else DefendedModel(Identity(), make("backbone", made.source).to(place)),
         stand_in=stand_in,
     )
-    prepared = ready(loaded, protocol, np.arange(len(images)))
-    size = made.chunk(batch_size)
-    spans = [prepared.ids[start : start + size] for start in range(0, len(images), size)]
-    finished = conclude(prepared, [run_span(prepared, span) for span in spans])
-    for line in NOTES.take():
-        warnings.warn(line, stacklevel=2)
-    return _evaluation(prepared.setup, finished)
-
-
-def _made(attack: str | Attack, params: dict[str, Any]) -> Attack:
-    if not isinstance(attack, str):
-        return attack
-    made: Attack = make("attack", attack, params)
-    return made
+    ids = different(data, data.ids)
+    for line in told_repeats(len(data) - len(ids), len(data)):
+        NOTES.say(f"{line}; `samples` and `adversarial` have as many rows")
+    prepared = ready(loaded, protocol, ids)
+    size = made.chunk(terms.batch_size)
+    spans = [ids[start : start + size] for start in range(0, len(ids), size)]
+    return prepared, conclude(prepared, [run_span(prepared, span) for span in spans])
 
 
 def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
@@ -197,7 +245,7 @@ def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
         standard_accuracy=outcome.summary.standard_accuracy,
         noise_accuracy=outcome.summary.noise_accuracy,
         robust_accuracy=outcome.summary.robust_accuracy,
-        flags=outcome.flags,
+        flags=(*outcome.flags, *_near_chance(setup, finished)),
         gradient=setup.path,
         audit={**describe(setup), **finished.facts},
         cost=setup.model.meter.totals(),
@@ -208,18 +256,56 @@ def _evaluation(setup: Setup, finished: Finished) -> Evaluation:
     )
 
 
-def _check(images: Tensor, labels: Tensor) -> None:
-    if len(images) != len(labels) or not len(images):
-        found = f"{len(images)} images, {len(labels)} labels"
-        remedy = "give as many of both, at least one"
-        raise InputError(found, place="images and labels", found=found, remedy=remedy)
-    if images.dim() != 4 or images.dtype != torch.float32:
-        found = f"{images.dtype} {tuple(images.shape)}"
-        raise InputError("need float32 [N, C, H, W]", place="images", found=found)
-    if labels.dtype != torch.int64 or int(labels.min()) < 0:
-        found = f"{labels.dtype}, minimum {labels.min()}"
-        raise InputError("need int64 class numbers from 0", place="labels", found=found)
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        remedy = "Divide 8-bit images by 255"
-        raise InputError("pixels must lie in [0, 1].", place="images", found=f"{low:g} to {high:g}", remedy=remedy)
+def _near_chance(setup: Setup, finished: Finished) -> tuple[Flag, ...]:
+    """In a table a flag of the row, which here has one cell."""
+    found = near_chance(finished.outcome.samples[column.CLEAN], setup.audit.classes)
+    return () if found is None else (Flag(name=found.name, value=found.value, detail=found.detail),)
+
+
+def _bound(attack: str | Attack, params: Mapping[str, Any]) -> Bound | None:
+    """A named attack with its parameters, checked; None for an object, which has its own."""
+    if not isinstance(attack, str):
+        if not callable(getattr(attack, "chunk", None)):
+            found, remedy = type(attack).__name__, "Write its name, e.g. 'pgd' or 'torchattacks:PGD'."
+            raise InputError("expected the name of an attack.", place="attack", found=found, remedy=remedy)
+        for name in params:
+            raise InputError("no such parameter.", place=name, remedy="An attack object has its parameters already.")
+        return None
+    owner = f"attack {attack!r}"
+    try:
+        return bind("attack", attack, params, _KEYWORDS)
+    except ParameterError as error:
+        raise error.at(owner, component=owner) from None
+
+
+def _modules(**modules: object) -> tuple[nn.Module, nn.Module | None, nn.Module | None]:
+    """Backbone, purifier and stand-in, each known to be a module."""
+    for name, module in modules.items():
+        if not isinstance(module, nn.Module) and (module is not None or name == "backbone"):
+            remedy = "Put it into the forward method of one."
+            raise InputError("expected a torch.nn.Module.", place=name, found=type(module).__name__, remedy=remedy)
+        if name == "backbone" and isinstance(module, torch.jit.ScriptModule):
+            # Its methods are made when they are first asked for, so that nobody can tell whether they were patched.
+            remedy = "Give the module that it was made from."
+            raise InputError(
+                "a scripted module cannot be watched.", place=name, found=type(module).__name__, remedy=remedy
+            )
+        if isinstance(module, nn.Module) and any(map(is_lazy, module.parameters())):
+            remedy = "Ask it for one image first."
+            raise InputError(
+                "has parameters without a shape yet.", place=name, found=type(module).__name__, remedy=remedy
+            )
+    return tuple(modules.values())  # type: ignore[return-value]
+
+
+def _device(wanted: object) -> torch.device:
+    try:
+        return resolve_device(str(wanted))
+    except RbenchError as error:
+        error.place = "device"
+        raise
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy or torch as Python's own, which suites have as well."""
+    return value.item() if isinstance(value, np.generic | Tensor | np.ndarray) and value.ndim == 0 else value

@@ -1,7 +1,7 @@
 """A process that has run nothing yet, with the environment and working directory of this one.
 
 `multiprocessing` starts one server with torch imported and nothing run, which forks for each process; where a system has no such server,
-every process starts from nothing.
+or torch is not imported here yet, every process starts from nothing. Imports no torch itself: plug-ins are tried where torch is not needed.
 """
 
 import os
@@ -27,18 +27,23 @@ def begin(function: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, 
         function: found there by its module and name.
         arguments: that pickle.
     """
-    import torch
-
-    forks = "forkserver" in get_all_start_methods()
+    torch: Any = sys.modules.get("torch")
+    forks = torch is not None and "forkserver" in get_all_start_methods()
     context: Any = get_context("forkserver" if forks else "spawn")
     if forks:
-        context.set_forkserver_preload([one.__module__ for one in (function, *arguments) if callable(one)])
+        wanted = [one.__module__ for one in (function, *arguments) if callable(one)]
+        context.set_forkserver_preload([*wanted, *_loaded()])
     here, there = context.Pipe()
-    state = str(Path.cwd()), dict(os.environ), torch.get_num_threads()
+    state = str(Path.cwd()), dict(os.environ), None if torch is None else torch.get_num_threads()
     process: BaseProcess = context.Process(target=_call, args=(there, state, function, arguments))
     _start(process)
     there.close()
     return process, here
+
+
+def _loaded() -> list[str]:
+    """Our own modules that are imported here: whoever asks the server first, those after him find them there."""
+    return [name for name in sys.modules if name.startswith("rbench.") and not name.endswith("__main__")]
 
 
 def _start(process: BaseProcess) -> None:
@@ -53,12 +58,10 @@ def _start(process: BaseProcess) -> None:
 
 def _call(
     there: Connection,
-    state: tuple[str, dict[str, str], int],
+    state: tuple[str, dict[str, str], int | None],
     function: Callable[..., None],
     arguments: tuple[Any, ...],
 ) -> None:
-    import torch
-
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, environment, threads = state
@@ -66,7 +69,9 @@ def _call(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    torch.set_num_threads(threads)
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and threads is not None:
+        torch.set_num_threads(threads)
     function(there, *arguments)
 
 

@@ -9,16 +9,23 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from io import TextIOWrapper
+from opcode import opmap
 from types import ModuleType
 from typing import Any
 
 from rbench.errors import Stopped
+from rbench.harmless import STORED, one_line, text_of
+from rbench.process_settings import Setting, of_python, of_torch
 
 Undo = Callable[[], None]
+_ENDING = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGALRM", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+)
 _STREAMS = {1: "standard output (file descriptor 1)", 2: "standard error (file descriptor 2)"}
 
 
@@ -56,91 +63,44 @@ NOTES = Notes()
 def users_own(error: BaseException) -> bool:
     """Whether an exception is the user's interrupt, and not one that code of a third party raised to end the process.
 
-    While a run is `interruptible` a first Ctrl-C is `Stopped`; a KeyboardInterrupt comes from the keyboard only under Python's handler.
+    While a run is `interruptible` a first Ctrl-C is `Stopped`; a KeyboardInterrupt comes from the keyboard only under Python's handler, and
+    between two steps of some code, not by its `raise`.
     """
     if isinstance(error, KeyboardInterrupt):
-        return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        return signal.getsignal(signal.SIGINT) is signal.default_int_handler and not _raised(error)
     return isinstance(error, Stopped)
 
 
+def _raised(error: BaseException) -> bool:
+    """Whether the code in which an exception began has a `raise` there."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code, place = trace.tb_frame.f_code.co_code, trace.tb_lasti
+    return 0 <= place < len(code) and code[place] == opmap["RAISE_VARARGS"]
+
+
 def said(error: BaseException) -> str:
-    """The type and the text of an exception, on one line."""
-    return f"{type(error).__name__}: {str(error) or 'no reason given'}"
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """One setting of torch.
-
-    Attributes:
-        name: in words.
-        get: its value.
-        put: sets it.
-    """
-
-    name: str
-    get: Callable[[], Any]
-    put: Callable[[Any], object]
-
-
-def _settings(torch: Any) -> list[_Setting]:
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-
-    def deterministic(value: tuple[bool, bool]) -> None:
-        torch.use_deterministic_algorithms(value[0], warn_only=value[1])
-
-    def flag(owner: Any, name: str, words: str) -> _Setting:
-        return _Setting(words, lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
-
-    return [
-        _Setting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
-        _Setting("torch's grad mode", torch.is_grad_enabled, torch.set_grad_enabled),
-        _Setting("torch's default device", torch.get_default_device, lambda value: _put_device(torch, value)),
-        _Setting(
-            "torch's autocast",
-            lambda: (torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")),
-            lambda value: [torch.set_autocast_enabled(d, on) for d, on in zip(("cpu", "cuda"), value, strict=True)],
-        ),
-        _Setting("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
-        _Setting(
-            "torch.use_deterministic_algorithms",
-            lambda: (
-                torch.are_deterministic_algorithms_enabled(),
-                torch.is_deterministic_algorithms_warn_only_enabled(),
-            ),
-            deterministic,
-        ),
-        _Setting(
-            "torch's float32 matmul precision",
-            torch.get_float32_matmul_precision,
-            torch.set_float32_matmul_precision,
-        ),
-        flag(cudnn, "enabled", "torch.backends.cudnn.enabled"),
-        flag(cudnn, "benchmark", "torch.backends.cudnn.benchmark"),
-        flag(cudnn, "deterministic", "torch.backends.cudnn.deterministic"),
-        flag(cudnn, "allow_tf32", "torch.backends.cudnn.allow_tf32"),
-        flag(matmul, "allow_tf32", "torch.backends.cuda.matmul.allow_tf32"),
-        _Setting("torch's anomaly mode", torch.is_anomaly_enabled, torch.set_anomaly_enabled),
-    ]
-
-
-def _put_device(torch: Any, device: Any) -> None:
-    torch.set_default_device(None if str(device) == "cpu" else device)
+    """The type and the text of an exception, on one line, as it may be stored."""
+    return one_line(f"{type(error).__name__}: {text_of(error) or 'no reason given'}", STORED)
 
 
 @contextmanager
 def kept(owner: str) -> Iterator[None]:
     """A block that runs code of a third party; the state of the process is afterwards what it was, and what had changed is noted.
 
-    Kept are torch's settings (default dtype and device, grad mode, autocast, threads, deterministic flags, precision of products), the
-    global generators of torch, NumPy and Python, the working directory, file descriptors 1 and 2, `sys.stdout` and `sys.stderr`, and the
-    handlers of SIGINT and SIGTERM. That a generator was drawn from is no news; that torch's was seeded is.
+    Kept are the settings of `rbench.process_settings`, the global generators of torch, NumPy and Python, the working directory, file
+    descriptors 1 and 2, `sys.stdout` and `sys.stderr`, and the handlers of signals that end a process. That a generator was drawn from is
+    no news; that torch's was seeded is.
 
     Args:
         owner: whose code runs, for the notes, e.g. `purifier 'jpeg'`.
     """
     with ExitStack() as after:
-        parts = (_working_directory(owner), *_streams(owner), *_handlers(owner), *_generators(owner), _torch(owner))
+        settings = (_held(owner, of_python()), _torch(owner))
+        parts = (_working_directory(owner), *_streams(owner), *_handlers(owner), *_generators(owner), *settings)
         for put_back in parts:
             after.callback(put_back)
         yield
@@ -215,7 +175,7 @@ def _stream(owner: str, name: str) -> Undo:
 def _handlers(owner: str) -> Iterator[Undo]:
     if threading.current_thread() is not threading.main_thread():
         return
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         yield _handler(owner, number)
 
 
@@ -260,23 +220,29 @@ def _torch(owner: str) -> Undo:
     torch: Any = _torch_module()
     if torch is None:
         return lambda: _as_imported(owner)
-    before = [(setting, setting.get()) for setting in _settings(torch)]
+    return _held(owner, of_torch(torch))
 
-    def put_torch() -> None:
+
+def _held(owner: str, settings: Iterable[Setting]) -> Undo:
+    before: list[tuple[Setting, Any]] = []
+    for setting in settings:
+        with suppress(Exception):  # a version of a library that has no such setting
+            before.append((setting, setting.get()))
+
+    def put_back() -> None:
         for setting, value in before:
-            with suppress(
-                Exception
-            ):  # a getter that was broken on purpose must not hide the failure that is on its way
+            # A getter that was broken on purpose must not hide the failure that is on its way.
+            with suppress(Exception):
                 _put(owner, setting, value)
 
-    return put_torch
+    return put_back
 
 
-def _put(owner: str, setting: _Setting, value: Any) -> None:
+def _put(owner: str, setting: Setting, value: Any) -> None:
     now = setting.get()
     if now != value:
         setting.put(value)
-        NOTES.add(owner, f"{setting.name} (to {now})")
+        NOTES.add(owner, f"{setting.name} (to {now})" if setting.shown else setting.name)
 
 
 def _as_imported(owner: str) -> None:
@@ -285,7 +251,7 @@ def _as_imported(owner: str) -> None:
     if torch is None:
         return
     first = {"torch's default dtype": torch.float32, "torch's grad mode": True}
-    for setting in _settings(torch):
+    for setting in of_torch(torch):
         if setting.name in first:
             _put(owner, setting, first[setting.name])
 

@@ -8,7 +8,7 @@ import os
 # Before torch is imported, so that it reaches this process, the workers of pytest-xdist and every process that a test starts.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 # Each core has a test at work, so a run of a test is one process unless it asks for more.
-os.environ["RBENCH_WORKERS"] = "1"
+os.environ["RBENCH_WORKERS"] = "0"
 # Pixels depend on how many images are attacked at once, and two runs are to have the same.
 os.environ["RBENCH_BATCH_SIZE"] = "64"
 

@@ -132,7 +132,7 @@ def test_the_text_after_the_colon_is_checked(plugins: Plugins, name, params, par
     ("code", "error", "words"),
     [
         ("import kornia_is_not_here", MissingError,
-         "failed to import: No module named 'kornia_is_not_here'.        pip install kornia_is_not_here"),
+         "failed to import: No module named 'kornia_is_not_here'. Install what my-purifiers needs; its author knows which package"),
         ("import my_own_extra", MissingError, "pip install 'my-purifiers[my_own_extra]'"),
         ("from broken_ae.gone import x", InputError, "No module named 'broken_ae.gone'"),
         ("raise SystemExit(3)", InputError, "failed to import: SystemExit: 3"),
@@ -204,7 +204,7 @@ class Refusing:
 def test_a_refused_value_is_one_line_and_a_bug_keeps_its_traceback(plugins: Plugins):
     plugins.add("refusing", {"refusing": REFUSING}, {"rbench.purifiers": {"refusing": "refusing:Refusing"}})
     assert "radius is -1, expected 0 or more" in message(InputError, "purifier", "refusing")
-    assert "pip install not_installed_at_all" in message(MissingError, "purifier", "refusing", {"kind": "module"})
+    assert "No module named 'not_installed_at_all'" in message(MissingError, "purifier", "refusing", {"kind": "module"})
     with pytest.raises(TypeError, match="a bug"):
         load("purifier", "refusing", {"kind": "bug"})
 
@@ -301,7 +301,7 @@ def test_errors_of_the_registry_carry_their_parts(plugins: Plugins):
     plugins.add("lost", {"lost": "import not_there_at_all\nclass A: ..."}, {"rbench.purifiers": {"lost": "lost:A"}})
     with refused(component="purifier 'jpgg'", problem="unknown purifier 'jpgg'.", remedy=some("Close: jpeg")):
         registry("purifier").get("jpgg")
-    with refused(MissingError, component="purifier 'lost'", remedy=some("pip install not_there_at_all")):
+    with refused(MissingError, component="purifier 'lost'", remedy=some("Install what lost needs")):
         load("purifier", "lost")
     with refused(ParameterError, component=ANY, place="name", remedy=some("Write bundled:")):
         bind("backbone", "bundled", {})

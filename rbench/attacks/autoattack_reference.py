@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbench.attacks.autoattack_members import Member, Version, restarts_said
 from rbench.errors import MissingError
+from rbench.signature.source import exists
 from rbench.threat.attack import ExternalAttack
 from rbench.threat.terms import Norm
 
@@ -21,7 +22,15 @@ NORMS: tuple[Norm, ...] = ("Linf", "L2", "L1")
 
 
 def reference(version: Version, attacks: list[Member] | None, batch_size: int) -> ExternalAttack:
-    """AutoAttack as its authors wrote it; arguments as in `rbench.attacks.autoattack.autoattack`."""
+    """AutoAttack as its authors wrote it; arguments as in `rbench.attacks.autoattack.autoattack`.
+
+    Raises:
+        MissingError: neither their package nor pyautoattack is installed.
+    """
+    if not any(map(exists, ("autoattack", "pyautoattack"))):
+        raise MissingError(
+            "needs the package pyautoattack", component="attack 'autoattack'", remedy="pip install pyautoattack"
+        )
 
     def perturb(module: "nn.Module", batch: "Batch", ball: "Ball", classes: int, seed: int) -> "Tensor":
         adversary = _adversary(module, ball, seed, version, attacks, batch.device)
@@ -61,12 +70,8 @@ def _adversary(
     try:
         from autoattack import AutoAttack
     except ModuleNotFoundError:
-        try:
-            from pyautoattack import AutoAttack as PyAutoAttack
-        except ModuleNotFoundError as error:
-            raise MissingError(
-                "attack 'autoattack' needs the package pyautoattack; pip install pyautoattack"
-            ) from error
+        from pyautoattack import AutoAttack as PyAutoAttack
+
         return PyAutoAttack(module, attacks=attacks, **common)
     return AutoAttack(module, attacks_to_run=attacks or [], verbose=False, **common)
 

@@ -66,11 +66,13 @@ def _library_names() -> set[str]:
     try:
         exports = read("torchattacks").bindings.items()
     except ModuleMissingError as error:
-        raise MissingError(_MISSING) from error
+        raise _missing() from error
     return {name for name, origin in exports if isinstance(origin, Imported) and ".attacks." in origin.module}
 
 
-_MISSING = "attack 'torchattacks' needs the package torchattacks; pip install 'rbench[torchattacks]'"
+def _missing() -> MissingError:
+    component, remedy = "attack 'torchattacks'", "pip install 'rbench[torchattacks]'"
+    return MissingError("needs the package torchattacks", component=component, remedy=remedy)
 
 
 def torchattacks(
@@ -91,7 +93,7 @@ def torchattacks(
     try:
         import torchattacks as library
     except ModuleNotFoundError as error:
-        raise MissingError(_MISSING) from error
+        raise _missing() from error
     attack = getattr(library, name)
     accepted = inspect.signature(attack.__init__).parameters
     norms = _norms(name, accepted)

@@ -1,17 +1,21 @@
 """`rbench compare`: rows of run folders against each other, sample by sample."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.terms import Json
 from rbench.errors import InputError
+from rbench.harmless import NAME, harmless
 
 if TYPE_CHECKING:
     from rbench.results.compare import Comparison
+
+LINE_WIDTH = 2 * NAME + 1
+"""Columns of the two names of a row."""
 
 
 def command(
@@ -36,9 +40,9 @@ def command(
         raise InputError("no such folder", place=f"compare {named[0]}", remedy=remedy)
     comparisons = compare(table(read_runs(folders)), [name for name in named if not Path(name).is_dir()])
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in comparisons], indent=1, allow_nan=False))
+        terminal.document([asdict(one) for one in comparisons])
         return
-    typer.echo("\n\n".join(_text(one, pairs=len(comparisons)) for one in comparisons))
+    terminal.say("\n\n".join(_text(one, pairs=len(comparisons)) for one in comparisons))
 
 
 def _text(comparison: "Comparison", *, pairs: int) -> str:
@@ -49,8 +53,8 @@ def _text(comparison: "Comparison", *, pairs: int) -> str:
     needed = "no number of samples" if comparison.needed is None else f"about {comparison.needed:,} samples"
     return "\n".join(
         [
-            comparison.first,
-            f"  against {comparison.second}",
+            harmless(comparison.first, LINE_WIDTH),
+            f"  against {harmless(comparison.second, LINE_WIDTH)}",
             f"  robust {a} % and {b} %: {100 * comparison.difference.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})",
             f"  of {comparison.difference.n}: both {comparison.both}, only the first {comparison.only_first}, only the second "
             f"{comparison.only_second}, neither {comparison.neither}",

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rbench.cli.run import Device
+from rbench.cli import terminal
+from rbench.cli.run import Device, short
 from rbench.cli.terms import Json, Set
 from rbench.errors import InputError
+from rbench.harmless import LINE, NAME, harmless
 
 if TYPE_CHECKING:
     from rbench.fit.made import Watch
@@ -32,43 +34,42 @@ def command(
     with shown(bound.spec.recipe) as watch:
         fitted = fit(bound, out, device=device, watch=watch)
     if as_json:
-        typer.echo(fitted.card.model_dump_json())
+        terminal.written(fitted.card.model_dump_json())
         return
     if not fitted.fresh:
-        typer.echo(f"nothing to do: {fitted.weights} was made by this recipe", err=True)
+        terminal.tell(f"nothing to do: {fitted.weights} was made by this recipe")
     weights = fitted.card.weights
-    typer.echo(
-        f"{fitted.weights}: {weights.parameters:,} parameters, {weights.bytes:,} bytes, {fitted.card.seconds:.0f} s"
+    terminal.say(
+        f"{harmless(fitted.weights)}: {weights.parameters:,} parameters, {weights.bytes:,} bytes, {fitted.card.seconds:.0f} s"
     )
     for name, value in fitted.card.metrics.items():
-        typer.echo(f"  {name.replace('_', ' ').replace('held out.', 'held out: ')} {value:.4g}")
+        terminal.say(f"  {harmless(name, NAME).replace('_', ' ').replace('held out.', 'held out: ')} {value:.4g}")
 
 
 @contextmanager
 def shown(name: str) -> "Iterator[Watch]":
     """A bar with the time left on a terminal, and a line for every epoch that ends, both on stderr."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     from rbench.fit.loop import Progress
     from rbench.fit.made import Watch
 
-    console = Console(stderr=True, highlight=False)
+    console = terminal.progress()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
     with Bars(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("loading", total=None)
 
         def reading(done: int, total: int) -> None:
-            bars.update(task, description=f"{name} data", completed=done, total=total)
+            bars.update(task, description=f"{short(name, 24)} data", completed=done, total=total)
 
         def training(step: Progress) -> None:
-            title = f"{name} {step.epoch}/{step.epochs}" if step.epochs > 1 else name
+            title = f"{short(name, 24)} {step.epoch}/{step.epochs}" if step.epochs > 1 else short(name, 24)
             bars.update(task, description=title, completed=step.step, total=step.total)
             if step.entry is not None:
                 line = f"[{step.epoch}/{step.epochs}] {_terms(step.entry)}"
-                console.print(line, markup=False, soft_wrap=not console.is_terminal)
+                console.print(harmless(line, LINE), markup=False, soft_wrap=not console.is_terminal)
 
         yield Watch(reading, training)
 

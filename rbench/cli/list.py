@@ -1,13 +1,14 @@
 """`rbench list`: the names of a kind; no component is imported."""
 
-import json
 import textwrap
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.terms import Json, Kind
+from rbench.harmless import NAME, STORED, harmless, one_line
 
 _WIDTH = 80
 
@@ -21,7 +22,10 @@ def command(
     from rbench.registry import registry
 
     rows = [row for name in registry(kind).names() for row in _rows(kind, name) if fnmatchcase(row["name"], glob)]
-    typer.echo(json.dumps(rows, indent=1) if as_json else _table(rows, kind, glob))
+    if as_json:
+        terminal.document(rows)
+    else:
+        terminal.say(_table(rows, kind, glob))
 
 
 def _rows(kind: str, name: str) -> list[dict[str, Any]]:
@@ -39,16 +43,15 @@ def _rows(kind: str, name: str) -> list[dict[str, Any]]:
 
 def _table(rows: list[dict[str, Any]], kind: str, glob: str) -> str:
     if not rows:
-        return f"no {kind.removesuffix('s')} matches {glob!r}"
-    width = min(28, max(len(row["name"]) for row in rows))
+        return f"no {kind.removesuffix('s')} matches {harmless(repr(glob), NAME)}"
+    names = [harmless(row["name"], _WIDTH) for row in rows]
+    width = min(28, max(map(len, names)))
     lines = []
-    for row in rows:
-        origin = "" if row["distribution"] in ("rbench", None) else f" ({row['distribution']} {row['version']})"
-        text = "".join(c if c.isprintable() else " " for c in row["summary"] + origin)
+    for name, row in zip(names, rows, strict=True):
+        origin = "" if row["distribution"] in ("rbench", None) else f"({row['distribution']} {row['version']})"
+        text = f"{one_line(row['summary'], STORED)} {one_line(origin, NAME)}"
         wrapped = textwrap.wrap(text, _WIDTH - width - 2) or [""]
-        name = row["name"]
-        if len(name) > width:
+        if alone := len(name) > width:
             lines.append(name)
-            name = ""
-        lines += [f"{name if i == 0 else '':<{width}}  {part}" for i, part in enumerate(wrapped)]
+        lines += [f"{name if i == 0 and not alone else '':<{width}}  {part}" for i, part in enumerate(wrapped)]
     return "\n".join(line.rstrip() for line in lines)

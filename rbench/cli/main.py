@@ -1,16 +1,18 @@
 """The entry point: verbs, exit codes, and errors as one line."""
 
-import json
-import os
+import functools
 import sys
+from collections.abc import Callable
 from importlib import import_module
-from io import TextIOWrapper
-from typing import Annotated
+from traceback import walk_tb
+from typing import Annotated, Any
 
 import typer
 
 from rbench import __version__
-from rbench.errors import RbenchError
+from rbench.cli import terminal
+from rbench.errors import MissingError, RbenchError
+from rbench.harmless import LINE, harmless, one_line
 
 VERBS = ("run", "plan", "fit", "merge", "report", "compare", "verify", "theory", "list", "show", "schema")
 """Each is a module of this package with a function `command`; the order is that of `--help`."""
@@ -28,12 +30,27 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"rbench {__version__}")
+        terminal.say(f"rbench {__version__}")
         raise typer.Exit
 
 
+def _alone(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def verb(**given: Any) -> None:
+        from rbench.process_state import NOTES
+
+        with terminal.alone():
+            try:
+                command(**given)
+            finally:
+                for line in NOTES.take():
+                    terminal.note(line)
+
+    return verb
+
+
 for _verb in VERBS:
-    app.command(_verb)(import_module(f"rbench.cli.{_verb}").command)
+    app.command(_verb)(_alone(import_module(f"rbench.cli.{_verb}").command))
 
 
 @app.callback()
@@ -56,31 +73,67 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: those of the process if None.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a label may hold what the terminal's encoding does not
-            stream.reconfigure(errors="backslashreplace")
+    terminal.ready()
+    code = _exit_code(given)
+    sys.exit(terminal.flushed() or code)
+
+
+def _exit_code(given: list[str]) -> int:
+    """Runs the command line; tells what went wrong and gives the exit code of that."""
     try:
         app(args=[a for a in given if a != "--debug"], prog_name="rbench")  # allowed before and after the verb
-    except RbenchError as error:
-        if "--debug" in given:
-            raise
-        typer.echo(f"error: {one_line(str(error))}", err=True)
-        if "--json" in given:
-            typer.echo(json.dumps(document(error), indent=1))
-        sys.exit(error.exit_code)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # `rbench list ... | head`; the interpreter must not try to flush once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 130
+    except Exception as error:
+        told = _our_words(error)
+        if told is not None and "--debug" not in given:
+            return _told(told, given)
+        raise
+    return 0
+
+
+def _our_words(error: Exception) -> RbenchError | None:
+    """The error as the user is told it; None if it is a mistake in rbench, which keeps its traceback."""
+    if isinstance(error, RbenchError):
+        return error
+    if isinstance(error, ImportError):
+        return _lacking(error)
+    if isinstance(error, OSError) and not _in_a_verb(error):  # the help was printed, to a full disk
+        return terminal.unwritable(error)
+    blamed = getattr(error, "blamed", None)  # what `Component.blamed` knows of a stranger's mistake
+    return blamed if isinstance(blamed, RbenchError) else None
+
+
+def _in_a_verb(error: Exception) -> bool:
+    frames = (frame.f_code for frame, _ in walk_tb(error.__traceback__))
+    return any(code.co_filename == __file__ and code.co_name == "verb" for code in frames)
+
+
+def _lacking(error: ImportError) -> RbenchError | None:
+    from rbench.registry.requirements import installs
+
+    advice = installs(error.name)
+    if advice is None:
+        return None
+    package = str(error.name).partition(".")[0]
+    if isinstance(error, ModuleNotFoundError):
+        return MissingError(f"rbench needs {package} for this, which is not installed", remedy=advice)
+    return MissingError(f"rbench needs {package} for this, which cannot be imported: {one_line(error)}", remedy=advice)
+
+
+def _told(error: RbenchError, given: list[str]) -> int:
+    terminal.tell(f"error: {harmless(error, LINE)}")
+    if "--json" in given:
+        try:
+            terminal.document(document(error))
+        except (RbenchError, OSError):  # nobody reads it, which changes nothing of the error
+            return error.exit_code
+    return error.exit_code
 
 
 def document(error: RbenchError) -> dict[str, object]:
     """A failure as JSON values: its kind, its text, the parts of the text (null where unknown) and the exit code."""
-    kind = {"type": type(error).__name__, "message": one_line(str(error))}
+    kind = {"type": type(error).__name__, "message": harmless(error, LINE)}
     return {"error": {**kind, **error.parts(), "exit_code": error.exit_code}}
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks and control characters, which names from files may hold."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()

@@ -1,12 +1,12 @@
 """`rbench merge`: folders of one suite that were run apart, joined in the first."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.terms import Json
 from rbench.errors import InputError
 
@@ -35,10 +35,10 @@ def command(
     with into.lock():
         for root in others:
             found[str(root)] = merged = merge(into, RunFolder(root))
-            typer.echo(f"{root}: {len(merged.cells)} finished cells and {merged.spans} spans of others taken", err=True)
+            terminal.tell(f"{root}: {len(merged.cells)} finished cells and {merged.spans} spans of others taken")
             for title in merged.differ:
-                typer.echo(f"note: {title}: {root} has other results; those of {first} stay", err=True)
+                terminal.note(f"{title}: {root} has other results; those of {first} stay")
     if as_json:
-        typer.echo(json.dumps({name: asdict(merged) for name, merged in found.items()}, indent=1))
+        terminal.document({name: asdict(merged) for name, merged in found.items()})
     else:
         report([first], to="md,csv,html")

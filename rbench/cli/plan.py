@@ -1,13 +1,16 @@
 """`rbench plan`: the cells of a suite; nothing executed."""
 
-import json
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.run import Device
 from rbench.cli.terms import Json, Limit, Only, Set, Suite
+from rbench.harmless import NAME, harmless
+from rbench.harmless import columns as taken
 
 if TYPE_CHECKING:
     from rbench.suite.plan import Plan
@@ -37,9 +40,9 @@ def command(
     timed = _probed(planned, device) if probe else None
     if as_json:
         document = plan_document(planned)
-        typer.echo(json.dumps(document if timed is None else {**document, "probe": timed}, indent=1))
+        terminal.document(document if timed is None else {**document, "probe": timed})
     else:
-        typer.echo(summary(planned) if timed is None else f"{summary(planned)}\n\n{forecast(timed)}")
+        terminal.say(summary(planned) if timed is None else f"{summary(planned)}\n\n{forecast(timed)}")
 
 
 def _probed(planned: "Plan", device: str) -> dict[str, Any]:
@@ -95,12 +98,21 @@ def summary(planned: "Plan") -> str:
     aligned = []
     for title, values, align in columns:
         shown = [title, *(_short(value, 15) for value in values[:_SHOWN])]
-        width = max(map(len, shown))
-        aligned.append([align(text, width) for text in shown])
+        width = max(map(taken, shown))
+        aligned.append([align(text, width - taken(text) + len(text)) for text in shown])
     lines = ["  ".join(row).rstrip() for row in zip(*aligned, strict=True)]
     if len(cells) > _SHOWN:
         lines.append(f"... and {len(cells) - _SHOWN} more (--json lists all)")
-    return "\n".join([*lines, "", _totals(planned)])
+    return "\n".join([*lines, "", *fill(_totals(planned), 80).splitlines(), *_asked(planned)])
+
+
+def _asked(planned: "Plan") -> list[str]:
+    from rbench.suite.effort import ASK_ABOVE, very_much
+
+    much = very_much(planned.cells, lambda cell: None)
+    if much is None:
+        return []
+    return fill(f"{much}; above {ASK_ABOVE:,}, `rbench run` asks for --yes.", 80).splitlines()
 
 
 def _totals(planned: "Plan") -> str:
@@ -112,7 +124,7 @@ def _totals(planned: "Plan") -> str:
     unknown = len(planned.cells) - len(known)
     total = f"at most {sum(known):,} gradient passes" if known else "gradient passes unknown"
     rest = f", {unknown} cells unknown" if known and unknown else ""
-    return f"{planned.spec.suite}: {len(planned.cells)} cells of {size}; {total}{rest}"
+    return f"{harmless(planned.spec.suite, NAME)}: {len(planned.cells)} cells of {size}; {total}{rest}"
 
 
 def _count(passes: int | None) -> str:
@@ -120,5 +132,4 @@ def _count(passes: int | None) -> str:
 
 
 def _short(text: str, width: int) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable if len(printable) <= width else f"{printable[: width - 3]}..."
+    return harmless(text, width)

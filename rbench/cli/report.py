@@ -1,15 +1,17 @@
 """`rbench report`: tables from records alone."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rbench.cli import terminal
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rbench.results.table import Table
 
 
@@ -20,13 +22,17 @@ def command(
     ],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="FORMATS", help="What to write; see `rbench list reporters`. [default: md,csv]"),
+        typer.Option(
+            "--to",
+            metavar="FORMATS",
+            help="What to write; see `rbench list reporters`. [default: md,csv; nothing with --json]",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder for the files. [default: DIR, if there is one only]"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and write no file unless told.")] = False,
 ) -> None:
     """Print the leaderboard of one or more run folders and write it to files. Runs nothing that a record names."""
     from rbench import reports
@@ -36,14 +42,30 @@ def command(
     target = out or (folders[0] if len(folders) == 1 else None)
     if to is not None and target is None:
         raise InputError("several folders.", place="--to", remedy="Say where the files go: --out DIR.")
+    if as_json and to is None and out is None:  # a program asks what the folder says, which may be somebody's evidence
+        target = None
     formats = reports.formats(to or "md,csv")
     leaderboard = table(read_runs(folders))
+    publish(leaderboard, target, formats, as_json=as_json)
+
+
+def publish(leaderboard: "Table", target: Path | None, formats: "Sequence[str]", *, as_json: bool) -> None:
+    """Prints a leaderboard and writes it to files; exits with 1 if files of it were broken.
+
+    Args:
+        leaderboard: the table.
+        target: folder of the files; none are written if None.
+        formats: names of reporters.
+        as_json: print JSON and nothing else.
+    """
+    from rbench import reports
+
     if not as_json:
         _show(leaderboard)
     if target is not None:
         reports.write(leaderboard, target, formats)
     if as_json:  # last, so that there is one document on stdout if the files cannot be written
-        typer.echo(json.dumps(_document(leaderboard), indent=1, allow_nan=False))
+        terminal.document(_document(leaderboard))
     if leaderboard.broken:
         raise typer.Exit(1)
 
@@ -62,8 +84,6 @@ def _document(leaderboard: "Table") -> dict[str, Any]:
 
 
 def _show(leaderboard: "Table") -> None:
-    from rich.console import Console
-
     from rbench.reports.console import console
 
-    Console().print(console(leaderboard))
+    terminal.show(console(leaderboard))

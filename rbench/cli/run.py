@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.terms import Json, Limit, Only, Set, Suite, Workers
 from rbench.errors import InputError
+from rbench.harmless import NAME, STORED, harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rbench.results.record import Record
     from rbench.running.progress import Progress
+    from rbench.suite.cell import Cell
 
-Out = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Run folder. [default: results/SUITE]", show_default=False)
-]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/SUITE]", show_default=False)]
 Redo = Annotated[Literal["missing", "failed", "all"], typer.Option(help="Which cells to run again.")]
 Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")]
 BatchSize = Annotated[
@@ -29,6 +30,11 @@ BatchSize = Annotated[
 ]
 Executor = Annotated[Literal["local", "ray"], typer.Option(help="Where the workers are.")]
 RayAddress = Annotated[str, typer.Option(metavar="A", help="Of the Ray cluster; local starts one on this machine.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Run also what takes more than 10,000,000,000 passes.")]
+Timeout = Annotated[
+    str | None,
+    typer.Option(metavar="SECONDS", help="A worker that takes longer for a span is ended, and the cell has failed."),
+]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of each process on the CPU.")]
 
 
@@ -43,26 +49,34 @@ def command(
     batch_size: BatchSize = "auto",
     workers: Workers = "auto",
     threads: Threads = 1,
+    timeout: Timeout = None,
     executor: Executor = "local",
     ray_address: RayAddress = "local",
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
-    from rbench.cli.report import command as report
+    from rbench import reports
+    from rbench.cli.report import publish
+    from rbench.results.runs import read_runs
+    from rbench.results.table import table
     from rbench.running.batch_sizes import batch_size_of
     from rbench.running.resume import doubted, open_run, pending
+    from rbench.running.signals import interruptible
+    from rbench.running.timeout import timeout_of
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
-    size = batch_size_of(batch_size)
+    size, seconds = batch_size_of(batch_size), timeout_of(timeout)
     spec = load_suite(suite, set_ or ())
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
-    root = out or Path("results") / spec.suite
+    root = out or _usual(spec.suite)
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
-    with open_run(whole, root, suite) as folder:
-        todo = pending(chosen.cells, folder, redo)
+    _require_meant(chosen.cells, root, redo, yes=yes)
+    with open_run(whole, root, suite) as folder, interruptible():  # a signal also ends what is slow to import
+        todo = pending(chosen.cells, folder, redo, terminal.note)
         unsure, ran = doubted(chosen.cells, todo), []
         if todo or unsure:
             # Imported here: torch takes seconds, and a finished suite has no use for it.
@@ -81,32 +95,55 @@ def command(
                     batch_size=size,
                     workers=workers_for(workers, device, threads, [*todo, *unsure]),
                     threads=threads,
+                    timeout=seconds,
                     ray_address=ray_address if executor == "ray" else None,
                     on_progress=on_progress,
-                    on_note=lambda line: typer.echo(f"note: {line}", err=True),
+                    on_note=terminal.note,
                 )
         if not ran:
-            typer.echo(f"nothing to do: all {len(chosen.cells)} cells are in {root}", err=True)
+            terminal.tell(f"nothing to do: all {len(chosen.cells)} cells are in {root}")
         failed = [
             cell for cell in chosen.cells if (record := folder.read_record(cell.id)) and record.status == "failed"
         ]
     if failed:
-        typer.echo(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again", err=True)
-    report([root], to="md,csv,html", as_json=as_json)
+        terminal.tell(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again")
+    asked = {cell.id for cell in chosen.cells}
+    publish(table(read_runs([root])).having(asked), root, reports.formats("md,csv,html"), as_json=as_json)
     if failed:
         raise typer.Exit(1)
+
+
+def _usual(suite: str) -> Path:
+    """The run folder of a suite whose user names none; never `results`, which is for what was chosen to be kept."""
+    kept = Path("results") / suite
+    if (kept / "cells.jsonl").is_file():
+        terminal.note(f"{kept} has results and is left alone; --out {kept} goes on with them")
+    return Path("runs") / suite
+
+
+def _require_meant(cells: "Sequence[Cell]", root: Path, redo: str, *, yes: bool) -> None:
+    """Refuses what takes very long, unless the user has said that it is meant; before the folder is made."""
+    from rbench.results.store import RunFolder
+    from rbench.suite.effort import require_meant
+
+    folder = RunFolder(root)
+    todo = [cell for cell in cells if redo == "all" or not folder.record_path(cell.id).exists()]
+    require_meant(todo, _size, yes=yes)
+
+
+def _size(cell: "Cell") -> int:
+    from rbench.datasets.subset import load_dataset
+
+    return len(load_dataset(cell.dataset.given_name, cell.dataset.given_params))
 
 
 @contextmanager
 def shown() -> "Iterator[Callable[[Progress], None]]":
     """A bar with the time left on a terminal, and a line for every cell that ends, both on stderr."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    from rbench.reports.plain import visible
-
-    console = Console(stderr=True, highlight=False)
+    console = terminal.progress()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
     with Bars(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
@@ -117,7 +154,7 @@ def shown() -> "Iterator[Callable[[Progress], None]]":
             bars.update(task, description=title, total=step.total)
             bars.advance(task, step.samples)
             if step.record is not None:
-                line = visible(ended(step.record, step.position, step.cells))
+                line = ended(step.record, step.position, step.cells)
                 console.print(line, markup=False, soft_wrap=not console.is_terminal)
 
         yield on_progress
@@ -125,15 +162,16 @@ def shown() -> "Iterator[Callable[[Progress], None]]":
 
 def ended(record: "Record", position: int, cells: int) -> str:
     """One line on a cell that has just ended."""
-    title = "/".join((record.backbone.label, record.purifier.label, record.attack.label))
+    title = "/".join(harmless(part.label, NAME) for part in (record.backbone, record.purifier, record.attack))
     if record.summary is None:
-        return f"[{position}/{cells}] {title}: {record.status}: {record.error}"
+        return f"[{position}/{cells}] {title}: {record.status}: {harmless(record.error, STORED)}"
     robust, n = record.summary.robust_accuracy.value, record.dataset.samples
-    fooling = ", ".join(f"{rung.label} {rung.fooled}" for rung in record.rungs if rung.fooled)
+    fooling = ", ".join(f"{harmless(rung.label, NAME)} {rung.fooled}" for rung in record.rungs if rung.fooled)
     rungs = f" (fooled by {fooling})" if fooling else ""
     return f"[{position}/{cells}] {title}: robust {robust:.1%} of {n} in {record.cost.seconds:.1f} s{rungs}"
 
 
 def short(text: str, width: int) -> str:
     """The text, or its end if it is too long, which tells cells apart better than its start."""
-    return text if len(text) <= width else f"...{text[-(width - 3) :]}"
+    plain = harmless(text)
+    return plain if len(plain) <= width else f"...{plain[-(width - 3) :]}"

@@ -1,14 +1,16 @@
 """`rbench show`: one component's parameters, defaults, facts and origin, or a flag's meaning, cause, cure and thresholds."""
 
-import json
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.terms import Json
 from rbench.errors import InputError
+from rbench.harmless import LINE, NAME, harmless, one_line
 
 if TYPE_CHECKING:
     from rbench.registry import Component
@@ -34,12 +36,18 @@ def command(
     """Show what a component takes and where it comes from, or what a flag means and how to cure it."""
     if kind.lower() in ("flag", "flags"):
         flags = describe_flags(name)
-        typer.echo(json.dumps(flags, indent=1) if as_json else _flag_text(flags))
+        _print(flags, _flag_text, as_json=as_json)
         return
     if name is None:
         raise InputError("give the name of one", place=f"show {kind}", remedy=f"`rbench list {kind}` has them")
-    document = describe_component(kind, name)
-    typer.echo(json.dumps(document, indent=1) if as_json else _text(document))
+    _print(describe_component(kind, name), _text, as_json=as_json)
+
+
+def _print(document: dict[str, Any], text: Callable[[dict[str, Any]], str], *, as_json: bool) -> None:
+    if as_json:
+        terminal.document(document)
+    else:
+        terminal.say(text(document))
 
 
 def describe_flags(name: str | None = None) -> dict[str, dict[str, Any]]:
@@ -122,9 +130,9 @@ def _parameter(parameter: "Parameter", *, in_name: bool) -> dict[str, Any]:
 
 def _text(document: dict[str, Any]) -> str:
     body = document["doc"].partition("\nArgs:")[0].strip()
-    paragraphs = [" ".join(p.split()) for p in body.split("\n\n")]
-    origin = f"{document['distribution']} {document['version']}, {document['value']}"
-    lines = [f"{document['kind']} {document['name']}", *textwrap.wrap(origin, _WIDTH)]
+    paragraphs = [one_line(p, LINE) for p in body.split("\n\n")]
+    origin = one_line(f"{document['distribution']} {document['version']}, {document['value']}", 4 * NAME)
+    lines = [f"{document['kind']} {harmless(document['name'], NAME)}", *textwrap.wrap(origin, _WIDTH)]
     for paragraph in filter(None, paragraphs):
         lines += ["", *textwrap.wrap(paragraph, _WIDTH)]
     if document["parameters"]:
@@ -134,11 +142,15 @@ def _text(document: dict[str, Any]) -> str:
     if document["more_parameters"]:
         lines += ["  ...and those of the item named after the colon"]
     if said := _said_of_files(document):
-        lines += ["", "files", *textwrap.wrap(said, _WIDTH, initial_indent="  ", subsequent_indent="  ")]
+        lines += [
+            "",
+            "files",
+            *textwrap.wrap(one_line(said, LINE), _WIDTH, initial_indent="  ", subsequent_indent="  "),
+        ]
     if document["facts"]:
         lines += ["", "facts"]
         for name, value in document["facts"].items():
-            text = f"{name}: {json.dumps(value)}"
+            text = one_line(f"{name}: {terminal.encoded(value)}", LINE)
             lines += textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     return "\n".join(lines)
 
@@ -159,8 +171,8 @@ def _said_of_files(found: dict[str, Any]) -> str:
 
 def _parameter_lines(parameter: dict[str, Any]) -> list[str]:
     where = ", written after the colon of the name" if parameter["in_name"] else ""
-    default = "required" if parameter["required"] else f"default {json.dumps(parameter['default'])}"
-    head = f"{parameter['name']}: {parameter['type']}, {default}{where}"
-    text = parameter["description"]
+    default = "required" if parameter["required"] else f"default {terminal.encoded(parameter['default'])}"
+    head = one_line(f"{parameter['name']}: {parameter['type']}, {default}{where}", LINE)
+    text = one_line(parameter["description"], LINE)
     lines = textwrap.wrap(head, _WIDTH, initial_indent="  ", subsequent_indent="      ")
     return lines + textwrap.wrap(text, _WIDTH, initial_indent="      ", subsequent_indent="      ")

@@ -16,7 +16,8 @@ Only = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most N samples.")]
 Workers = Annotated[
-    str, typer.Option(metavar="N", envvar="RBENCH_WORKERS", help="Processes: one a core, or a GPU, for auto.")
+    str,
+    typer.Option(metavar="N", envvar="RBENCH_WORKERS", help="Processes: one a core, or a GPU, for auto; 0: this one."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Kind = Annotated[

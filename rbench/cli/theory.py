@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.run import Device, short
 from rbench.cli.terms import Json, Limit, Set, Suite
 from rbench.errors import InputError
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
 Out = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR", help="Folder for table and figure. [default: results/SUITE/theory]", show_default=False
-    ),
+    typer.Option(metavar="DIR", help="Folder for table and figure. [default: runs/SUITE/theory]", show_default=False),
 ]
 Run = Annotated[
     Path | None,
@@ -79,19 +78,16 @@ def command(
     from rbench.theory.report import points_csv, theory_markdown
     from rbench.theory.run import measure_cells, with_codes
 
-    def note(line: str) -> None:
-        typer.echo(f"note: {line}", err=True)
-
-    folder = out or Path("results") / spec.suite / "theory"
+    folder = out or Path("runs") / spec.suite / "theory"
     require_own(folder)
     settings = Settings(steps=steps, restarts=restarts, contrastive=contrastive, tau=tau, batch=batch)
     components = Components(resolve_device(device))
-    cells = with_codes(planned.cells, components, note)
+    cells = with_codes(planned.cells, components, terminal.note)
     robust = None if run is None else robust_accuracies(cells, run)
     with writing(folder):
         disk.make_folder(folder)
     with shown() as on_progress:
-        points = measure_cells(cells, components, settings, folder / "points.jsonl", on_progress, note)
+        points = measure_cells(cells, components, settings, folder / "points.jsonl", on_progress, terminal.note)
     if robust is not None:
         points = [
             replace(point, robust_accuracy=value, robust_from="run")
@@ -112,7 +108,10 @@ def command(
     write_text(folder / "theory.md", page)
     with writing(folder):
         draw(points, related, [folder / "theory.png", folder / "theory.svg"])
-    typer.echo(json.dumps(content) if as_json else page, nl=as_json)
+    if as_json:
+        terminal.document(content)
+    else:
+        terminal.page(page)
 
 
 def provenance(cells: "Sequence[Cell]") -> "dict[str, dict[str, Any]]":
@@ -127,11 +126,10 @@ def provenance(cells: "Sequence[Cell]") -> "dict[str, dict[str, Any]]":
 @contextmanager
 def shown() -> "Iterator[Callable[[Progress], None]]":
     """A bar for the point at work, on a terminal, on stderr."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    console = Console(stderr=True, highlight=False)
+    console = terminal.progress()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
     with Bars(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("loading", total=None)

@@ -1,14 +1,15 @@
 """`rbench verify`: is what a run folder says true?"""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rbench.cli import terminal
 from rbench.cli.terms import Json, Set, Workers
 from rbench.errors import InputError, RbenchError
+from rbench.harmless import NAME, STORED, harmless
 
 if TYPE_CHECKING:
     from rbench.suite.plan import Plan
@@ -72,7 +73,7 @@ def _planned(root: Path, overrides: Sequence[str], *, must: bool) -> "Plan | Non
     except RbenchError as error:
         if must:
             raise
-        typer.echo(f"note: not held against the suite, which cannot be planned here: {error}", err=True)
+        terminal.note(f"not held against the suite, which cannot be planned here: {error}")
         return None
 
 
@@ -92,15 +93,13 @@ def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], worke
         rows = Rows(root, plan, Components(resolve_device(device)), wanted)
         many = min(workers_for(workers, device, 1, plan.cells), len(rows.names))
         here = map(rows.judged, rows.names)
-        judged = here if many < 2 else judged_apart(root, plan, device, wanted, rows.names, many)
+        judged = here if many < 1 else judged_apart(root, plan, device, wanted, rows.names, many)
         return concluded(rows, judged, _progress)
 
 
 def _progress(verdict: "Verdict") -> None:
-    from rbench.reports.plain import visible
-
     for fault in verdict.faults:
-        typer.echo(visible(f"FAILED {_title(verdict)} ({verdict.cell.id}): {fault}"), err=True)
+        terminal.tell(f"FAILED {harmless(_title(verdict), 3 * NAME)} ({verdict.cell.id}): {harmless(fault, STORED)}")
 
 
 def _title(verdict: "Verdict") -> str:
@@ -109,13 +108,11 @@ def _title(verdict: "Verdict") -> str:
 
 def _show(found: "Verified", tables: Sequence[str], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_document(found, tables), indent=1, allow_nan=False))
+        terminal.document(_document(found, tables))
         return
-    from rich.console import Console
-
     from rbench.reports.verified import verified
 
-    Console().print(verified(found, tables))
+    terminal.show(verified(found, tables))
 
 
 def _document(found: "Verified", tables: Sequence[str]) -> dict[str, Any]:

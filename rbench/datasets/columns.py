@@ -1,4 +1,4 @@
-"""Columns of a parquet file, whose sizes are looked at before anything is unpacked; each value is unpacked once, however often it is there."""
+"""Columns of a parquet file, whose sizes are looked at before anything is unpacked; a value that is there often is unpacked once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rbench.datasets.pages import unpacked_pages
 from rbench.datasets.sizes import file_size, refuse_unpacked
 
 Group = tuple[pq.ParquetFile, int, int]
@@ -25,6 +26,7 @@ def refuse_large(files: Sequence[pq.ParquetFile], paths: Sequence[Path], columns
 
     Raises:
         InputError: a group, or the number of rows, is too large.
+        ValueError: the pages of a column are none.
     """
     for file, path in zip(files, paths, strict=True):
         stored, metadata = file_size(path), file.metadata
@@ -32,14 +34,22 @@ def refuse_large(files: Sequence[pq.ParquetFile], paths: Sequence[Path], columns
         for group in range(metadata.num_row_groups):
             row_group = metadata.row_group(group)
             chunks = [row_group.column(number) for number in range(row_group.num_columns)]
-            declared = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".")[0] in columns)
+            named = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns]
+            declared = sum(max(chunk.total_uncompressed_size, unpacked_pages(path, chunk)) for chunk in named)
             refuse_unpacked(declared, stored, path, f"row group {group}")
 
 
 def read_labels(file: pq.ParquetFile, column: str) -> pa.ChunkedArray:
-    """A column of numbers; of any other type the first value alone, which is enough to refuse it."""
+    """A column of numbers; of any other type the first value alone, which is enough to refuse it.
+
+    Raises:
+        ValueError: there are fewer than rows.
+    """
     if pa.types.is_integer(file.schema_arrow.field(column).type):
-        return file.read([column]).column(0)
+        labels = file.read([column]).column(0)
+        if len(labels) != file.metadata.num_rows:
+            raise ValueError(f"{len(labels)} labels for {file.metadata.num_rows} rows")
+        return labels
     first = next(file.iter_batches(batch_size=1, columns=[column]), None)
     return pa.chunked_array([] if first is None else [first.column(0)], file.schema_arrow.field(column).type)
 

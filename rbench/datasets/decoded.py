@@ -1,4 +1,4 @@
-"""What an open picture is apart from its pixels: upright or turned, one of several, deeper than 8 bits. Pillow is silent about all of it."""
+"""What an open picture is apart from its pixels: upright or turned, one of several, deeper than 8 bits. Pillow tells none of it."""
 
 from PIL import Image, ImageOps
 

@@ -1,7 +1,7 @@
 """Arrays saved by NumPy: `np.savez(path, x=images, y=labels)`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ def npz(path: Path, *, images: str | None = None, labels: str | None = None, lay
 
 
 def from_arrays(
-    x: NDArray[np.generic], y: NDArray[np.generic], *, provenance: dict[str, str], classes: tuple[str, ...] = ()
+    x: NDArray[np.generic], y: NDArray[Any], *, provenance: dict[str, str], classes: tuple[str, ...] = ()
 ) -> Dataset:
     """A dataset of images [N, C, H, W] in memory, uint8 or float."""
     source = provenance["source"]
@@ -76,7 +76,7 @@ def check_pixels(x: NDArray[np.generic], source: str) -> None:
 
 def channels_first(x: NDArray[np.generic], layout: Layout, source: str) -> NDArray[np.generic]:
     """[N, C, H, W] from any of the accepted layouts."""
-    if x.ndim == 3:
+    if x.ndim == 3 and 0 not in x.shape[1:]:
         return x[:, None]
     if x.ndim != 4 or 0 in x.shape[1:]:
         problem = "expected [N, C, H, W], [N, H, W, C] or [N, H, W]"

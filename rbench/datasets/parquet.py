@@ -67,9 +67,12 @@ def parquet(
 
     @lru_cache(maxsize=_GROUPS_KEPT)
     def column(group: int) -> pa.ChunkedArray:
-        file, number, _ = groups[group]
+        file, number, rows = groups[group]
         with reading(path, "a parquet file"):
-            return file.read_row_group(number, [image]).column(0)
+            pictures = file.read_row_group(number, [image]).column(0)
+            if len(pictures) != rows:
+                raise ValueError(f"{len(pictures)} pictures for {rows} rows")
+            return pictures
 
     def picture(sample: int) -> Images:
         group = int(np.searchsorted(starts, sample, side="right")) - 1

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError, features
 from rbench.datasets.decoded import GREY, refuse_deep, refuse_several, tile_size, upright
 from rbench.datasets.files import reading
 from rbench.datasets.sizes import MOST_PICTURE, MOST_PIXELS, refuse_picture, too_large
-from rbench.datasets.types import Images
+from rbench.datasets.types import WARNED, Images
 from rbench.errors import InputError
 
 Side = Annotated[int, Interval(ge=1, le=8192)]
@@ -45,6 +45,7 @@ _KINDS = (
     (b"\x89PNG", "a damaged PNG"),
     (b"\xff\xd8\xff", "a damaged JPEG"),
 )
+
 
 @contextmanager
 def open_picture(source: Path | bytes, where: str) -> Iterator[Image.Image]:
@@ -93,7 +94,7 @@ def read_picture(source: Path | bytes, where: str, geometry: "Geometry") -> tupl
         with open_picture(source, where) as picture:
             turned, changes = upright(picture)
             pixels = geometry.pixels(turned, where)
-    said = (f"Pillow warns of {str(one.message).split('.')[0][:60].lower()}" for one in warned if _speaks(one))
+    said = (f"{WARNED}{str(one.message).split('.')[0][:60]}" for one in warned if _speaks(one))
     return pixels, tuple(dict.fromkeys((*changes, *said)))
 
 

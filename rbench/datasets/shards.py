@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rbench.errors import InputError
 
-_SHARD = re.compile(r"(?P<split>.*?)[-_.]?(?P<number>[0-9]{4,})(-of-(?P<count>[0-9]{4,}))?([-_.][0-9a-zA-Z]+)?", re.DOTALL)
+_SHARD = re.compile(
+    r"(?P<split>.*?)[-_.]?(?P<number>[0-9]{4,})(-of-(?P<count>[0-9]{4,}))?([-_.][0-9a-zA-Z]+)?", re.DOTALL
+)
 """`test-00000-of-00002`, `test-00000-of-00002-0123456789abcdef`, `0000`."""
 _SPLITS = re.compile(r"(train|test|validation|valid|val|dev|extra|eval)(?![a-zA-Z0-9])", re.IGNORECASE)
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from rbench.datasets.types import Dataset, Ids, Images
+from rbench.datasets.types import Dataset, Ids, Images, Reader
 from rbench.errors import InputError
-from rbench.registry import load
+from rbench.registry import Component, load, registry
 from rbench.signature import Mistake
 from rbench.suite.spec import distinct_classes
 
@@ -25,8 +25,27 @@ def load_dataset(name: str, params: Mapping[str, Any] | None = None) -> Dataset:
     """
     given = dict(params or {})
     classes = given.pop("classes", None)
-    dataset: Dataset = load("dataset", name, given)
+    dataset = load("dataset", name, given)
+    if not isinstance(dataset, Dataset):
+        component, remedy = f"dataset {name!r}", "Return one from the function of the entry point."
+        found, problem = type(dataset).__name__, f"{component} makes no rbench.datasets.types.Dataset."
+        raise InputError(problem, component=component, found=found, remedy=remedy)
+    if "source" not in dataset.provenance:  # errors name it
+        object.__setattr__(dataset, "provenance", {**dataset.provenance, "source": f"dataset {name!r}"})
+    object.__setattr__(dataset, "_read", _blaming(registry("dataset").get(name), dataset.__dict__["_read"]))
     return dataset if classes is None else of_classes(dataset, classes)
+
+
+def _blaming(component: Component, read: Reader) -> Reader:
+    """A reader whose failures are told in one line that names the component, where that is a plug-in's."""
+    if component.module.partition(".")[0] == "rbench":
+        return read
+
+    def blamed(ids: Ids) -> Images:
+        with component.blamed("read images"):
+            return read(ids)
+
+    return blamed
 
 
 def of_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
@@ -64,6 +83,4 @@ def of_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     names = tuple(dataset.classes[old] for old in wanted) if dataset.classes else ()
     provenance = {**dataset.provenance, "classes": ", ".join(map(str, wanted))}
     chosen = np.flatnonzero(labels < len(wanted))
-    return Dataset(
-        labels, read, names, provenance, chosen, len(wanted), notes=dataset.notes, changes=dataset.changes
-    )
+    return Dataset(labels, read, names, provenance, chosen, len(wanted), notes=dataset.notes, changes=dataset.changes)

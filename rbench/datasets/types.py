@@ -15,6 +15,8 @@ Labels = NDArray[np.int64]
 Ids = NDArray[np.int64]
 Images = NDArray[np.float32]
 Reader = Callable[[Ids], Images]
+WARNED = "the decoder warns: "
+"""How a change begins that is a warning of the decoder of pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,10 @@ class Dataset:
             ids: samples that have been read.
         """
         counted = Counter(change for sample in ids.tolist() for change in self.changes.get(sample, ()))
-        return (*self.notes, *(f"{change}: {count} of {len(ids)} pictures" for change, count in sorted(counted.items())))
+        return (
+            *self.notes,
+            *(f"{change}: {count} of {len(ids)} pictures" for change, count in sorted(counted.items())),
+        )
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:

@@ -1,5 +1,6 @@
 """The first answers of a defended model, and the same questions at the end of a cell: another answer then means that it keeps state."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -9,7 +10,9 @@ from torch import Tensor
 from rbench.engine.audited_images import Audited, Questions
 from rbench.engine.defended import DefendedModel
 from rbench.errors import CellFailed
+from rbench.purifiers.identity import Identity
 from rbench.results.flags.catalogue import threshold
+from rbench.threat.batch import Batch
 from rbench.threat.noise import Noise
 
 DIFFERS = threshold("keeps-state", "difference")
@@ -53,16 +56,31 @@ def refuse_other_answers(model: DefendedModel, first: FirstAnswers) -> None:
     questions, (noisy, clean) = Questions(model, first.noise), first.logits
     for audited, logits in ((first.noisy, noisy), (first.clean, clean), (first.noisy, noisy)):
         if differ(logits, questions.logits(audited.few)) > DIFFERS:
-            refuse_stateful(model)
+            refuse_stateful(model, first.clean.few)
     vars(model.meter).update(vars(spent))
 
 
-def refuse_stateful(model: DefendedModel) -> NoReturn:
-    """Raises CellFailed for a model that gave another answer to the same question."""
+def refuse_stateful(model: DefendedModel, few: Batch) -> NoReturn:
+    """Raises CellFailed for a model that gave another answer to the same question.
+
+    Args:
+        model: the defended model.
+        few: images that the backbone is asked about alone, to tell whose memory it is.
+    """
+    owner = model.classifier if _backbone_remembers(model, few) else f"purifier '{model.name}'"
     raise CellFailed(
-        f"purifier '{model.name}' keeps state between calls (keeps-state): the same image and noise gave another answer after it was "
-        "called again"
+        f"{owner} keeps state between calls (keeps-state): the same image and noise gave another answer after it was called again",
+        component=owner,
     )
+
+
+def _backbone_remembers(model: DefendedModel, few: Batch) -> bool:
+    if type(model.purifier) is Identity:
+        return True
+    with torch.no_grad(), suppress(Exception):
+        first, *later = (model.classify(images) for images in (few.x, few.x, 1 - few.x, few.x))
+        return max(differ(first, later[0]), differ(first, later[2])) > DIFFERS
+    return False
 
 
 def differ(a: Tensor, b: Tensor) -> float:

@@ -182,10 +182,10 @@ def _first_answers(
     if max(differ(noisy, noisy_again), differ(clean, clean_again)) > DIFFERS:
         asked.logits(_negative(sets[1].few))
         if remembered(model) != memory:
-            refuse_stateful(model)
+            refuse_stateful(model, sets[1].few)
         return (noisy, clean), False
     if max(differ(noisy, asked.logits(sets[0].few)), differ(clean, asked.logits(sets[1].few))) > DIFFERS:
-        refuse_stateful(model)
+        refuse_stateful(model, sets[1].few)
     return (noisy, clean), True
 
 
@@ -225,9 +225,10 @@ def _refuse_memory(
         asked.logits(_negative(sets[1].few), draw=draw)
         for audited, logits in zip(sets, first, strict=True):
             if differ(logits, asked.logits(audited.few)) > DIFFERS:
-                refuse_stateful(model)
+                refuse_stateful(model, sets[1].few)
     if state_hash(model) != state:
-        raise CellFailed(f"'{model.name}' or its backbone changes its parameters or buffers when called in eval mode")
+        problem = f"{model.owner} changes its parameters or buffers when called in eval mode"
+        raise CellFailed(problem, component=model.owner)
 
 
 def remembered(model: DefendedModel) -> bytes:
@@ -260,7 +261,8 @@ def _orders_and_splits(asked: Questions, shown: Batch, few: Tensor, reference: T
         answers.append(torch.cat([*known, *(asked.logits(shown.at(slice(start, start + size))) for start in starts)]))
     worst = max(differ(reference, answer) for answer in answers)
     # The judge shows few images several times at once, for their draws, and a last one alone.
-    for rows in (torch.arange(SAMPLES, device=shown.device) % min(4, len(shown)), order[-1:]):
+    repeated = torch.arange(min(SAMPLES, 2 * len(shown)), device=shown.device) % min(4, len(shown))
+    for rows in (repeated, order[-1:]):
         worst = max(worst, differ(reference[rows], asked.logits(shown.at(rows))))
     return worst / _scale(reference)
 

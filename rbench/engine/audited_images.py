@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rbench.engine.defended import DefendedModel
+from rbench.engine.defended import DefendedModel, writes_to_input
 from rbench.errors import CellFailed
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
@@ -91,14 +91,16 @@ class Questions:
             what: how errors call one of them; images that no attack would show have no name, and may have logits that are not finite.
 
         Raises:
-            CellFailed: the purifier writes to its input; a logit of images with a name is NaN or infinite.
+            CellFailed: purifier or backbone writes to its input; a logit of images with a name is NaN or infinite.
         """
         before, self.sizes = shown.x.clone(), self.sizes | {len(shown)}
         with torch.no_grad():
             purified = self.model.purify(shown.x, self.noise.of("audit", shown.ids, shown.device, draw=draw))
+            if not torch.equal(before, shown.x):
+                raise writes_to_input(f"purifier '{self.model.name}'")
             logits = self.model.classify(purified)
         if not torch.equal(before, shown.x):
-            raise CellFailed(f"purifier '{self.model.name}' modifies its input in place; let it return a new tensor")
+            raise writes_to_input(self.model.classifier)
         if what:
             self._note(shown.x, purified)
             _refuse_non_finite(logits, shown.ids, what)

@@ -21,8 +21,11 @@ from torch.autograd.function import once_differentiable
 from rbench.engine.fixed_noise import FixedNoise
 from rbench.engine.inventory import refuse_patched, take_inventory
 from rbench.engine.modes import modes_kept
+from rbench.engine.returned import images_of, logits_of
+from rbench.engine.weights_type import asked
 from rbench.errors import CellFailed
 from rbench.process_state import NOTES, kept
+from rbench.purifiers.identity import Identity
 from rbench.threat.draws import Draws
 from rbench.threat.noise import SampleNoise
 
@@ -73,15 +76,19 @@ class Known:
     Attributes:
         sizes: of the batches that it was shown.
         draws_globally: it may draw from a global generator (torch, NumPy or Python), which is seeded for it at every call.
+        shown: ids of the samples that it was shown last.
     """
 
     sizes: set[int] = field(default_factory=set)
     draws_globally: bool = True
+    shown: Tensor | None = None
 
 
 def freeze(module: nn.Module) -> nn.Module:
     """Puts a module in eval mode and takes its parameters out of every gradient, in place."""
-    return module.eval().requires_grad_(requires_grad=False)
+    for parameter in module.parameters():  # a scripted module cannot be asked as a whole
+        parameter.requires_grad_(requires_grad=False)
+    return module.eval()
 
 
 def state_hash(module: nn.Module) -> str:
@@ -139,14 +146,18 @@ class DefendedModel(nn.Module):
             classifier by it; if it has `stages(x, noise)`, they are its forward pass in steps; `surrogate(x)` is its stand-in for BPDA.
         backbone: [B, C, H, W] in [0, 1] to logits [B, classes].
         name: what errors call the purifier.
+        backbone_name: what they call the backbone, if it has a name.
     """
 
-    def __init__(self, purifier: nn.Module, backbone: nn.Module, *, name: str = "purifier") -> None:
+    def __init__(
+        self, purifier: nn.Module, backbone: nn.Module, *, name: str = "purifier", backbone_name: str | None = None
+    ) -> None:
         super().__init__()
         refuse_patched(f"purifier '{name}'")
         self.purifier = freeze(purifier)
         self.backbone = freeze(backbone)
         self.name = name
+        self.backbone_name = backbone_name
         self.meter = Meter()
         self.known = Known()
         self.accepts_noise = "noise" in inspect.signature(purifier.forward).parameters
@@ -160,7 +171,8 @@ class DefendedModel(nn.Module):
 
     def _attach(self, attach: Callable[[nn.Module], object]) -> None:
         """Shows the purifier the backbone, which it must leave as it is."""
-        before, weights = take_inventory(self.purifier, self.backbone, self.name), state_hash(self.backbone)
+        before = take_inventory(self.purifier, self.backbone, f"purifier '{self.name}'")
+        weights = state_hash(self.backbone)
         with before.unchanged("when it was attached"), kept(f"purifier '{self.name}'"):
             attach(self.backbone)
         if state_hash(self.backbone) != weights:
@@ -182,6 +194,7 @@ class DefendedModel(nn.Module):
         generator of its own would get the right image with a wrong gradient.
         """
         self.known.sizes.add(len(x))
+        self.known.shown = noise.ids
         if len(x) == 1:
             return self.purify_checkpointed(torch.cat([x, x]), noise.padded())[:1]
         if not self.staged:
@@ -197,6 +210,7 @@ class DefendedModel(nn.Module):
     def purify(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """The purified images [B, C, H, W]; refuses a purifier that writes to its input or changes the shape."""
         self.known.sizes.add(len(x))
+        self.known.shown = noise.ids
         if len(x) == 1:
             return self.purify(torch.cat([x, x]), noise.padded())[:1]
         self.meter.purifier_passes += len(x)
@@ -208,27 +222,32 @@ class DefendedModel(nn.Module):
             with self._seeded(noise):
                 purified = self.purifier(x)
         if x._version != version:
-            raise CellFailed(f"purifier '{self.name}' modifies its input in place; let it return a new tensor")
-        if not isinstance(purified, Tensor) or purified.shape != x.shape:
-            returned = tuple(purified.shape) if isinstance(purified, Tensor) else type(purified).__name__
-            raise CellFailed(f"purifier '{self.name}' returned {returned}, not images of shape {tuple(x.shape)}")
-        return purified.to(x.dtype)  # a purifier may work in another type, the backbone in that of its weights
+            raise writes_to_input(f"purifier '{self.name}'")
+        # A purifier may work in another type, the backbone in that of its weights.
+        return images_of(purified, x, f"purifier '{self.name}'").to(x.dtype)
 
     def classify(self, images: Tensor) -> Tensor:
         """The backbone's logits [B, classes] of (purified) images."""
         if len(images) == 1:
             return self.classify(torch.cat([images, images]))[:1]
         self.meter.forwards += len(images)
+        version = images._version
         with modes_kept(self.owner):
-            logits = self.backbone(images)
-        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
-            returned = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise CellFailed(f"the backbone returned {returned}, not logits of shape ({len(images)}, classes)")
-        return logits.to(images.dtype)
+            logits = asked(self.backbone, images)
+        if images._version != version:
+            raise writes_to_input(self.classifier)
+        return logits_of(logits, images, self.classifier).to(images.dtype)
+
+    @property
+    def classifier(self) -> str:
+        """What errors call the backbone."""
+        return "the backbone" if self.backbone_name is None else f"backbone '{self.backbone_name}'"
 
     @property
     def owner(self) -> str:
-        """Whose code runs here, for notes on what it changed of the process."""
+        """Whose code runs here, for errors and for notes on what it changed: rbench's own identity is to blame for nothing."""
+        if type(self.purifier) is Identity:
+            return self.classifier
         return f"purifier '{self.name}' or its backbone"
 
     @contextmanager
@@ -301,6 +320,11 @@ class DefendedModel(nn.Module):
     def forward(self, x: Tensor, noise: SampleNoise) -> Tensor:
         """Logits [B, classes] of the purified images."""
         return self.classify(self.purify(x, noise))
+
+
+def writes_to_input(owner: str) -> CellFailed:
+    """The error about a module that changed the images that it was given."""
+    return CellFailed(f"{owner} modifies its input in place; let it return a new tensor", component=owner)
 
 
 class _Replay(torch.autograd.Function):

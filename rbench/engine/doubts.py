@@ -22,7 +22,7 @@ def doubts(setup: Setup, columns: dict[str, np.ndarray], arrays: dict[str, np.nd
     return [
         *of_cell.randomised(seen.repeat_difference, random=seen.random, declared=seen.declared_random),
         *of_cell.not_reproducible(reproducible=seen.reproducible),
-        *of_cell.batch_dependent(seen.batch_difference),
+        *of_cell.batch_dependent(seen.batch_difference, gradients.low_precision),
         *of_cell.not_logits(seen.not_logits),
         *of_cell.out_of_range(seen.out_of_range),
         *of_cell.low_precision(gradients.low_precision),

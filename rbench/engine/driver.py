@@ -14,6 +14,7 @@ from rbench.engine.kept import Asked, Kept
 from rbench.engine.oracle import Oracle, refuse_non_finite
 from rbench.engine.slots import Slots, Start, Tally
 from rbench.engine.starts import Starts
+from rbench.errors import CellFailed
 from rbench.threat.attack import Asks, IterativeAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
@@ -47,6 +48,24 @@ def nothing_yet(x: Tensor) -> Proposals:
     unknown = torch.full((len(x),), torch.nan, device=x.device)
     none = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     return Proposals(x.clone(), unknown, unknown.clone(), none, none.clone(), none.bool(), none.bool(), none.bool())
+
+
+def _points(slots: Slots) -> Tensor:
+    """The points that the state of an attack wants to ask about.
+
+    Raises:
+        CellFailed: they are none, or of another shape or type than the images that it was given.
+    """
+    points, wanted = getattr(slots.state, "x", None), slots.clean.x
+    if not isinstance(points, Tensor):
+        found = type(slots.state).__name__ if points is None else f"x of type {type(points).__name__}"
+        raise CellFailed(f"the attack's state has no tensor `x` to ask about ({found})")
+    if points.shape != wanted.shape or points.dtype != wanted.dtype or points.device != wanted.device:
+        found = f"{tuple(points.shape)} {points.dtype} on {points.device}"
+        raise CellFailed(
+            f"the attack asks about {found}, but was given {tuple(wanted.shape)} {wanted.dtype} on {wanted.device}"
+        )
+    return points
 
 
 def pace_of(device: torch.device, batch_size: int) -> tuple[int, int]:
@@ -181,7 +200,7 @@ class Driver:
         return slots
 
     def _ask(self, slots: Slots, what: Asks) -> Asked:
-        clean, points, tally = slots.clean, slots.state.x, slots.tally
+        clean, points, tally = slots.clean, _points(slots), slots.tally
         if what == "nearest":
             answer = self.oracle.nearest(clean.of(points), tally.queries, self.ball.norm)
         else:

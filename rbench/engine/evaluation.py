@@ -72,6 +72,7 @@ def _evaluated(setup: Setup, clean: Batch, on_done: Callable[[int], None], settl
     if not torch.equal(clean.x, untouched):
         raise CellFailed("the attack or the model changed the clean images in place")
     judged = judge_proposals(setup, proposals.x, clean)
+    ties = {"ties": int(max(setup.judge.tied.values()))}
     right = share_right(judged[column.SELECT_PREDICTIONS], clean.y)
     refuse_two_faced(setup.judge, clean, proposals.x, right, reproducible=setup.audit.reproducible)
     tensors = {
@@ -88,20 +89,28 @@ def _evaluated(setup: Setup, clean: Batch, on_done: Callable[[int], None], settl
         column.IMAGES: proposals.x,
     }
     upheld = proposals.claimed & (right < 0.5)
-    counts: dict[str, float] = {"proposed": int(proposals.claimed.sum()), "confirmed": int(upheld.sum()), **rungs}
+    counts: dict[str, float] = {
+        "proposed": int(proposals.claimed.sum()),
+        "confirmed": int(upheld.sum()),
+        **ties,
+        **rungs,
+    }
     return Evaluated({name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}, counts)
 
 
 def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Tensor]:
     """Admits proposals and judges them: predicted classes [N, draws] by name, and the distances [N] from the clean images.
 
+    What the judge counts afterwards as tied are the proposals, on select and score draws.
+
     Raises:
         CellFailed: a proposal breaks a rule, or a logit is not finite.
     """
     judge = setup.judge
     moved = judge.admit(images, clean, setup.tolerance)
-    select, score = judge.both(images, clean)
     rounded_select, rounded_score = judge.both(judge.ball.eight_bits(images, clean.x), clean)
+    judge.tied.clear()
+    select, score = judge.both(images, clean)
     return {
         column.SELECT_PREDICTIONS: select,
         column.ROBUST_PREDICTIONS: score,

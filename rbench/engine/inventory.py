@@ -74,12 +74,12 @@ class Inventory:
     """A defended model as it was at some time.
 
     Attributes:
-        name: what errors call the purifier.
+        owner: whom errors blame, in words.
         parts: its modules, those held in lists and other objects among them.
         classes: what they are instances of.
     """
 
-    name: str
+    owner: str
     parts: tuple[_Part, ...]
     classes: Patches
 
@@ -95,7 +95,7 @@ class Inventory:
             when: in words, e.g. `during the attack`.
 
         Raises:
-            CellFailed: names the purifier and what changed, which may be why the block failed.
+            CellFailed: names the owner and what changed, which may be why the block failed.
         """
         try:
             yield
@@ -118,16 +118,16 @@ class Inventory:
             when: in words, e.g. `during the attack`.
 
         Raises:
-            CellFailed: names the purifier and what changed.
+            CellFailed: names the owner and what changed.
         """
         if changed := self.changes():
             raise self._refusal(changed, when)
 
     def _refusal(self, changed: list[str], when: str) -> CellFailed:
         more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
-        problem = f"purifier '{self.name}' or its backbone changed {', '.join(changed[:3])}{more} {when}."
+        problem = f"{self.owner} changed {', '.join(changed[:3])}{more} {when}."
         remedy = "A purifier computes images from images, and leaves the classifier and torch as they are."
-        return CellFailed(problem, component=f"purifier '{self.name}'", remedy=remedy)
+        return CellFailed(problem, component=self.owner, remedy=remedy)
 
 
 def patching(component: str, patched: list[str]) -> CellFailed:
@@ -154,13 +154,13 @@ def refuse_patched(component: str) -> None:
         raise patching(component, patched)
 
 
-def take_inventory(purifier: nn.Module, backbone: nn.Module, name: str) -> Inventory:
+def take_inventory(purifier: nn.Module, backbone: nn.Module, owner: str) -> Inventory:
     """The inventory of a purifier and a backbone.
 
     Args:
         purifier: which may hold the backbone.
         backbone: frozen.
-        name: what errors call the purifier.
+        owner: whom errors blame, in words.
     """
     parts: dict[int, _Part] = {}
     for root, path, frozen in ((backbone, "backbone", True), (purifier, "purifier", False)):
@@ -168,7 +168,7 @@ def take_inventory(purifier: nn.Module, backbone: nn.Module, name: str) -> Inven
         for where, module in _modules(root, path):
             if id(module) not in parts:
                 parts[id(module)] = _part(where, module, frozen=frozen, hidden=id(module) not in registered)
-    return Inventory(name, tuple(parts.values()), of_classes(part.module for part in parts.values()))
+    return Inventory(owner, tuple(parts.values()), of_classes(part.module for part in parts.values()))
 
 
 def _part(path: str, module: nn.Module, *, frozen: bool, hidden: bool) -> _Part:

@@ -1,6 +1,7 @@
 """The judge: attacks propose, the judge decides, on noise that no attack has seen (docs/judging.md section 1)."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ class Judge:
         random: whether the model is, so that choosing and valuing need draws of their own.
         stacked: several draws of one image may share a batch. Not where answers depend on the batch: who knows the judge by images that
             repeat could answer otherwise.
+        tied: by role, how many images had their largest logit twice on a draw; `clear` it to count anew.
     """
 
     model: DefendedModel
@@ -39,6 +41,7 @@ class Judge:
     batch_size: int
     random: bool
     stacked: bool = True
+    tied: Counter[str] = field(default_factory=Counter, compare=False)
 
     def both(self, images: Tensor, clean: Batch) -> tuple[Tensor, Tensor]:
         """What `select` and `score` give; the one draw of a deterministic defence is evaluated once."""
@@ -65,7 +68,10 @@ class Judge:
         Raises:
             CellFailed: a logit is not finite.
         """
-        return self.logits(images, clean, role, draws).argmax(2)
+        logits = self.logits(images, clean, role, draws)
+        # Not an int, which would wait for the device.
+        self.tied[role] += ((logits == logits.amax(2, keepdim=True)).sum(2) > 1).any(1).sum()  # type: ignore[assignment]
+        return logits.argmax(2)
 
     def logits(self, images: Tensor, clean: Batch, role: Role, draws: Tensor) -> Tensor:
         """The logits [B, K, classes] on some draws; arguments as in `predictions`.

@@ -13,6 +13,7 @@ from rbench.engine.judge import Judge
 from rbench.engine.kept import FirstFooled, HighestLoss, Kept
 from rbench.engine.leaving import Leaving
 from rbench.engine.oracle import Oracle
+from rbench.errors import CellFailed
 from rbench.threat.attack import ExternalAttack, IterativeAttack
 from rbench.threat.ball import Ball
 from rbench.threat.batch import Batch
@@ -100,9 +101,17 @@ def propose(
     if not judge.random and oracle.path != "blind":
         # Under fresh noise, or without the purifier, a point that it saw fooled is no success yet.
         module.register_forward_hook(watch)
-    given = Batch(clean.x.clone(), clean.y.clone(), clean.ids)
+    given = Batch(clean.x.clone(), clean.y.clone(), clean.ids.clone())
     with global_generators(seed, clean.device):
         points = attack.perturb(module, given, judge.ball, problem.classes, seed)
+    if not isinstance(points, Tensor):
+        raise CellFailed(
+            f"the attack returned {type(points).__name__}, not a tensor {tuple(clean.x.shape)} of adversarial images"
+        )
+    if points.shape != clean.x.shape:
+        raise CellFailed(f"the attack returned {tuple(points.shape)} {points.dtype}, not {tuple(clean.x.shape)}")
+    if points.device != clean.device:
+        raise CellFailed(f"the attack returned images on {points.device}, not on {clean.device}")
     on_done(len(clean))
     proposals = nothing_yet(clean.x)
     proposals.x, proposals.passed_by = points.detach(), watch.fooled

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rbench.engine.copies import own_copy
 from rbench.engine.defended import DefendedModel
 from rbench.engine.folding import ChannelsLast, convolutional, fold
+from rbench.engine.weights_type import asked
 from rbench.suite.cell import Precision
 from rbench.threat.batch import Batch
 from rbench.threat.losses import margin
@@ -87,7 +88,8 @@ def _halved(model: DefendedModel, sample: Batch, same: Proposing) -> Proposing:
     """That backbone in half precision: another function, which is asked for and not held against the given one."""
     half, (x, _) = HalfPrecision(same.backbone), _shown(sample)
     with torch.no_grad():
-        return Proposing(half, _apart(model.backbone(x), half(x)), same.folded)
+        whole: Any = asked(model.backbone, x)
+        return Proposing(half, _apart(whole, half(x)), same.folded)
 
 
 def _shown(sample: Batch) -> tuple[Tensor, Tensor]:

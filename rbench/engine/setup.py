@@ -150,7 +150,7 @@ def set_up(
     if source is not None:
         source.meter = model.meter  # what crafting costs is part of the attack's cost
     weights = state_hash(model)
-    inventory = take_inventory(model.purifier, model.backbone, model.name)
+    inventory = take_inventory(model.purifier, model.backbone, model.owner)
     noise, ball = Noise(protocol.seed), protocol.ball
     audits = audits or Audits()
     trial: Trial | None = None

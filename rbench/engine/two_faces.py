@@ -103,6 +103,7 @@ def same(a: Tensor, b: Tensor) -> bool:
 def refuse(model: DefendedModel, words: str) -> None:
     """Raises CellFailed for a model that gives another answer in one of the ways to ask."""
     raise CellFailed(
-        f"purifier '{model.name}' or its backbone answers otherwise {words}: the same image and noise must get the same logits, whoever "
-        "asks. What BPDA differentiates in place of a purifier is its `surrogate`"
+        f"{model.owner} answers otherwise {words}: the same image and noise must get the same logits, whoever "
+        "asks. What BPDA differentiates in place of a purifier is its `surrogate`",
+        component=model.owner,
     )

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rbench.bundled_files import weights_file
-from rbench.errors import InputError
+from rbench.errors import InputError, RbenchError
 from rbench.registry import load, registry
 from rbench.results.files import write_bytes
 
@@ -60,9 +61,14 @@ def read_network(weights: str | Path, objective: str) -> "nn.Module":
         found = f"weights trained with the objective '{header['objective']}'"
         remedy = "use the purifier of that objective"
         raise InputError(f"{found}, not '{objective}'", place=path, found=found, remedy=remedy)
+    own, outline = "the network of its own header", None
+    with suppress(RbenchError), torch.device("meta"):  # no memory is taken, whatever sizes a stranger's header gives
+        outline = load("network", header["network"], header["params"])
+    if outline is not None:  # else making it says what is wrong
+        fill(outline, read_state(path, names_of(outline)), path, own)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         network: nn.Module = load("network", header["network"], header["params"])
-    fill(network, read_state(path, names_of(network)), path, "the network of its own header")
+    fill(network, read_state(path, names_of(network)), path, own)
     return network.eval().requires_grad_(requires_grad=False)
 
 

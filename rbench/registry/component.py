@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
 
 from rbench.errors import InputError, MissingError, RbenchError
-from rbench.process_state import kept, users_own
+from rbench.harmless import STORED, one_line, text_of
+from rbench.process_state import kept, said, users_own
+from rbench.registry.requirements import installs
+from rbench.registry.trial import fatal
 from rbench.signature import Signature, static
 from rbench.signature.distribution import owner
 from rbench.signature.source import ModuleMissingError, NotStaticError, Source, read
@@ -60,12 +64,17 @@ class Component:
             MissingError: it needs a module that is not installed.
         """
         with self.blamed("import"):
-            loaded = import_module(self.module)
+            loaded = self._imported(self.module)
             for part in self.attribute.split("."):
                 loaded = getattr(loaded, part)
         if not callable(loaded):
             raise self._wrong(InputError, f"is no class or function: {self.value}")
         return loaded
+
+    def _imported(self, module: str) -> ModuleType:
+        if not self._is_ours and (harm := fatal(module)):
+            raise self._wrong(InputError, f"failed to import: {harm}")
+        return import_module(module)
 
     def signature(self, rest: str | None = None) -> Signature:
         """Its parameters, read from the source; imported only if the source does not say.
@@ -99,13 +108,14 @@ class Component:
             return static.facts(self.module, self.attribute)
         except (NotStaticError, ModuleMissingError):
             loaded = self.load()
-            if isinstance(loaded, type):
-                constants = dict(vars(loaded))
-            else:
-                module = vars(sys.modules[loaded.__module__])
-                constants = {name.lower(): value for name, value in module.items() if name.isupper()}
-            plain = (str, int, float, tuple, list)
-            return {name: v for name, v in constants.items() if isinstance(v, plain) and not name.startswith("_")}
+            with self.blamed("say what it is"):
+                if isinstance(loaded, type):
+                    constants = dict(vars(loaded))
+                else:
+                    module = vars(sys.modules[loaded.__module__])
+                    constants = {name.lower(): value for name, value in module.items() if name.isupper()}
+                plain = (str, int, float, tuple, list)
+                return {name: v for name, v in constants.items() if isinstance(v, plain) and not name.startswith("_")}
 
     @cached_property
     def doc(self) -> str:
@@ -113,7 +123,9 @@ class Component:
         try:
             return static.docstring(self.module, self.attribute)
         except (NotStaticError, ModuleMissingError):
-            return (self.load().__doc__ or "").strip()
+            loaded = self.load()
+            with self.blamed("say what it is"):
+                return (loaded.__doc__ or "").strip()
 
     @property
     def summary(self) -> str:
@@ -161,7 +173,7 @@ class Component:
                 if name not in self._source.bindings:
                     return None
         with self.blamed("import"):
-            function = getattr(import_module(module), name, None)
+            function = getattr(self._imported(module), name, None)
         return function if callable(function) else None
 
     def call_hook(self, name: str, params: Mapping[str, Any]) -> Any:
@@ -185,9 +197,9 @@ class Component:
 
         Args:
             action: a verb phrase for the line: `purifier 'x' (its-package 1.0) failed to ACTION: cause`.
-            failures: the exceptions that become one line. Any other `Exception` passes as it is, with the traceback that its author needs.
-                rbench's own errors and the user's interrupt always pass; a module that is not installed, and what would end the process
-                without a word (`SystemExit`), is always one line.
+            failures: the exceptions that become one line. Any other `Exception` passes as it is, with the traceback that its author needs;
+                that of a stranger has the line as its `blamed`, for the command line. rbench's own errors and the user's interrupt always
+                pass; a module that is not installed, and what would end the process without a word (`SystemExit`), is always one line.
 
         Raises:
             InputError: a failure, or a module of the component's own package is not there.
@@ -199,18 +211,28 @@ class Component:
         except (RbenchError, NotStaticError):
             raise
         except (ModuleMissingError, ModuleNotFoundError) as error:
-            missing = error.name or ""
-            failed = f"failed to {action}: No module named {missing!r}."
-            if missing.split(".")[0] == self.module.split(".")[0]:
-                raise self._wrong(InputError, f"{failed} Its entry point is {self.value}.") from error
-            remedy = f"       pip install {self._requirement(missing)}"
-            raise self._wrong(MissingError, failed, remedy) from error
+            raise self._lacking(action, error) from error
         except BaseException as error:
-            if users_own(error) or (isinstance(error, Exception) and not isinstance(error, failures)):
+            if users_own(error):
                 raise
-            cause = " ".join(str(error).split()) or "no reason given"
-            raise self._wrong(InputError, f"failed to {action}: {type(error).__name__}: {cause}") from error
+            blamed = self._wrong(InputError, f"failed to {action}: {said(error)}")
+            if isinstance(error, Exception) and not isinstance(error, failures):
+                if not self._is_ours:
+                    with contextlib.suppress(Exception):  # an exception may refuse every attribute
+                        error.blamed = blamed  # type: ignore[attr-defined]
+                raise
+            raise blamed from error
 
-    def _requirement(self, module: str) -> str:
-        top = module.split(".")[0]
-        return f"'{self.distribution}[{top}]'" if top in self.extras else top
+    @property
+    def _is_ours(self) -> bool:
+        return self.module.partition(".")[0] == "rbench"
+
+    def _lacking(self, action: str, error: ImportError | ModuleMissingError) -> RbenchError:
+        """The error for a module that is not there; only packages that rbench knows are advised."""
+        missing = one_line(error.name or text_of(error), STORED)
+        top, failed = missing.partition(".")[0], f"failed to {action}: No module named {missing!r}."
+        if top == self.module.partition(".")[0]:
+            return self._wrong(InputError, f"{failed} Its entry point is {self.value}.")
+        known = f"pip install '{self.distribution}[{top}]'" if top in self.extras else installs(missing)
+        unknown = f"Install what {self.distribution} needs; its author knows which package has that module."
+        return self._wrong(MissingError, failed, f"       {known}" if known else unknown)

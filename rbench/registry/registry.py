@@ -1,10 +1,10 @@
 """The components of one kind by name, from entry points."""
 
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
-from typing import Any
+from importlib.metadata import Distribution, EntryPoint, distributions
 
 from rbench.errors import InputError
+from rbench.process_state import NOTES, said
 from rbench.registry.component import Component
 from rbench.signature import nearest
 
@@ -17,7 +17,7 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._components: dict[str, list[Component]] = {}
-        for point in _points().select(group=f"rbench.{kind}s"):
+        for point in _points().get(f"rbench.{kind}s", ()):
             component = _component(kind, point)
             rivals = self._components.setdefault(point.name, [])
             if component not in rivals:
@@ -54,9 +54,30 @@ class Registry:
 
 
 @cache
-def _points() -> Any:
-    """Every entry point that is installed; reading them all takes as long as reading one group."""
-    return entry_points()
+def _points() -> dict[str, list[EntryPoint]]:
+    """The entry points of rbench's groups, by group.
+
+    Each distribution is read for itself, since a damaged one must not hide the others; of several that have one name the first on the path
+    counts, as for imports.
+    """
+    found: dict[str, list[EntryPoint]] = {}
+    seen: set[str] = set()
+    for distribution in distributions():
+        try:
+            name = getattr(distribution, "_normalized_name", None) or distribution.name
+            if name in seen:
+                continue
+            seen.add(name)
+            if "rbench." in (distribution.read_text("entry_points.txt") or ""):
+                for point in distribution.entry_points:
+                    found.setdefault(point.group, []).append(point)
+        except Exception as error:
+            NOTES.say(f"{_path_of(distribution)}: its entry points cannot be read ({said(error)}); it brings nothing")
+    return found
+
+
+def _path_of(distribution: Distribution) -> object:
+    return getattr(distribution, "_path", None) or "a package"
 
 
 @cache

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rbench.errors import InputError
+from rbench.harmless import NAME, harmless
 from rbench.registry import REFUSALS, Component, registry
 from rbench.results import disk
 from rbench.results.files import write_bytes, writing
@@ -27,7 +28,7 @@ def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[P
         wanted: names of reporters.
 
     Raises:
-        InputError: an unknown format, or a reporter that fails.
+        InputError: an unknown format, a reporter that fails, or a link that leads out of the folder.
         MissingError: the folder cannot be written.
     """
     made: dict[str, str | bytes] = {}
@@ -36,6 +37,8 @@ def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[P
     paths = []
     for place, content in made.items():
         path = folder / place
+        if not path.parent.resolve().is_relative_to(folder.resolve()):
+            raise InputError("leads out of the folder of the report.", place=path.parent, remedy="Give another --out.")
         with writing(path.parent):
             disk.make_folder(path.parent)
         write_bytes(path, content.encode("utf-8") if isinstance(content, str) else content)
@@ -57,12 +60,27 @@ def formats(text: str) -> tuple[str, ...]:
     return names
 
 
+def _are_files(made: object) -> bool:
+    return isinstance(made, Mapping) and all(
+        isinstance(place, str) and isinstance(content, str | bytes) for place, content in made.items()
+    )
+
+
 def _files(reporter: Component, table: "Table") -> Files:
     function = reporter.load()
     with reporter.blamed("write its report", REFUSALS):
         files: Files = function(table)
+        if not _are_files(files):
+            raise InputError(
+                f"reporter {reporter.name!r} ({reporter.distribution} {reporter.version}) made no files.",
+                component=f"reporter {reporter.name!r}",
+                found=type(files).__name__,
+                remedy="Return a map of paths to texts or bytes.",
+            )
     for place in files:
         parts = PurePosixPath(place).parts
         if not parts or place.startswith("/") or ".." in parts or "\\" in place:
-            raise InputError(f"reporter {reporter.name!r}: {place!r} is no path inside the folder of the report.")
+            raise InputError(
+                f"reporter {reporter.name!r}: {harmless(repr(place), NAME)} is no path inside the folder of the report."
+            )
     return files

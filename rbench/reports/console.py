@@ -7,8 +7,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
+from rbench.harmless import columns
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
-from rbench.reports.plain import percent, visible
+from rbench.reports.plain import named, percent, worded
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
@@ -21,7 +22,7 @@ def console(table: Table) -> RenderableType:
     parts: list[RenderableType] = []
     for group in groups(table):
         for rows in by_backbone(group):
-            parts += [Text(visible(heading(rows)), style="bold"), _grid(rows), *_remarks(rows), Text()]
+            parts += [Text(heading(rows), style="bold"), _grid(rows), *_remarks(rows), Text()]
     if not parts:
         parts += [Text("No rows: nothing has been recorded yet."), Text()]
     parts += [*_legend(table), *_unread(table)]
@@ -39,7 +40,7 @@ def _grid(rows: list[Row]) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     grid.add_column("#", justify="right", no_wrap=True)
     # Folding a name costs a line, folding the flags costs none that is missed.
-    names = max(len(visible(row["purifier"])) for row in rows)
+    names = max(columns(named(row["purifier"])) for row in rows)
     grid.add_column("purifier", overflow="fold", min_width=min(names, NAME_WIDTH))
     grid.add_column("standard", justify="right", no_wrap=True)
     grid.add_column("robust", justify="right", no_wrap=True)
@@ -50,11 +51,11 @@ def _grid(rows: list[Row]) -> Grid:
     for row in rows:
         grid.add_row(
             "-" if row["rank"] is None else str(row["rank"]),
-            Text(visible(row["purifier"])),
+            Text(named(row["purifier"])),
             percent(row["standard_accuracy"]),
             *_robust(row),
             percent(row["blind_robust_accuracy"]),
-            Text(visible(row["strongest_attack"] or "-")),
+            Text(named(row["strongest_attack"] or "-")),
             " ".join(FLAGS[name].short for name in row["flags"]),
         )
     return grid
@@ -71,7 +72,7 @@ def _robust(row: Row) -> tuple[Text, str]:
 
 def _remarks(rows: list[Row]) -> list[RenderableType]:
     blocked = [
-        Text(visible(f"{row['purifier']}: no robust accuracy ({row['status']})"), style="red")
+        Text(f"{named(row['purifier'])}: no robust accuracy ({worded(row['status'])})", style="red")
         for row in rows
         if row["robust_accuracy"] is None
     ]
@@ -94,10 +95,10 @@ def _legend(table: Table) -> list[RenderableType]:
 
 
 def _unread(table: Table) -> list[RenderableType]:
-    lines = [Text(visible(note)) for note in table.notes]
+    lines = [Text(worded(note)) for note in table.notes]
     if table.broken:
         lines.append(Text(f"Not used ({len(table.broken)}):", style="red"))
-        lines += [Text(f"  {visible(one.message)}") for one in table.broken[:MAX_BROKEN]]
+        lines += [Text(f"  {worded(one.message)}") for one in table.broken[:MAX_BROKEN]]
     if len(table.broken) > MAX_BROKEN:
         lines.append(Text(f"  and {len(table.broken) - MAX_BROKEN} more"))
     return [*lines]

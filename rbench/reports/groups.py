@@ -3,6 +3,7 @@
 from itertools import groupby
 from typing import Any
 
+from rbench.reports.plain import named
 from rbench.results.table import Table
 from rbench.suite.cell import JUDGE_VERSION
 
@@ -21,13 +22,14 @@ def by_backbone(rows: list[Row]) -> list[list[Row]]:
 
 
 def heading(rows: list[Row]) -> str:
-    """Data set, samples and threat of a group in one line; the backbone where there is only one, the rules where they are not today's."""
+    """Data set, samples and threat of a group on one harmless line; the backbone if there is only one, the rules if not today's."""
     first = rows[0]
     n = "?" if first["n"] is None else f"{first['n']:,}"
     backbones = {row["backbone"] for row in rows}
-    one = [first["backbone"]] if len(backbones) == 1 else []
-    rules = [] if first["judge"] == str(JUDGE_VERSION) else [f"judged by version {first['judge']} of the rules"]
-    return ", ".join([f"{first['dataset']} ({n} samples)", *one, f"{first['norm']} {first['eps_text']}", *rules])
+    one = [named(first["backbone"])] if len(backbones) == 1 else []
+    rules = [] if first["judge"] == str(JUDGE_VERSION) else [f"judged by version {named(first['judge'])} of the rules"]
+    radius = named(f"{first['norm']} {first['eps_text']}")
+    return ", ".join([f"{named(first['dataset'])} ({n} samples)", *one, radius, *rules])
 
 
 def remark(rows: list[Row]) -> str:

@@ -1,13 +1,14 @@
 """The leaderboard as one self-contained page of HTML: no network, no other file, and readable without scripts."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from rbench.reports.gallery import KINDS
 from rbench.reports.page.view import page
-from rbench.reports.plain import percent, visible
+from rbench.reports.plain import line, named, percent, visible, worded
 from rbench.results.table import Table
 
 if TYPE_CHECKING:
@@ -35,7 +36,13 @@ def html(table: Table) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "prose": _prose}
+    environment.filters |= {
+        "percent": percent,
+        "prose": _prose,
+        "name": _of(named),
+        "words": _of(worded),
+        "line": _of(line),
+    }
     environment.globals["picture_kinds"] = KINDS
     return environment.get_template("page.html").render(
         page=page(table),
@@ -51,6 +58,11 @@ def _shown(value: Any) -> Any:
     if value is None:
         return "-"
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _of(shorten: Callable[[str], str]) -> Callable[[Any], Any]:
+    """A filter for the template, where None stays what it is."""
+    return lambda value: None if value is None else shorten(value)
 
 
 def _prose(text: str) -> "Markup":

@@ -1,7 +1,7 @@
 """The leaderboard as LaTeX tables in the style of booktabs, ready to paste into a paper."""
 
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
-from rbench.reports.plain import percent, visible
+from rbench.reports.plain import named, percent, visible
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
@@ -78,17 +78,17 @@ def _lines(rows: list[Row]) -> list[str]:
     for place, part in enumerate(parts):
         if len(parts) > 1:
             lines += ["    \\addlinespace"] if place else []
-            lines.append(f"    \\multicolumn{{6}}{{l}}{{\\textit{{{latex_text(part[0]['backbone'])}}}}} \\\\")
+            lines.append(f"    \\multicolumn{{6}}{{l}}{{\\textit{{{latex_text(named(part[0]['backbone']))}}}}} \\\\")
         indent = "\\quad " if len(parts) > 1 else ""
         lines += [f"    {indent}{' & '.join(_cells(row))} \\\\" for row in part]
     return lines
 
 
 def _cells(row: Row) -> list[str]:
-    names = [latex_text(row["purifier"])]
+    names = [latex_text(named(row["purifier"]))]
     flags = " ".join(FLAGS[name].short for name in row["flags"])
     if row["robust_accuracy"] is None:
-        state = latex_text(row["status"].split(":")[0])
+        state = latex_text(named(row["status"].split(":")[0]))
         return [*names, percent(row["standard_accuracy"]), f"\\multicolumn{{2}}{{c}}{{{state}}}", "--", flags]
     interval = f"{percent(row['robust_low'])}--{percent(row['robust_high'])}"
     blind = "--" if row["blind_robust_accuracy"] is None else percent(row["blind_robust_accuracy"])

@@ -1,7 +1,7 @@
 """The leaderboard as a page of Markdown, in percent, for readers; programs read the CSV file."""
 
 from rbench.reports.groups import Row, groups, heading, remark
-from rbench.reports.plain import markdown_text, percent
+from rbench.reports.plain import markdown_name, markdown_text, percent
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
@@ -56,14 +56,14 @@ def _line(cells: tuple[str, ...] | list[str]) -> str:
 def _cells(row: Row) -> list[str]:
     return [
         "-" if row["rank"] is None else str(row["rank"]),
-        markdown_text(row["backbone"]),
-        markdown_text(row["purifier"]),
+        markdown_name(row["backbone"]),
+        markdown_name(row["purifier"]),
         percent(row["standard_accuracy"]),
         _robust(row),
         percent(row["blind_robust_accuracy"]),
         percent(row["noise_accuracy"]),
-        markdown_text(row["strongest_attack"] or "-"),
-        markdown_text(row["gradient"] or "-"),
+        markdown_name(row["strongest_attack"] or "-"),
+        markdown_name(row["gradient"] or "-"),
         ", ".join(row["flags"]),
     ]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rbench.reports.groups import Row, remark
-from rbench.reports.plain import visible
+from rbench.reports.plain import named
 from rbench.results import sample_columns as column
 from rbench.results.runs import ReadCell
 from rbench.results.table import Table
@@ -110,7 +110,7 @@ def _accuracy(share: float) -> str:
 
 def _text(name: str) -> str:
     # RobustBench's template of the leaderboard does not escape what it shows.
-    return html.escape(visible(name))
+    return html.escape(named(name))
 
 
 def _place(row: Row) -> str:

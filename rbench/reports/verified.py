@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text
 
-from rbench.reports.plain import percent, visible
+from rbench.reports.plain import named, percent, worded
 from rbench.verifying.survivors import ENOUGH
 from rbench.verifying.verdict import Verdict, Verified
 
@@ -29,18 +29,18 @@ def verified(found: Verified, tables: Sequence[str] = ()) -> RenderableType:
     parts: list[RenderableType] = []
     for name in backbones:
         here = [verdict for verdict in verdicts if verdict.cell.label("backbone") == name]
-        parts += [Text(visible(name), style="bold"), _grid(here), Text()]
+        parts += [Text(named(name), style="bold"), _grid(here), Text()]
     faults = [
-        Text(visible(f"{verdict.cell.id}: {fault}"), style="red") for verdict in verdicts for fault in verdict.faults
+        Text(worded(f"{verdict.cell.id}: {fault}"), style="red") for verdict in verdicts for fault in verdict.faults
     ]
     notes = dict.fromkeys((*(note for verdict in verdicts for note in verdict.notes), *found.notes))
     return Group(
         *parts,
         *faults,
-        *(Text(visible(one.message), style="red") for one in found.broken),
-        *(Text(visible(line), style="red") for line in tables),
-        *(Text(visible(f"not judged: {why} ({count} cells, unverified)")) for why, count in reasons.items()),
-        *(Text(visible(f"note: {note}"), style="dim") for note in notes),
+        *(Text(worded(one.message), style="red") for one in found.broken),
+        *(Text(worded(line), style="red") for line in tables),
+        *(Text(f"not judged: {worded(why)} ({count} cells, unverified)") for why, count in reasons.items()),
+        *(Text(f"note: {worded(note)}", style="dim") for note in notes),
         *(_sum(verdicts) if verdicts else ()),
     )
 
@@ -65,8 +65,8 @@ def _line(verdict: Verdict) -> list[Text | str]:
     robust = record.summary.robust_accuracy.value if record and record.summary else None
     again = evidence.reattack if evidence else None
     return [
-        Text(visible(verdict.cell.label("purifier"))),
-        Text(visible(verdict.cell.label("attack"))),
+        Text(named(verdict.cell.label("purifier"))),
+        Text(named(verdict.cell.label("attack"))),
         percent(robust),
         str(evidence.examples) if evidence else "-",
         str(again.attacked) if again else "",

@@ -38,6 +38,34 @@ def require_own(root: Path) -> None:
         )
 
 
+def refuse_links(root: Path) -> None:
+    """Refuses a run folder with a link that leads out of it: what is written or removed through that would be somebody else's.
+
+    A link in the place of a file is no such thing, since whole files take its place; but the lock is opened where it lies.
+
+    Args:
+        root: the folder, which may be a link itself.
+
+    Raises:
+        InputError: names the link and where it leads.
+        MissingError: it cannot be looked into.
+    """
+    with writing(root):
+        for link in (entry for folder in (root, root / "chunks", root / "audits") for entry in _links(folder)):
+            where = link.resolve()
+            if (where.is_dir() or link.name == "run.lock") and not where.is_relative_to(root.resolve()):
+                raise InputError(
+                    "a link that leads out of the run folder.",
+                    place=link,
+                    found=str(where) if str(where).isprintable() else repr(str(where)),
+                    remedy="Nothing was written. Put a folder in its place, or give another --out.",
+                )
+
+
+def _links(folder: Path) -> list[Path]:
+    return [entry for entry in sorted(folder.iterdir()) if entry.is_symlink()] if folder.is_dir() else []
+
+
 def same_file(path: Path, other: Path) -> bool:
     """Whether two names lead to one file, whatever links, `..` or letter case they take; False if one leads nowhere."""
     try:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from rbench.errors import InputError
+from rbench.harmless import STORED, one_line
 from rbench.results.flags.catalogue import FlagName
 from rbench.results.untrusted import parse_json, read_text
 
@@ -37,7 +38,7 @@ Knows = Literal["white-box", "black-box", "transfer", "blind", "noise"]
 
 
 def _one_line(value: object) -> object:
-    return " ".join(value.split()) if isinstance(value, str) else value
+    return one_line(value, STORED) if isinstance(value, str) else value
 
 
 OneLine = Annotated[str, BeforeValidator(_one_line)]
@@ -138,6 +139,17 @@ class DatasetPart(Document):
     samples: Count = Field(description="Number of samples judged.")
     sha256: str | None = Field(default=None, description="Hash of the images and labels that were judged.")
     classes: Count | None = Field(default=None, description="Number of classes, from the logits.")
+    duplicates: Count = Field(
+        default=0,
+        description="Samples of the slice that were left out, since each repeats the image of an earlier one.",
+    )
+    class_names: tuple[OneLine, ...] = Field(
+        default=(),
+        description="The name of each class number; empty where the data set has none, and in older records.",
+    )
+    told: tuple[OneLine, ...] = Field(
+        default=(), description="What was done to the data when they were read: chosen, converted, turned, left out."
+    )
 
 
 class ThreatPart(Document):

@@ -14,6 +14,7 @@ from rbench.errors import InputError
 from rbench.results import disk, files, gallery, image_files
 from rbench.results.chunks import Chunk, decode, encode, with_images_on_disk
 from rbench.results.lock import locked
+from rbench.results.output import refuse_links
 from rbench.results.record import CELL_ID, CELL_PARTS, Record, read_record, record_text
 from rbench.results.rows_on_disk import Rows
 from rbench.results.untrusted import parse_json, read_text
@@ -30,7 +31,7 @@ _CHUNK = re.compile(r"(\d{1,12})-(\d{1,12})\.safetensors")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`results/<suite>/`. Reading needs no lock; writing is done by one process, inside `lock()`.
+    """`runs/<suite>/`. Reading needs no lock; writing is done by one process, inside `lock()`.
 
     Attributes:
         root: the folder itself.
@@ -40,8 +41,14 @@ class RunFolder:
 
     @classmethod
     def create(cls, root: Path) -> "RunFolder":
-        """Make the folder and those inside it, where they are missing."""
+        """Make the folder and those inside it, where they are missing.
+
+        Raises:
+            InputError: a link in it leads out of it.
+            MissingError: it cannot be written.
+        """
         folder = cls(root)
+        refuse_links(root)
         for name in ("records", "samples", "images", "gallery", "chunks"):
             with files.writing(root / name):
                 disk.make_folder(root / name)
@@ -52,8 +59,9 @@ class RunFolder:
         """Be the only writer; what dead writers left half-written is removed.
 
         Raises:
-            InputError: another process is writing here; the message names its pid and host.
+            InputError: another process is writing here (the message names its pid and host), or a link leads out of the folder.
         """
+        refuse_links(self.root)
         with locked(self.root / "run.lock"):
             self.tidy()
             yield

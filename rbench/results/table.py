@@ -1,8 +1,8 @@
 """The leaderboard as a frame, with what each column means: all that reporters read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,23 @@ class Table:
     def rows(self) -> list[dict[str, Any]]:
         """The rows, to be changed by whoever likes."""
         return [dict(record) for record in self.records]
+
+    def having(self, cells: Collection[str]) -> "Table":
+        """The rows that are made of some cells; ranks and flags are still those of the whole table.
+
+        Args:
+            cells: ids, of which a row has at least one.
+        """
+        kept = [place for place, row in enumerate(self.cells) if any(cell.id in cells for cell in row)]
+        if len(kept) == len(self.records):
+            return self
+        return replace(
+            self,
+            records=tuple(self.records[place] for place in kept),
+            doubts=tuple(self.doubts[place] for place in kept),
+            cells=tuple(self.cells[place] for place in kept),
+            outcomes=tuple(self.outcomes[place] for place in kept),
+        )
 
     @cached_property
     def frame(self) -> "pd.DataFrame":

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from rbench.attacks.loading import load_attack
 from rbench.backbones.head import load_backbone
 from rbench.backbones.named import Named
+from rbench.datasets.different import different, told_repeats
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
 from rbench.engine.audits import Audits
@@ -100,6 +102,7 @@ class Components:
     shelf: Shelf | None = None
     _made: dict[str, Any] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
+    _slices: dict[str, np.ndarray] = field(default_factory=dict)
     _loaded: dict[str, nn.Module | None] = field(default_factory=dict)
     _row: _Row | None = None
     _source: tuple[str, DefendedModel] | None = None
@@ -139,6 +142,28 @@ class Components:
         dataset: Dataset = self._made[key]
         return dataset
 
+    def chosen(self, part: Part, chosen: Slice) -> np.ndarray:
+        """The ids of the different images of a slice, int64, ascending; all are read, so that a wrong one is told before anything runs.
+
+        Raises:
+            InputError: the data set has fewer samples, one of them is wrong, or an image has two labels.
+        """
+        key = json.dumps([_key("dataset", part), chosen.samples, chosen.shuffle])
+        if key not in self._slices:
+            dataset = self.dataset(part)
+            with kept(f"dataset '{part.label}'"):
+                self._slices[key] = different(dataset, order(dataset, chosen))
+        return self._slices[key]
+
+    def told(self, part: Part, chosen: Slice) -> tuple[str, ...]:
+        """What a user should know of the data of a slice whose samples have been read, one line each."""
+        dataset, ids = self.dataset(part), self.chosen(part, chosen)
+        return (*dataset.told(ids), *told_repeats(self.repeats(part, chosen), len(ids) + self.repeats(part, chosen)))
+
+    def repeats(self, part: Part, chosen: Slice) -> int:
+        """How many samples of a slice repeat an image that stands before them, and so are left out."""
+        return len(order(self.dataset(part), chosen)) - len(self.chosen(part, chosen))
+
     def data_hash(self, part: Part, ids: np.ndarray) -> str:
         """sha256 of the images and labels of some samples; all cells of a slice share one reading."""
         key = json.dumps([part.document(), ids.tolist()], sort_keys=True)
@@ -169,6 +194,11 @@ class Components:
         """
         return self._in_use(backbone, purifier, dataset).model
 
+    @property
+    def in_use(self) -> DefendedModel | None:
+        """The defended model that was asked for last, if it is still kept."""
+        return None if self._row is None else self._row.model
+
     def forget_models(self) -> None:
         """Makes purifiers and backbones anew when they are next asked for."""
         self._leave_row()
@@ -185,7 +215,9 @@ class Components:
                 own.match(known.class_names, known.source)
             classes = of_classes(reached(own))
             try:
-                model = DefendedModel(self._module("purifier", purifier), own, name=purifier.label)
+                model = DefendedModel(
+                    self._module("purifier", purifier), own, name=purifier.label, backbone_name=backbone.label
+                )
             finally:
                 patched = classes.put_back()
             self._refuse(_key("purifier", purifier), f"purifier '{purifier.label}'", patched)
@@ -210,7 +242,8 @@ class Components:
         if self._source is None or self._source[0] != backbone:
             self._source = None
             own = self._own_backbone(resolve_part("backbone", backbone, {}))
-            self._source = backbone, DefendedModel(make("purifier", "identity").to(self.device), own)
+            plain = make("purifier", "identity").to(self.device)
+            self._source = backbone, DefendedModel(plain, own, name="identity", backbone_name=backbone)
         return self._source[1]
 
     def _own_backbone(self, part: Part) -> nn.Module:
@@ -285,7 +318,8 @@ def make(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
         InputError: it is unknown or broken, or refuses its parameters.
         MissingError: it needs a module or file that is not there.
     """
-    special = {"backbone": load_backbone, "dataset": load_dataset, "purifier": load_purifier}.get(registry(kind).kind)
+    loaders = {"backbone": load_backbone, "dataset": load_dataset, "purifier": load_purifier, "attack": load_attack}
+    special: Callable[..., Any] | None = loaders.get(registry(kind).kind)  # type: ignore[assignment]
     return load(kind, name, params) if special is None else special(name, params)
 
 

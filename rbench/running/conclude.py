@@ -61,6 +61,7 @@ def conclude(prepared: Prepared, parts: Sequence[Evaluated]) -> Finished:
             refuse_other_answers(prepared.setup.model, prepared.setup.first)
         facts = facts_of_attacked(prepared, whole.arrays)
         gallery = _gallery(prepared, whole)
+    facts["ties"] = whole.counts.get("ties", 0)
     outcome = replace(outcome, flags=(*outcome.flags, *of_cell.leaks(facts["leaks"])))
     return Finished(whole, outcome, convergence, gallery, facts)
 

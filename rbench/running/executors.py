@@ -20,10 +20,12 @@ class Lost:
     Attributes:
         task: what it was asked.
         how: what became of it.
+        hopeless: another worker would come to the same end.
     """
 
     task: Task
     how: str
+    hopeless: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,19 @@ class Terms:
         batch_size: images at once, unless a task says another number; None: as is fastest.
         threads: of each worker.
         root: the run folder, where what was measured of defended models is read; None where everything is measured anew.
+        timeout: seconds that a worker may take for a task, after which it is ended; None for any time.
     """
 
     images: str
     batch_size: int | None
     threads: int
     root: Path | None = None
+    timeout: float | None = None
+
+    @property
+    def overdue(self) -> str:
+        """What became of a worker that took longer."""
+        return f"took longer than --timeout {self.timeout:g} s"
 
 
 def shelf_of(terms: Terms) -> Shelf | None:

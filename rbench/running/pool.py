@@ -15,17 +15,18 @@ def workers_for(asked: str, device: str, threads: int, cells: Sequence[Cell]) ->
     """How many workers a run has.
 
     Args:
-        asked: a number, or `auto` for as many as there are GPUs, or cores over threads; never more than there are cells.
+        asked: a number, 0 for none but this process, or `auto` for as many as there are GPUs, or cores over threads; never more than there
+            are cells.
         device: as given by the user.
         threads: of each worker.
         cells: those to run.
 
     Raises:
-        InputError: neither a number from 1 nor `auto`.
+        InputError: neither a number from 0 nor `auto`.
     """
     if asked != "auto":
-        if not asked.isdecimal() or int(asked) < 1:
-            raise InputError("expected a number from 1, or auto", place="--workers", found=repr(asked))
+        if not (asked.isascii() and asked.isdecimal()):
+            raise InputError("expected a number from 0, or auto", place="--workers", found=repr(asked))
         return int(asked)
     place = resolve_device(device)
     if place.type == "cuda":

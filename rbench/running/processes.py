@@ -1,12 +1,13 @@
 """Workers in processes of their own: one that is killed, hangs or runs out of memory costs its span and nothing else."""
 
+import math
 import os
 import signal
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -18,15 +19,22 @@ from rbench.errors import RbenchError
 from rbench.fresh_process import begin
 from rbench.running.components import Components
 from rbench.running.executors import Lost, OnDone, Terms, shelf_of
-from rbench.running.tasks import Answer, Task
+from rbench.running.tasks import Answer, Failed, Task
 from rbench.running.worker import Worker
 
 BEAT = 5.0
 """Seconds from one sign of life of a worker to the next."""
 HUNG_AFTER = 900.0
 """Seconds without a finished sample and without processor time after which a worker counts as hung."""
+TAKEN_UP = "taken up"
+"""What a worker says when it begins a task: what it loads before its first one is no part of it."""
 IDLE_SHARE = 0.001
 """Share of a processor that a worker without work uses at most."""
+
+
+def now() -> float:
+    """Seconds of a clock that never goes back."""
+    return time.monotonic()
 
 
 @dataclass
@@ -35,7 +43,8 @@ class _Process:
     process: BaseProcess
     connection: Connection
     task: Task | None = None
-    moved: float = field(default_factory=time.monotonic)  # when it last did something
+    moved: float = field(default_factory=lambda: now())  # when it last did something
+    began: float | None = None  # when it took its task up
     used: float = 0.0  # processor seconds by then
 
 
@@ -64,7 +73,7 @@ class Processes:
     def start(self, place: int, task: Task) -> None:
         """Sends the task; one whose process is gone is found out by `next`."""
         worker = self.workers[place]
-        worker.task, worker.moved = task, time.monotonic()
+        worker.task, worker.moved, worker.began = task, now(), None
         with suppress(OSError):
             worker.connection.send(task)
 
@@ -72,7 +81,7 @@ class Processes:
         """Waits for the next answer; see `Executor`."""
         while True:
             busy = {worker.connection: place for place, worker in enumerate(self.workers) if worker.task is not None}
-            for connection in wait(list(busy), timeout=BEAT):
+            for connection in wait(list(busy), timeout=self._patience()):
                 place = busy[connection]  # type: ignore[index]
                 try:
                     message = self.workers[place].connection.recv()
@@ -82,13 +91,26 @@ class Processes:
                 if answer is not None:
                     return place, answer
             for place, worker in enumerate(self.workers):
-                if worker.task is not None and time.monotonic() - worker.moved > self.hung_after:
+                if worker.task is not None and now() - worker.moved > self.hung_after:
                     return place, self._lost(place, f"did nothing for {self.hung_after:.0f} s")
+                if worker.task is not None and self._left(worker) <= 0:
+                    return place, replace(self._lost(place, self.terms.overdue), hopeless=True)
 
     def close(self) -> None:
         """Kills all of them: they write nothing."""
         for worker in self.workers:
+            worker.process.kill()  # all before any is waited for, so that a signal ends many workers as soon as one
+        for worker in self.workers:
             _kill(worker)
+
+    def _left(self, worker: _Process) -> float:
+        """Seconds that a worker may still take for its task."""
+        if self.terms.timeout is None or worker.began is None:
+            return math.inf
+        return worker.began + self.terms.timeout - now()
+
+    def _patience(self) -> float:
+        return max(0.0, min([BEAT, *(self._left(worker) for worker in self.workers if worker.task is not None)]))
 
     def _heard(self, worker: _Process, message: Any, on_done: OnDone) -> Answer | None:
         assert worker.task is not None
@@ -97,11 +119,13 @@ class Processes:
         if isinstance(message, Answer):
             worker.task = None
             return message
-        if isinstance(message, int):
-            worker.moved = time.monotonic()
+        if message == TAKEN_UP:
+            worker.moved = worker.began = now()
+        elif isinstance(message, int):
+            worker.moved = now()
             on_done(worker.task, message)
         elif message - worker.used > IDLE_SHARE * BEAT:
-            worker.moved, worker.used = time.monotonic(), message
+            worker.moved, worker.used = now(), message
         return None
 
     def _lost(self, place: int, how: str | None) -> Lost:
@@ -148,10 +172,25 @@ def serve(connection: Connection, device: str, terms: Terms) -> None:
             task = connection.recv()
         except (EOFError, OSError):
             os._exit(0)
+        say(TAKEN_UP)
         try:
-            say(worker.do(task, say))
+            answer = worker.do(task, say)
         except RbenchError as error:
             say(error)
+            continue
+        say(answer)
+        if isinstance(answer.result, Failed) and not _usable(worker.components.device):
+            os._exit(1)  # another process begins with a device that answers
+
+
+def _usable(device: torch.device) -> bool:
+    """Whether a device still answers: an assertion that fails in a kernel of CUDA leaves it unusable for the process."""
+    if device.type == "cuda":
+        try:
+            torch.cuda.synchronize(device)
+        except RuntimeError:
+            return False
+    return True
 
 
 def _beat(say: Any) -> None:

@@ -1,6 +1,8 @@
 """Workers on the nodes of a Ray cluster: the same tasks, one actor a place; a node that is gone costs the spans that it had."""
 
 import contextlib
+import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,8 @@ class RayWorkers:
         self.actors: list[Any] = [None] * count
         self.begun: dict[Any, int] = {}
         self.at_work: dict[Any, tuple[int, Task]] = {}
+        self.terms = terms
+        self.began: dict[Any, float] = {}
         for place in range(count):
             self._begin(place)
 
@@ -96,11 +100,19 @@ class RayWorkers:
     def start(self, place: int, task: Task) -> None:
         """Sends the task, a conclusion with the finished samples."""
         parts = evaluated_of(RunFolder(task.root), task.cell) if isinstance(task, Conclude) else None
-        self.at_work[self.actors[place].do.remote(task, parts)] = place, task
+        answer = self.actors[place].do.remote(task, parts)
+        self.at_work[answer], self.began[answer] = (place, task), time.monotonic()
 
     def next(self, on_done: OnDone) -> tuple[int, Answer | Lost | None]:
         """Waits for the next answer; see `Executor`."""
-        (ready, *_), _ = self.ray.wait([*self.at_work, *self.begun], num_returns=1)
+        answered = list[Any]()
+        while not answered:
+            overdue = [answer for answer in self.at_work if self._left(answer) <= 0]
+            if overdue:
+                return self._ended(overdue[0])
+            patience = None if self.terms.timeout is None else min(map(self._left, self.at_work), default=None)
+            answered, _ = self.ray.wait([*self.at_work, *self.begun], num_returns=1, timeout=patience)
+        ready = answered[0]
         if ready in self.begun:
             return self._began(ready), None
         place, task = self.at_work.pop(ready)
@@ -114,6 +126,16 @@ class RayWorkers:
         if isinstance(task, Attack):
             on_done(task, task.stop - task.start)
         return place, answer
+
+    def _left(self, answer: Any) -> float:
+        """Seconds that an actor may still take for a task."""
+        return math.inf if self.terms.timeout is None else self.began[answer] + self.terms.timeout - time.monotonic()
+
+    def _ended(self, answer: Any) -> tuple[int, Lost]:
+        place, task = self.at_work.pop(answer)
+        self.ray.kill(self.actors[place])
+        self._begin(place)
+        return place, Lost(task, self.terms.overdue, hopeless=True)
 
     def _began(self, hello: Any) -> int:
         place = self.begun.pop(hello)

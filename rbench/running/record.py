@@ -1,5 +1,6 @@
 """The record of a cell: what was run, and its results."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -36,19 +37,19 @@ def _protocol(cell: Cell, draws: int, select_draws: int) -> ProtocolPart:
     return ProtocolPart(draws=draws, select_draws=select_draws, decide=cell.decide, seed=cell.seed)
 
 
-def done(cell: Cell, prepared: Prepared, finished: Finished, data_hash: str, images: str) -> Record:
+def done(cell: Cell, prepared: Prepared, finished: Finished, data: Mapping[str, Any], images: str) -> Record:
     """The record of a finished cell.
 
     Args:
         cell: the cell.
         prepared: as it was run.
         finished: its results.
-        data_hash: sha256 of the images and labels that were judged.
+        data: of the images and labels that were judged: fields of the record's `dataset`.
         images: which adversarial images are stored: `all`, `fooled` or `none`.
     """
     setup, whole, outcome, convergence = prepared.setup, finished.whole, finished.outcome, finished.convergence
     parts = _parts(cell)
-    judged = {"samples": len(prepared.ids), "sha256": data_hash, "classes": setup.audit.classes}
+    judged = {"samples": len(prepared.ids), "classes": setup.audit.classes, **data}
     return Record.model_validate(
         {
             **parts,

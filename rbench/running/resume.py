@@ -1,6 +1,6 @@
 """What a run folder still lacks. Imports no torch, so that a finished suite ends at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -57,10 +57,18 @@ def _says(path: Path, planned: Plan) -> bool:
         return False
 
 
-def pending(cells: Sequence[Cell], folder: RunFolder, redo: Redo) -> list[Cell]:
+def pending(
+    cells: Sequence[Cell], folder: RunFolder, redo: Redo, on_note: Callable[[str], None] = lambda line: None
+) -> list[Cell]:
     """The cells that `redo` asks for: without a record (or a cancelled one), also the failed ones, or all.
 
     A record or samples that cannot be read count as missing. For `all`, kept chunks are dropped.
+
+    Args:
+        cells: those to choose from.
+        folder: what is there of them.
+        redo: which to run again.
+        on_note: called with a line for each file that cannot be read.
     """
     if redo == "all":
         for cell in cells:
@@ -73,7 +81,8 @@ def pending(cells: Sequence[Cell], folder: RunFolder, redo: Redo) -> list[Cell]:
             record = folder.read_record(cell.id)
             if record is not None and record.status == "done":
                 folder.read_samples(record)
-        except InputError:
+        except InputError as error:
+            on_note(f"cell {cell.id} ({cell.title}) is run again: {error}")
             return True
         return record is None or record.status in again
 

@@ -1,43 +1,47 @@
 """The coordinator: has cells run into a run folder, and can be stopped at any moment. It alone writes to the folder."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from rbench.engine.defended import state_hash
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Evaluated
-from rbench.engine.setup import refuse_mismatch
-from rbench.errors import CellFailed, InputError, Stopped
-from rbench.process_state import NOTES
+from rbench.errors import InputError, Stopped
 from rbench.results import sample_columns as column
 from rbench.results.record import Record
 from rbench.results.rows_on_disk import Rows
 from rbench.results.store import RunFolder
 from rbench.running.batch_sizes import BatchSizes
 from rbench.running.cascade import Cascade
-from rbench.running.components import Components, order
-from rbench.running.executors import Executor, Inline, Lost, Terms
-from rbench.running.measured import Shelf
+from rbench.running.checks import checked
+from rbench.running.components import Components
+from rbench.running.executors import Executor, Inline, Lost, Terms, shelf_of
+from rbench.running.losses import Losses, begins_again
 from rbench.running.pool import threads_of
-from rbench.running.prepare import protocol_of
 from rbench.running.progress import Progress
 from rbench.running.record import blank
 from rbench.running.schedule import Schedule, gaps, row_of
 from rbench.running.signals import interruptible
-from rbench.running.tasks import Answer, Attack, Attacked, Conclude, Concluded, Failed, Prepare, Ready, Result, Task
+from rbench.running.tasks import (
+    Answer,
+    Attack,
+    Attacked,
+    Check,
+    Conclude,
+    Concluded,
+    Failed,
+    Ready,
+    Result,
+    Task,
+    Weigh,
+)
 from rbench.running.throughput import USUAL
 from rbench.running.worker import STATE, Worker
-from rbench.signature import Mistake
 from rbench.suite.cell import Cell, defended_id
-from rbench.suite.spec import require_within
 
-ATTEMPTS = 3
-"""How often a task is begun whose worker is gone before it has an answer."""
 SOON = 20.0
 """Seconds: a span that takes less is followed by larger ones."""
 SPAN_BYTES = 2**26
@@ -52,16 +56,17 @@ def run(
     images: str = "auto",
     device: str = "auto",
     batch_size: int | None = USUAL,
-    workers: int = 1,
+    workers: int = 0,
     threads: int = 1,
+    timeout: float | None = None,
     ray_address: str | None = None,
     on_progress: Callable[[Progress], None] = lambda step: None,
     on_note: Callable[[str], None] = lambda line: None,
 ) -> list[Record]:
     """Runs cells and returns their records, in the order in which the cells ended.
 
-    Every component is made before the first cell starts, so a wrong name, file or parameter costs nothing. Finished spans of an
-    earlier run are used, and survive a kill at any moment.
+    Every component is made and every defended model is shown two images before the first cell starts, so a wrong name, file, parameter or
+    size costs nothing. Finished spans of an earlier run are used, and survive a kill at any moment.
 
     Args:
         cells: those to run.
@@ -70,8 +75,9 @@ def run(
         images: which adversarial images to store: `auto`, `all`, `fooled` or `none`.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         batch_size: images at once for our own attacks and the judge; None: as is fastest, measured once for each defended model.
-        workers: processes that attack; one is this process itself. On GPUs one for each.
+        workers: processes that attack; with none this process itself does. On GPUs one for each.
         threads: of torch on the CPU, for each worker.
+        timeout: seconds that a worker may take for a span, or for what is done before and after the spans of a cell; None for any time.
         ray_address: the workers are actors of this Ray cluster; `local` starts one on this machine.
         on_progress: called as samples and cells are done.
         on_note: called with a line the user should see.
@@ -81,31 +87,30 @@ def run(
         Interrupted: Ctrl-C or SIGTERM; what was finished is kept.
     """
     place = resolve_device(device)
-    root = folder.root.resolve()
-    components = Components(place, Shelf(root))
+    terms = Terms(images, batch_size, threads, folder.root.resolve(), timeout)
     with threads_of(threads), interruptible():
-        cells = [*cells, *_changed(doubted, folder, components, on_note)]
-        total = sum(_checked(cell, components) for cell in cells)
-        _tell(on_note)
-        hooks = Hooks(cells, total, on_progress, on_note)
-        terms = Terms(images, batch_size, threads, root)
-        executor = _executor(components, place, workers, terms, ray_address)
-        return Coordinator(folder, executor, hooks, BatchSizes(folder, place.type, batch_size)).run()
+        executor = _executor(place, workers, terms, ray_address)
+        try:
+            begun = checked(cells, doubted, folder, executor, on_note)
+            hooks = Hooks(begun.cells, begun.samples, on_progress, on_note)
+            return Coordinator(folder, executor, hooks, BatchSizes(folder, place.type, batch_size)).run(begun.failed)
+        finally:
+            executor.close()
 
 
-def _executor(
-    components: Components, place: torch.device, workers: int, terms: Terms, ray_address: str | None
-) -> Executor:
-    if ray_address is None and workers == 1:
-        return Inline(Worker(components, terms.images, terms.batch_size))
-    components.forget_models()
-    if ray_address is None:
+def _executor(place: torch.device, workers: int, terms: Terms, ray_address: str | None) -> Executor:
+    if ray_address is not None:
+        from rbench.running.ray_workers import RayWorkers
+
+        return RayWorkers(max(1, workers), place.type, terms, None if ray_address == "local" else ray_address)
+    if workers:
         from rbench.running.processes import Processes
 
         return Processes(devices(place, workers), terms)
-    from rbench.running.ray_workers import RayWorkers
-
-    return RayWorkers(workers, place.type, terms, None if ray_address == "local" else ray_address)
+    if terms.timeout is not None:
+        problem = "a process cannot end what it does itself."
+        raise InputError(problem, place="--timeout", found="--workers 0", remedy="Give it --workers 1 or more")
+    return Inline(Worker(Components(place, shelf_of(terms)), terms.images, terms.batch_size))
 
 
 def devices(place: torch.device, workers: int) -> list[str]:
@@ -141,15 +146,22 @@ class Coordinator:
     hooks: Hooks
     sizes: BatchSizes
     ended: list[Record] = field(default_factory=list)
-    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
+    losses: Losses = field(default_factory=Losses)
 
-    def run(self) -> list[Record]:
-        """The records of all cells."""
+    def run(self, failed: Mapping[str, Failed]) -> list[Record]:
+        """The records of all cells.
+
+        Args:
+            failed: by id of a cell, why it is not begun.
+        """
         self.schedule = Schedule.of(self.hooks.cells)
         self.positions = {cell.id: place for place, cell in enumerate(self.hooks.cells, start=1)}
         self.written = {cell.id: self._written(cell) for cell in self.hooks.cells}
         self.cascade, self.ready = Cascade(self.folder), dict[str, Ready]()
         rows, busy = dict[int, str](), set[int]()
+        for cell in self.hooks.cells:
+            if cell.id in failed:
+                self._fail(cell, failed[cell.id])
         try:
             while self.schedule.jobs:
                 for place in range(self.executor.places):
@@ -169,12 +181,12 @@ class Coordinator:
                 if self._written(cell) == self.written[cell.id]:  # else the signal came when the cell had just ended
                     self.folder.finish(blank(cell, "cancelled", str(stop), ()))
             raise
-        finally:
-            self.executor.close()
         return self.ended
 
     def _told(self, task: Task) -> Task:
         """A task with the batch size of its model; an attack of a cascade is told what the cells before it have fooled."""
+        if isinstance(task, Weigh | Check):
+            return task
         task = replace(task, batch=self.sizes.of(task.cell))
         if not isinstance(task, Attack) or not task.cell.after:
             return task
@@ -196,15 +208,13 @@ class Coordinator:
             self._take_result(answer.task, answer.result)
 
     def _take_loss(self, lost: Lost) -> None:
-        cell, work = lost.task.cell, _work(lost.task)
-        self.lost[cell.id, work] += 1
-        if self.lost[cell.id, work] < ATTEMPTS:
-            self.hooks.on_note(
-                f"cell {cell.id} ({cell.title}): its worker {lost.how} while {work}, which begins again."
-            )
-            self.schedule.again(lost.task)
+        task, why = lost.task, self.losses.last(lost)
+        if why is None:
+            self.hooks.on_note(begins_again(lost))
+            self.schedule.again(task)
         else:
-            self._fail(cell, Failed(f"its worker {lost.how} while {work}, {ATTEMPTS} times"))
+            ids = self.ready[task.cell.id].ids[task.start : task.stop].tolist() if isinstance(task, Attack) else ()
+            self._fail(task.cell, Failed(why, tuple(ids)))
 
     def _take_result(self, task: Task, result: Result) -> None:
         cell = task.cell
@@ -221,7 +231,7 @@ class Coordinator:
             self.folder.write_chunk(cell.id, task.start, task.stop, result.evaluated.arrays, meta)
             self.schedule.attacked(cell, conclude)
             self._widen(cell, result.evaluated)
-        else:
+        elif isinstance(result, Concluded):
             self._finish(cell, result.record, result)
 
     def _span(self, ready: Ready) -> int:
@@ -289,57 +299,3 @@ class Coordinator:
     def _written(self, cell: Cell) -> int | None:
         path = self.folder.record_path(cell.id)
         return path.stat().st_mtime_ns if path.exists() else None
-
-
-def _work(task: Task) -> str:
-    if isinstance(task, Attack):
-        return f"attacking samples {task.start} to {task.stop - 1}"
-    return "loading and auditing" if isinstance(task, Prepare) else "drawing the conclusions"
-
-
-def _checked(cell: Cell, components: Components) -> int:
-    """Makes every component of a cell and says how many samples it has, so that a bad one stops the run before anything is computed."""
-    try:
-        loaded = components.of(cell)
-    except CellFailed:  # it fails again when its turn comes, and then has a record
-        return len(order(components.dataset(cell.dataset), cell.slice))
-    try:
-        refuse_mismatch(loaded.attack, protocol_of(cell, USUAL), loaded.model)
-    except InputError as error:
-        component = f"attack '{cell.attack.label}'"
-        raise error.at(component, component=component) from None
-    ids = order(loaded.dataset, cell.slice)
-    try:
-        require_within(cell.threat.norm, cell.threat.eps, components.values(cell.dataset, ids[:1]))
-    except Mistake as mistake:
-        problem, found, remedy = mistake.problem, mistake.found, mistake.remedy
-        raise InputError(problem, place="threat.eps", found=found, remedy=remedy) from None
-    return len(ids)
-
-
-def _tell(on_note: Callable[[str], None]) -> None:
-    """Shows what code of third parties changed of the process."""
-    for line in NOTES.take():
-        on_note(line)
-
-
-def _changed(
-    cells: Sequence[Cell], folder: RunFolder, components: Components, on_note: Callable[[str], None]
-) -> Iterator[Cell]:
-    """Those of the finished cells that were judged with other parameters or buffers than purifier and backbone have now."""
-    states: dict[str, str] = {}  # the cells of a row share their model
-    for cell in cells:
-        record = folder.read_record(cell.id)
-        if record is None or record.status != "done":
-            continue
-        model = f"{cell.backbone} {cell.purifier}"
-        if model not in states:
-            try:
-                states[model] = state_hash(components.defended(cell.backbone, cell.purifier, cell.dataset))
-            except CellFailed:  # judged before it was refused; the cells that run say why
-                states[model] = "refused"
-        if record.provenance.get("weights_sha256") != states[model]:
-            on_note(
-                f"cell {cell.id} ({cell.title}): purifier or backbone have other weights than when it ran; run again."
-            )
-            yield cell

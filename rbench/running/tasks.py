@@ -9,10 +9,30 @@ import numpy as np
 
 from rbench.engine.evaluation import Evaluated
 from rbench.engine.settled import Settled
+from rbench.errors import InputError
 from rbench.results.gallery import Gallery
 from rbench.results.record import Record
 from rbench.running.measured import Measured
 from rbench.suite.cell import Cell
+
+
+@dataclass(frozen=True)
+class Weigh:
+    """Say which parameters and buffers the defended model of a cell has."""
+
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Check:
+    """Make all that the cells of one defended model name, and show it two images."""
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def cell(self) -> Cell:
+        """The first of them, which has the model of all."""
+        return self.cells[0]
 
 
 @dataclass(frozen=True)
@@ -51,7 +71,33 @@ class Conclude:
     batch: int | None = None
 
 
-Task = Prepare | Attack | Conclude
+InBatches = Prepare | Attack | Conclude
+"""Those that show a model batches of a size that is chosen for it."""
+Task = Weigh | Check | InBatches
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Hash of the parameters and buffers of a defended model; None where it is refused."""
+
+    weights: str | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What can be said of some cells before the first one runs.
+
+    Attributes:
+        samples: of all of them.
+        problems: what is wrong with the suite, so that nothing is run.
+        doubt: why they will fail, where the defended model fails on two images; None where it does not.
+        told: what a user should know of their data, a line each.
+    """
+
+    samples: int
+    problems: tuple[InputError, ...] = ()
+    doubt: str | None = None
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +157,7 @@ class Failed:
     samples: tuple[int, ...] = ()
 
 
-Result = Ready | Attacked | Concluded | Failed
+Result = Weighed | Checked | Ready | Attacked | Concluded | Failed
 
 
 @dataclass(frozen=True)

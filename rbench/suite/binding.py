@@ -1,5 +1,6 @@
 """A suite's components, looked up in the registries and checked, before any file is hashed or module imported."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from rbench.errors import InputError, RbenchError
 from rbench.registry import Bound, Component, bind
 from rbench.signature import Mistake, ParameterError, nearest
 from rbench.suite.document import FieldPath
+from rbench.suite.effort import refused_effort
 from rbench.suite.model import FileModel
 from rbench.suite.runs_itself import runs_itself
 from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec, require_bpda
@@ -153,6 +155,11 @@ def _attack(spec: SuiteSpec, checked: BoundPart, part: AttackSpec, purifiers: Se
         raise spec.wrong(
             (*path, field), mistake.problem, component=component, found=mistake.found, remedy=mistake.remedy
         )
+    if refusal := refused_effort(checked.bound, spec.threat.norm, part.params):
+        field, mistake = refusal
+        raise spec.wrong(
+            (*path, field), mistake.problem, component=component, found=mistake.found, remedy=mistake.remedy
+        )
     _require_own_code(spec, checked, part)
     _require_labels(spec, path, part.purifiers, purifiers)
     stand_in = None if part.stand_in is None else bound_part(spec, "purifier", part.stand_in, (*path, "stand_in"))
@@ -256,20 +263,25 @@ def labels_of(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[s
     """The labels of a list; an attack whose label is taken gets its gradient path added to its name.
 
     Raises:
-        InputError: two are equal, or differ only in case (file systems and readers would mix them up).
+        InputError: two are equal, or differ only in case or in how an accent is coded.
     """
     chosen: list[str] = []
     seen: dict[str, FieldPath] = {}
     for part, path in parts:
         label = part.label or part.default_label
         gradient = getattr(part, "gradient", "auto")
-        if label.lower() in seen and part.label is None and gradient != "auto":
+        if _alike(label) in seen and part.label is None and gradient != "auto":
             label = f"{label}-{gradient}"
-        if label.lower() in seen:
-            first = spec.line(seen[label.lower()])
+        if _alike(label) in seen:
+            first = spec.line(seen[_alike(label)])
             field = "as" if part.label else "name"
             remedy = "Give this one another with `as:`."
             raise spec.wrong((*path, field), f"the label {label!r} is taken ({first}).", remedy=remedy)
-        seen[label.lower()] = path
+        seen[_alike(label)] = path
         chosen.append(label)
     return chosen
+
+
+def _alike(label: str) -> str:
+    """Equal for labels that readers or file systems would mix up: they differ in case, or in how an accent is coded."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())

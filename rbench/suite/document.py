@@ -18,6 +18,7 @@ from rbench.errors import InputError
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 24
 MAX_NODES = 50_000
+TOO_DEEP = f"nested more than {MAX_DEPTH} deep, the limit."
 
 _INT = re.compile(r"[-+]?(0|[1-9]\d*)")
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?")
@@ -27,6 +28,7 @@ _SPECIAL |= dict.fromkeys(("false", "False", "FALSE"), False)
 _SPECIAL |= dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf)
 _SPECIAL |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf)
 _SPECIAL |= dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan)
+_VARIABLE = re.compile(r"\$\{[^{}\n]{1,200}\}")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -122,11 +124,12 @@ def read_text(path: Path) -> str:
         if not path.is_file():
             raise InputError("is no regular file.", place=path, remedy="Name a suite file.")
         size = path.stat().st_size
-        data = b"" if size > MAX_BYTES else path.read_bytes()
+        with path.open("rb") as file:
+            data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # no permission; a NUL in the name
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}.", place=path) from None
     if max(size, len(data)) > MAX_BYTES:
-        found = f"{size:,} bytes"
+        found = f"{max(size, len(data)):,} bytes"
         problem, remedy = f"{found} is above the limit of {MAX_BYTES:,}.", "Is this a suite file?"
         raise InputError(problem, place=path, found=found, remedy=remedy)
     return _decode(data, str(path))
@@ -171,6 +174,8 @@ def parse(text: str, source: str) -> Node:
     try:
         return _Composer(text, source).document()
     except yaml.MarkedYAMLError as error:
+        if "nesting depth" in (error.problem or ""):  # the parser's own limit, which it may meet first
+            raise InputError(TOO_DEEP, place=Place(source, 1, 1), remedy="Write it flatter.") from None
         mark, opened = error.problem_mark, error.context_mark
         if mark is None or (opened is not None and text.count("\n") < mark.line):
             mark = opened or mark  # the text ended inside something: say where that began
@@ -186,6 +191,8 @@ def _advice(error: yaml.MarkedYAMLError, text: str, place: Place) -> str | None:
     line = "".join(text.split("\n")[place.line - 1 : place.line])
     if line[place.column - 1 : place.column] == "\t":
         return "Indent with spaces, not tabs."
+    if "${" in line:
+        return "Write the value: nothing is put in the place of ${...}."
     if "mapping values are not allowed" in (error.problem or ""):
         return "Quote text that holds a colon and a space."
     return None
@@ -232,8 +239,7 @@ class _Composer:
         place = self.place(event)
         self.nodes += 1
         if len(path) >= MAX_DEPTH:
-            problem = f"nested more than {MAX_DEPTH} deep, the limit."
-            raise self.refuse(event, path[:3], problem, remedy="Write it flatter.")
+            raise self.refuse(event, path[:3], TOO_DEEP, remedy="Write it flatter.")
         if self.nodes > MAX_NODES:
             raise self.refuse(event, path, f"more than {MAX_NODES:,} values, the limit.", remedy="Split the suite.")
         if isinstance(event, yaml.AliasEvent):
@@ -272,6 +278,10 @@ class _Composer:
         parent.entries[key] = self.node(next(self.events), path)
 
     def scalar(self, event: Any, path: FieldPath) -> Any:
+        if variable := _VARIABLE.search(event.value):
+            found = _shown(variable[0])
+            problem = f"found the variable {found}; nothing is put in its place."
+            raise self.refuse(event, path, problem, found=found, remedy="Write the value, or give it with --set.")
         if not event.implicit[0]:
             return event.value
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from rbench.errors import InputError, WrongHash
 _LISTED = 16
 _HOLE = 2**28
 """Bytes of a file from which on it must be on the disk, at least a 64th of it: what is not there is no data, and takes minutes to hash."""
+_UNEXPANDED = re.compile(r"^~|(^|[\\/])\$\w|%\w+%")
+"""What a shell would have put something in the place of."""
 
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:
@@ -47,7 +50,8 @@ def digest(path: Path) -> str:
         _refuse_hole(path, status)
         return _file_digest(path, status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
-        raise InputError(f"no such file: {path}.") from None
+        remedy = "Write the whole path: ~ and variables stay as they are." if _UNEXPANDED.search(str(path)) else None
+        raise InputError(f"no such file: {path}.", remedy=remedy) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
 

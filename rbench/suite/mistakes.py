@@ -5,6 +5,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from rbench import __version__
 from rbench.errors import InputError
 from rbench.signature import Mistake, describe, kind_of, nearest, show
 from rbench.signature.words import wrong_value
@@ -116,5 +117,10 @@ def _unknown_key(key: str, model: Any) -> Mistake:
     if reason := getattr(model, "refused", {}).get(key):
         return Mistake(str(reason), remedy="Remove it.")
     known = [field.alias or name for name, field in model.model_fields.items()]
+    if key in getattr(model, "versions", ()):
+        problem = (
+            f"no such key; rbench {__version__} reads {model.noun} files without a version, a later rbench this one."
+        )
+        return Mistake(problem, remedy=f"It takes {', '.join(known)}.")
     close = nearest(key, known)
     return Mistake("no such key.", remedy=f"Did you mean {close[0]!r}?" if close else f"It takes {', '.join(known)}.")

@@ -27,10 +27,12 @@ class FileModel(Model):
     Attributes:
         noun: what such a file is called.
         refused: keys that a reader may expect here, and why there are none.
+        versions: keys by which a later rbench may say how its files are to be read; this one has none.
     """
 
     noun: ClassVar[str] = "file"
     refused: ClassVar[dict[str, str]] = {}
+    versions: ClassVar[tuple[str, ...]] = ("schema", "schema_version", "version", "rbench")
 
     _document: Node | None = PrivateAttr(None)
 

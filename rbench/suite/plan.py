@@ -15,6 +15,7 @@ from rbench.suite.budgets import convergence_passes
 from rbench.suite.cascade import cascaded
 from rbench.suite.cell import Cell, Slice, Threat
 from rbench.suite.document import FieldPath
+from rbench.suite.effort import very_much
 from rbench.suite.resolve import dump, part_of, resolved_document
 from rbench.suite.spec import SuiteSpec
 from rbench.suite.titles import together
@@ -140,9 +141,10 @@ def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:
 
 
 def plan_document(planned: Plan) -> dict[str, Any]:
-    """A plan as JSON values, for programs."""
+    """A plan as JSON values, for programs; `asks` says why a run of it wants `--yes`, null if it does not."""
     return {
         "suite": planned.spec.suite,
+        "asks": very_much(planned.cells, lambda cell: None),
         "cells": [
             {
                 "id": cell.id,

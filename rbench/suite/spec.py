@@ -19,6 +19,8 @@ MAX_DRAWS = 10_000
 MAX_EOT = 10_000
 MAX_SAMPLES = 1_000_000_000
 MAX_CLASSES = 1_000_000
+LEAST_EPS = Fraction(1, 2**24)
+"""Below it a pixel near 1 moved by the radius is the same float32."""
 _SHOWN = 6
 
 
@@ -60,6 +62,11 @@ def _eps(value: Any, info: ValidationInfo) -> Eps:
         advice = f"{text}/255" if exact.denominator == 1 and exact <= 255 else "8/255"
         problem = f"{text} is outside (0, 1]; pixels are in [0, 1]."
         raise Mistake(problem, found=text, remedy=f"Write {advice}.")
+    if exact < LEAST_EPS:
+        problem = (
+            f"{text} is below {float(LEAST_EPS):.1g}, less than the rounding of a float32 pixel; nothing would move."
+        )
+        raise Mistake(problem, found=text, remedy="Write 8/255.")
     return Eps(text, exact)
 
 
@@ -315,6 +322,10 @@ class SuiteSpec(FileModel):
     """A suite: every backbone behind every purifier under every attack."""
 
     noun: ClassVar[str] = "suite"
+    refused: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("include", "includes", "import", "imports", "extends", "defaults"),
+        "a suite is one file and reads no other.",
+    )
 
     suite: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80)] = Field(
         description="Name of the suite and of its folder of results: small letters, digits, `.`, `_`, `-`."

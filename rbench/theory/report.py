@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rbench.reports.plain import csv_text, markdown_text, percent
+from rbench.reports.plain import csv_text, markdown_name, markdown_text, percent
 
 if TYPE_CHECKING:
     from rbench.theory.correlate import Correlation
@@ -95,7 +95,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _cells(point: "Point", name: str) -> tuple[str, ...]:
     return (
-        markdown_text(name),
+        markdown_name(name),
         "-" if point.lam is None else f"{point.lam:g}",
         f"{point.clean_ce:.3f}",
         f"{point.adversarial_ce:.3f}",

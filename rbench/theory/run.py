@@ -10,7 +10,7 @@ from rbench.bundled_files import weights_file
 from rbench.errors import InputError
 from rbench.fit.card import read_card
 from rbench.results.files import write_text
-from rbench.running.components import Components, order, read_batch
+from rbench.running.components import Components, read_batch
 from rbench.suite.cell import Cell
 from rbench.theory.measure import measure
 from rbench.theory.points import Point, Settings
@@ -109,7 +109,7 @@ def _measured(
     on_progress: Callable[[Progress], None],
 ) -> Point:
     dataset = components.dataset(cell.dataset)
-    samples = read_batch(dataset, order(dataset, cell.slice), components.device)
+    samples = read_batch(dataset, components.chosen(cell.dataset, cell.slice), components.device)
     if len(samples) < 2:
         raise InputError("dataset.samples: 1 found; L_con compares an image with others, so it needs 2 or more")
     title, done = f"{cell.purifier.label}/{cell.backbone.label}", [0]

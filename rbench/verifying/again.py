@@ -19,7 +19,7 @@ from rbench.errors import CellFailed
 from rbench.results import sample_columns as column
 from rbench.results.decide import decided
 from rbench.results.store import RunFolder
-from rbench.running.components import Components, Loaded, make, order, read_batch
+from rbench.running.components import Components, Loaded, make, read_batch
 from rbench.running.prepare import Prepared, protocol_of
 from rbench.suite.cell import Cell, Decide
 from rbench.threat.attack import ExternalAttack, IterativeAttack
@@ -129,7 +129,7 @@ class _Cell:
         assert record is not None
         self.images, self.stored = self.folder.read_images(record.id)
         loaded = self.components.of(cell)
-        ids = order(loaded.dataset, cell.slice)
+        ids = self.components.chosen(cell.dataset, cell.slice)
         self.prepared = Prepared(loaded, _told_setup(self.question, loaded, ids, self.batch_size), ids)
         self.again = _Again(self.prepared.setup, self.folder.read_samples(record))
         self.batches = [ids[start : start + self.batch_size] for start in range(0, len(ids), self.batch_size)][::-1]

@@ -67,7 +67,7 @@ def _answer(connection: Any) -> JudgedRow:
         answer: JudgedRow | RbenchError = connection.recv()
     except EOFError:
         problem = "a process that judged a row ended without an answer"
-        raise RowLostError(problem, remedy="--workers 1 shows why") from None
+        raise RowLostError(problem, remedy="--workers 0 shows why") from None
     if isinstance(answer, RbenchError):
         raise answer
     return answer

@@ -1,13 +1,14 @@
 """Judging the stored examples of a row again: same images, same noise, the same verdicts, facts, flags and pictures, or a fault."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+from rbench.datasets.types import WARNED
 from rbench.engine.defended import state_hash
 from rbench.engine.setup import Setup, describe
 from rbench.errors import CellFailed, InputError
@@ -15,9 +16,10 @@ from rbench.results import sample_columns as column
 from rbench.results.flags.catalogue import threshold
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
-from rbench.running.components import Components, order
+from rbench.running.components import Components
 from rbench.running.prepare import Prepared, prepare
 from rbench.running.record import used
+from rbench.running.trained_on import data_told
 from rbench.running.worker import KEPT_SIDE
 from rbench.suite.cell import Cell
 from rbench.verifying.again import Answer, Question, judge_row
@@ -148,7 +150,7 @@ class Rejudge:
         """Whether data and weights are those that were judged."""
         ids, dataset = samples[column.SAMPLE].to_numpy(), self.components.dataset(cell.dataset)
         try:
-            known = order(dataset, cell.slice)
+            known = self.components.chosen(cell.dataset, cell.slice)
         except InputError as error:
             return [str(error)]
         if not np.array_equal(known, ids):
@@ -157,11 +159,29 @@ class Rejudge:
             return ["dataset: images or labels are not those that were judged (dataset.sha256)"]
         if not np.array_equal(dataset.labels[ids], samples[column.LABEL].to_numpy()):
             return ["samples: labels are not those of the data set"]
+        if faults := list(self._data(cell, record)):
+            return faults
         if state_hash(self.components.defended(cell.backbone, cell.purifier, cell.dataset)) != record.provenance.get(
             "weights_sha256"
         ):
             return ["weights: purifier or backbone are not those that were judged (provenance.weights_sha256)"]
         return []
+
+    def _data(self, cell: Cell, record: Record) -> Iterator[str]:
+        """What a record says of its data otherwise than they tell; their samples have been read."""
+        said, part, piece = record.dataset, cell.dataset, cell.slice
+        repeats, names = self.components.repeats(part, piece), self.components.dataset(part).class_names
+        if said.duplicates != repeats:
+            yield f"dataset.duplicates: {said.duplicates}, the slice has {repeats}"
+        if said.class_names not in ((), tuple(" ".join(name.split()) for name in names)):
+            yield "dataset.class_names: not those of the data set"
+        if _lasting(said.told) != _lasting(data_told(cell, self.components)):
+            yield "dataset.told: not what is found when the data are read"
+
+
+def _lasting(told: Sequence[str]) -> list[str]:
+    """Without what another version of a decoder may say otherwise."""
+    return [" ".join(line.split()) for line in told if not line.startswith(WARNED)]
 
 
 def _timed(one: Recorded, step: Callable[[], Rejudged]) -> Rejudged:

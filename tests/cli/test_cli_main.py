@@ -169,7 +169,7 @@ def test_wrong_usage_exits_with_2(capsys, arguments, words):
 
 def test_control_characters_of_a_name_do_not_reach_the_terminal(write, capsys):
     _, _, err = run(capsys, "plan", "\x1b[31mred\nname")
-    assert err == "error: [31mred name: no such file.\n"
+    assert err == "error: \\x1b[31mred\\nname: no such file.\n"
 
 
 def test_a_closed_pipe_and_a_poor_terminal_are_fine(write, plugins: Plugins, tmp_path: Path):

@@ -269,6 +269,7 @@ class Plateau(nn.Module):
 
 def test_a_gradient_that_dies_on_the_way_raises_the_zero_gradient_flag_too():
     x = torch.full((100, 1, 8, 8), 0.5)
+    x[:, 0, 0, 0] += torch.arange(100) * 1e-5  # no image is there twice
     found = rbench.evaluate(Plateau(), x, torch.zeros(100, dtype=torch.int64), attack="pgd", steps=10, eps=0.1)
     flag = next(flag for flag in found.flags if flag.name == "zero-gradients")
     assert found.audit["zero_gradient_share"] == 0.0

@@ -187,6 +187,7 @@ class Flicker(nn.Module):
 def test_images_that_are_wrong_without_an_attack_are_attacked_as_well():
     """Each query may bring what a draw gets right now and then below that."""
     x, y = torch.full((4, 1, 4, 4), 0.8), torch.tensor([1, 1, 0, 0])
+    x[:, 0, 0, 0] += torch.arange(4) * 1e-5  # no image is there twice
     found = rbench.evaluate(Bright(), x, y, purifier=Flicker(), attack="pgd", steps=3, eot=8, eps=0.1)
     assert found.samples["clean_select"].tolist() == [0, 0, 1, 1]
     assert found.samples["queries"].tolist() == [4, 4, 4, 4]

@@ -54,6 +54,16 @@ def test_several_folders_are_printed_together_and_written_only_on_request(made, 
     assert "--out" in str(invoke(made.root, other.root, "--to", "md").exception)
 
 
+def test_json_writes_no_file_unless_it_is_told_which_or_where(made, tmp_path):
+    before = sorted(made.root.rglob("*"))
+    assert invoke(made.root, "--json").exit_code == 0
+    assert sorted(made.root.rglob("*")) == before
+    assert invoke(made.root, "--json", "--out", tmp_path / "page").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "page").iterdir()) == ["leaderboard.csv", "leaderboard.md"]
+    assert invoke(made.root, "--json", "--to", "csv").exit_code == 0
+    assert [path.name for path in made.root.glob("leaderboard.*")] == ["leaderboard.csv"]
+
+
 def test_json_is_json_with_columns_rows_and_flags(made):
     result = invoke(made.root, "--json")
     content = json.loads(result.output)

@@ -7,40 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_runs import columns, document, record
+from mortal import OPERATIONS, Killed, Mortal
 
 from rbench.errors import MissingError
 from rbench.results import disk
 from rbench.results.store import RunFolder
 
-OPERATIONS = [name for name, value in vars(disk).items() if callable(value) and value.__module__ == disk.__name__]
 CELLS = [document("pgd", samples=5), document("square", samples=5)]
-
-
-class Killed(BaseException):
-    """The process died here; nothing of it runs on."""
-
-
-class Mortal:
-    """Counts operations of the disk and dies at one of them, writing half of what it was to write."""
-
-    def __init__(self, monkeypatch, die_at=None):
-        self.count, self.die_at, self.dead = 0, die_at, False
-        for name in OPERATIONS:
-            monkeypatch.setattr(disk, name, self.wrapped(name, getattr(disk, name)))
-
-    def wrapped(self, name, operation):
-        def run(*arguments):
-            if self.dead:
-                raise Killed
-            self.count += 1
-            if self.count == self.die_at:
-                self.dead = True
-                if name == "write":
-                    operation(arguments[0], arguments[1][: len(arguments[1]) // 2])
-                raise Killed
-            return operation(*arguments)
-
-        return run
 
 
 def tiny_run(root: Path, done: list) -> None:

@@ -177,9 +177,10 @@ def test_auto_takes_a_worker_for_each_core_or_as_many_as_there_are_cells(monkeyp
     assert workers_for("auto", "cpu", 3, [object()] * 20) == 2
     assert workers_for("auto", "cpu", 1, [object()] * 3) == 3
     assert workers_for("5", "cpu", 1, [object()]) == 5
+    assert workers_for("0", "cpu", 1, [object()]) == 0
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
+@pytest.mark.parametrize("given", ["-1", "two", "1.5", "", "²"])
 def test_a_number_of_workers_that_is_none_is_refused(given):
     with pytest.raises(InputError, match="--workers"):
         workers_for(given, "cpu", 1, [])

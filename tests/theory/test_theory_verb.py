@@ -63,7 +63,7 @@ def refused(capsys, *arguments):
 def test_the_verb_measures_every_auto_encoder_at_every_radius_and_draws_the_picture(suite, tmp_path):
     found = theory(suite, "--json")
     assert found.stderr == "note: purifier 'jpeg' has no code (`encode`) and is left out\n"
-    folder = tmp_path / "results" / "small" / "theory"
+    folder = tmp_path / "runs" / "small" / "theory"
     rows = list(csv.DictReader((folder / "theory.csv").read_text().splitlines()))
     assert [(row["purifier"], row["eps"], row["lam"]) for row in rows] == [
         ("plain", "0.02", "0.0"),
@@ -92,7 +92,7 @@ def test_the_verb_measures_every_auto_encoder_at_every_radius_and_draws_the_pict
 
 def test_the_page_fits_80_columns_and_says_how_it_was_measured(suite, tmp_path):
     page = theory(suite, "--contrastive", "paper", "--tau", "0.2", "--batch", "8").stdout
-    assert page == (tmp_path / "results" / "small" / "theory" / "theory.md").read_text()
+    assert page == (tmp_path / "runs" / "small" / "theory" / "theory.md").read_text()
     assert max(map(len, page.splitlines())) <= 80
     assert "## fashion-mnist-mini (20 images), bundled:fashion-cnn, Linf 0.02" in page
     assert "| plain    |      0 |" in page
@@ -103,7 +103,7 @@ def test_the_page_fits_80_columns_and_says_how_it_was_measured(suite, tmp_path):
 
 def test_what_was_measured_is_not_measured_again(suite, tmp_path, monkeypatch):
     first = json.loads(theory(suite, "--json").stdout)["points"]
-    cache = tmp_path / "results" / "small" / "theory" / "points.jsonl"
+    cache = tmp_path / "runs" / "small" / "theory" / "points.jsonl"
     cache.write_text("".join(cache.read_text().splitlines(keepends=True)[:3]))  # killed before the last point
     measured, whole = [], run.measure
     monkeypatch.setattr(run, "measure", lambda *a: measured.append(a) or whole(*a))
@@ -123,7 +123,7 @@ def test_a_new_name_is_no_new_measurement(suite, monkeypatch):
 
 
 def test_a_cache_that_is_none_is_named(suite, tmp_path, capsys):
-    folder = tmp_path / "results" / "small" / "theory"
+    folder = tmp_path / "runs" / "small" / "theory"
     folder.mkdir(parents=True)
     (folder / "points.jsonl").write_text('{"half')
     assert "points.jsonl: holds no points of rbench theory" in refused(capsys, suite)
@@ -153,7 +153,7 @@ def test_a_run_of_other_samples_or_weights_or_without_an_end_is_refused(suite, t
     assert CliRunner().invoke(app, ["fit", "plain.yaml", "--out", "w"]).exit_code == 0
     assert "plain at eps 0.02: not in it with these samples and weights" in refused(capsys, suite, "--run", "z")
     assert "nothing: no such folder" in refused(capsys, suite, "--run", "nothing")
-    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_card_of_other_weights_tells_no_lambda(suite, tmp_path):
@@ -195,7 +195,7 @@ def test_a_suite_without_auto_encoders_is_refused_in_one_line(tmp_path, monkeypa
     text = SUITE.replace("  - {name: autoencoder, weights: w/plain.safetensors, as: plain}\n", "")
     (tmp_path / "s.yaml").write_text(text.replace("  - {name: cropd, weights: w/robust.safetensors, as: robust}\n", ""))
     assert "error: purifiers: none of the suite has a code" in refused(capsys, "s.yaml")
-    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -223,9 +223,9 @@ def test_a_folder_with_a_page_of_the_users_is_left_alone_and_its_own_is_used_aga
     assert [path.name for path in mine.parent.iterdir()] == ["theory.md"]
     assert mine.read_text() == "my notes"
     page = theory(suite, "--limit", "4", "--batch", "2").stdout
-    (tmp_path / "results" / "small" / "theory" / "notes.md").write_text("mine")
+    (tmp_path / "runs" / "small" / "theory" / "notes.md").write_text("mine")
     assert theory(suite, "--limit", "4", "--batch", "2").stdout == page
-    require_own(tmp_path / "results" / "small")  # `rbench run` may come after
+    require_own(tmp_path / "runs" / "small")  # `rbench run` may come after
 
 
 def test_a_wrong_suite_does_not_wait_for_torch(tmp_path):

@@ -168,7 +168,8 @@ def _budget(part: ConvergencePart) -> Budget:
 
 
 def _provenance(record: Record) -> Pairs:
-    return [(str(name), value(one)) for name, one in sorted(record.provenance.items()) if one is not None]
+    told = [("data", line) for line in record.dataset.told]
+    return [*told, *((str(name), value(one)) for name, one in sorted(record.provenance.items()) if one is not None)]
 
 
 def _verified(cell: ReadCell) -> str:

@@ -206,7 +206,12 @@ FLAGS: dict[FlagName, FlagFacts] = {
         "The logits of a sample change with the order or the split of its batch.",
         "Batch statistics, attention over the batch, or one draw shared by the batch.",
         "Make the model treat samples one by one; draw through `noise`.",
-        {"difference": Threshold(1e-4, "", f"difference {_LOGITS}, relative to the largest (to 1 if that is more)")},
+        {
+            "difference": Threshold(1e-4, "", f"difference {_LOGITS}, relative to the largest (to 1 if that is more)"),
+            "difference in 16 bits": Threshold(
+                0.02, "", "the same where the forward pass computes in 16 bits, which round by 0.004"
+            ),
+        },
     ),
     "optimises-at-test-time": FlagFacts(
         "OT",

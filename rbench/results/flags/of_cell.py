@@ -30,13 +30,14 @@ def not_reproducible(*, reproducible: bool) -> list[Flag]:
     return [] if reproducible else [Flag(name="not-reproducible", detail="the same noise gave other logits")]
 
 
-def batch_dependent(difference: float) -> list[Flag]:
+def batch_dependent(difference: float, narrow: str | None = None) -> list[Flag]:
     """A sample's logits depend on who else is in the batch.
 
     Args:
         difference: of logits between orders and splits of a batch, relative to the largest.
+        narrow: the 16-bit type that the model computes in, which rounds otherwise in batches of other shapes; None if it does not.
     """
-    if difference <= threshold("batch-dependent", "difference"):
+    if difference <= threshold("batch-dependent", "difference in 16 bits" if narrow else "difference"):
         return []
     return [Flag(name="batch-dependent", value=_finite(difference))]
 
