@@ -23,6 +23,7 @@ from bench.limits import bars
 from bench.page import page
 from bench.rows import Journal, Row, Terms, chosen, measure
 from bench.sections import sections
+from rbench.allocator import keep_freed_memory
 from rbench.results.files import write_bytes, write_text
 
 FULL, QUICK = Path("results/bench"), Path("runs/bench")
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write("".join(f"{row.name}\n" for row in wanted))
         return 0
     torch.set_num_threads(1)
+    keep_freed_memory()  # as `rbench run` does; the others gain by it as well
     warnings.simplefilter("ignore")  # of old code in the libraries
     folder = given.out or (QUICK if terms.quick else FULL)
     journal = Journal(folder, about(quick=terms.quick))
