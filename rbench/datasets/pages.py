@@ -1,132 +1,117 @@
-"""The pages of a column of a parquet file, as their own headers declare them: the sizes in the footer may be others.
+"""What the columns of a parquet file unpack to, as its footer and the headers of its pages declare it: a footer may say anything.
 
-A header is a struct in Thrift's compact protocol (parquet.thrift, `PageHeader`): after its type the sizes of the page, unpacked and packed.
+Read here and not asked of Arrow, which ends the process where a footer contradicts itself (`ColumnChunkMetaData`).
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-import pyarrow.parquet as pq
+from rbench.datasets.thrift import Fields, read_struct
 
+_FOOTER = 2**22
+"""Bytes of the largest footer."""
 _HEADER = 2**24
-"""Bytes of the largest header that is read, as in Arrow."""
+"""Bytes of the largest header of a page, as in Arrow."""
 _FIRST = 2**12
-_UNPACKED, _PACKED = 2, 3
-_STOP, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 0, 3, 7, 8, 9, 10, 11, 12
-_NUMBERS = (4, 5, 6)
-_BOOLEANS = (1, 2)
-_DEEPEST = 16
+# Numbers of fields in parquet.thrift.
+_GROUPS, _COLUMNS, _ROWS, _COLUMN = 4, 1, 3, 3
+_PATH, _UNPACKED, _PACKED, _DATA, _DICTIONARY = 3, 6, 7, 9, 11
+_PAGE_UNPACKED, _PAGE_PACKED = 2, 3
 
 
-def unpacked_pages(path: Path, chunk: pq.ColumnChunkMetaData) -> int:
-    """Bytes of all pages of a column chunk when unpacked.
+@dataclass(frozen=True)
+class RowGroup:
+    """Rows that are unpacked at once.
+
+    Attributes:
+        rows: how many.
+        unpacked: bytes of the columns asked for.
+    """
+
+    rows: int
+    unpacked: int
+
+
+def row_groups(path: Path, columns: tuple[str, ...]) -> list[RowGroup]:
+    """The row groups of a file, with what their pages unpack to.
 
     Args:
-        path: of the file.
-        chunk: as the footer describes it.
+        path: a parquet file.
+        columns: names of those that count.
 
     Raises:
-        ValueError: the pages are no pages, or do not fit into the file.
+        ValueError: the footer or a page is none.
     """
-    offsets = [chunk.data_page_offset]
-    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
-        offsets.append(chunk.dictionary_page_offset)
-    start, total = min(offsets), 0
-    end = start + chunk.total_compressed_size
     with path.open("rb") as file:
-        while start < end:
-            header = _header(file, start, min(end - start, _HEADER))
-            total += header[_UNPACKED]
-            start += header[0] + header[_PACKED]
-    return total
+        footer = _footer(file)
+        groups = _items(footer, _GROUPS)
+        return [
+            RowGroup(_number(group, _ROWS), sum(_unpacked(file, column) for column in _named(group, columns)))
+            for group in groups
+        ]
 
 
-def _header(file: IO[bytes], start: int, most: int) -> dict[int, int]:
-    """The integers of a header by the number of their field; under 0 its length."""
+def _footer(file: IO[bytes]) -> Fields:
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 8))
+    length = int.from_bytes(file.read(8)[:4], "little")
+    if length > min(_FOOTER, size - 8):
+        raise ValueError(f"a footer of {length:,} bytes")
+    file.seek(size - 8 - length)
+    try:
+        return read_struct(file.read(length))[0]
+    except IndexError:
+        raise ValueError("a footer that does not end") from None
+
+
+def _named(group: Fields, columns: tuple[str, ...]) -> Iterator[Fields]:
+    for chunk in _items(group, _COLUMNS):
+        column = chunk.get(_COLUMN)
+        if not isinstance(column, dict):
+            raise ValueError("a column without a description")
+        path = column.get(_PATH)
+        first = path[0] if isinstance(path, list) and path else b""
+        if isinstance(first, bytes) and first.decode(errors="replace") in columns:
+            yield column
+
+
+def _unpacked(file: IO[bytes], column: Fields) -> int:
+    """Bytes of all pages of a column, by their headers or by the footer, whichever is more."""
+    offsets = [_number(column, _DATA)]
+    if column.get(_DICTIONARY):
+        offsets.append(_number(column, _DICTIONARY))
+    start, total = min(offsets), 0
+    end = start + _number(column, _PACKED)
+    while start < end:
+        header, length = _header(file, start, min(end - start, _HEADER))
+        total += _number(header, _PAGE_UNPACKED)
+        start += length + _number(header, _PAGE_PACKED)
+    return max(total, _number(column, _UNPACKED))
+
+
+def _header(file: IO[bytes], start: int, most: int) -> tuple[Fields, int]:
     length = min(_FIRST, most)
     while True:
         file.seek(start)
-        reader = _Reader(file.read(length))
         try:
-            fields = reader.struct()
+            return read_struct(file.read(length))
         except IndexError:
             if length >= most:
                 raise ValueError("a page header that does not end") from None
-            length = min(most, 16 * length)
-            continue
-        if min(fields.get(_UNPACKED, -1), fields.get(_PACKED, -1)) < 0:
-            raise ValueError("a page header without sizes")
-        return {**fields, 0: reader.at}
+        length = min(most, 16 * length)
 
 
-class _Reader:
-    """Steps through a struct; an `IndexError` where its bytes end before it does."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content, self.at = content, 0
-
-    def struct(self, depth: int = 0) -> dict[int, int]:
-        """Its fields that are integers, by their numbers."""
-        if depth > _DEEPEST:
-            raise ValueError("a page header that is nested too deep")
-        fields, number = dict[int, int](), 0
-        while (head := self._byte()) & 15 != _STOP:
-            number = number + (head >> 4) if head >> 4 else _signed(self._varint())
-            value = self._value(head & 15, depth)
-            if value is not None:
-                fields[number] = value
-        return fields
-
-    def _value(self, kind: int, depth: int) -> int | None:
-        if kind in _NUMBERS:
-            return _signed(self._varint())
-        if kind == _STRUCT:
-            self.struct(depth + 1)
-        elif kind == _BYTE:
-            self._skip(1)
-        elif kind == _DOUBLE:
-            self._skip(8)
-        elif kind == _BINARY:
-            self._skip(self._varint())
-        elif kind in (_LIST, _SET):
-            head = self._byte()
-            self._items([head & 15], self._varint() if head >> 4 == 15 else head >> 4, depth)
-        elif kind == _MAP:
-            if count := self._varint():
-                kinds = self._byte()
-                self._items([kinds >> 4, kinds & 15], count, depth)
-        elif kind not in _BOOLEANS:
-            raise ValueError("a page header of another protocol")
-        return None
-
-    def _items(self, kinds: list[int], count: int, depth: int) -> None:
-        for _ in range(count):
-            for kind in kinds:
-                if kind in _BOOLEANS:
-                    self._skip(1)
-                else:
-                    self._value(kind, depth + 1)
-
-    def _byte(self) -> int:
-        self.at += 1
-        return self.content[self.at - 1]
-
-    def _varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-            if shift > 63:
-                raise ValueError("a number of more than 64 bits in a page header")
-
-    def _skip(self, count: int) -> None:
-        self.at += count
-        if self.at > len(self.content):
-            raise IndexError(self.at)
+def _items(fields: Fields, number: int) -> list[Fields]:
+    found: Any = fields.get(number)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ValueError("a footer without row groups or columns")
+    return found
 
 
-def _signed(number: int) -> int:
-    return (number >> 1) ^ -(number & 1)
+def _number(fields: Fields, number: int) -> int:
+    found = fields.get(number)
+    if not isinstance(found, int) or found < 0:
+        raise ValueError("a size or place that is no number")
+    return found
