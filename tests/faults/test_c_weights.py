@@ -241,7 +241,7 @@ HEADERS = {
 def test_038_a_malicious_header_is_refused_as_fast_as_an_honest_file_of_its_size_is_read(tmp_path, content):
     path, honest = tmp_path / "w.safetensors", tmp_path / "honest.safetensors"
     path.write_bytes(content)
-    save_file({f"{i:05}": torch.zeros(64) for i in range(max(1, len(content) // 400))}, honest)
+    save_file({f"{i:05}": torch.zeros(64) for i in range(min(5000, max(1, len(content) // 400)))}, honest)
     wanted = {"place": str(path), "remedy": "download it again"}
 
     def refuse():
@@ -353,6 +353,8 @@ class Part(torch.nn.Module):
         super().__init__()
         self.then, self.kept = then, [torch.ones(1, 1, 1, 1, **of)]
     def forward(self, x):
+        if self.kept[0].is_meta:  # torch makes a convolution of both devices, of whatever lies in the memory
+            return self.then(x + self.kept[0])
         return self.then(torch.nn.functional.conv2d(x, self.kept[0]))
 
 def flat():
