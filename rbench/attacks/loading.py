@@ -17,7 +17,7 @@ _FUNCTIONS = {
     ExternalAttack: ("perturb", "said"),
     Ladder: ("rungs", "said"),
 }
-_COUNTS = {IterativeAttack: ("steps", "restarts"), ExternalAttack: ("batch_size",), Ladder: ("batch_size",)}
+_COUNTS = {IterativeAttack: ("restarts",), ExternalAttack: ("batch_size",), Ladder: ("batch_size",)}
 
 Kind = type[IterativeAttack] | type[ExternalAttack] | type[Ladder]
 Held = tuple[str, Callable[[Any], bool], str]
@@ -84,7 +84,8 @@ def _fields(kind: Kind) -> Iterator[Held]:
     if kind is IterativeAttack:
         yield "asks", _some_of(get_args(Asks)), f"a tuple of {', '.join(get_args(Asks))}"
         yield "loss", _one_of(_OBJECTIVES), f"one of {', '.join(_OBJECTIVES)}"
-        yield "targets", lambda value: value == 0 or _is_count(value), "0, or a number of classes"
+        for name in ("steps", "targets"):
+            yield name, lambda value: _is_count(value + 1 if type(value) is int else value), "a number from 0"
         yield "source", lambda value: value is None or isinstance(value, str), "the name of a backbone, or None"
         yield "changes", lambda value: isinstance(value, Mapping), "a map of texts"
         yield "first", lambda value: value is None or callable(value), "a function, or None"
