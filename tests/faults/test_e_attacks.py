@@ -157,7 +157,7 @@ def test_065_what_is_no_attack_is_named_before_anything_runs(made):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("steps", value) for value in (0, "ten", True, 1.5)),
+        *(("steps", value) for value in (-1, "ten", True, 1.5)),
         *(("norms", value) for value in ("Linf", (), ("L7",), None)),
         *(("knows", "all"), ("asks", ("luck",)), ("loss", "x"), ("update", None), ("targets", -1)),
     ],
