@@ -4,6 +4,7 @@ import math
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from rbench.datasets.files import reading
 from rbench.datasets.sizes import file_size, refuse_unpacked
 from rbench.errors import InputError
 
+_MAGIC = b"\x93NUMPY"
 _WHAT = "an .npz file of plain arrays"
 _AS_SAVED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How NumPy stores members. LZMA has its memory declared by the file."""
@@ -31,7 +33,7 @@ def read_arrays(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> lis
     """
     with reading(path, _WHAT), path.open("rb") as file:
         start = file.read(8)
-        if start.startswith(b"\x93NUMPY"):
+        if start.startswith(_MAGIC):
             raise InputError("one array, not an archive of named ones", place=path, remedy=_SAVE)
         if not start.startswith(b"PK"):
             found = f"bytes that start with 0x{start.hex()}" if start else "0 bytes"
@@ -51,7 +53,7 @@ def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
         problem = f"not readable as {_WHAT} (method {member.compress_type} of compression)"
         raise InputError(problem, place=f"{path}: {name}", remedy="save with np.savez_compressed")
     with archive.open(member) as stream:
-        if not stream.peek(6).startswith(b"\x93NUMPY"):
+        if not _is_array(stream):
             return member.file_size
         version = np.lib.format.read_magic(stream)
         if version not in _VERSIONS:
@@ -71,6 +73,12 @@ def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np.generic]:
     with archive.open(member) as stream:
-        if not stream.peek(6).startswith(b"\x93NUMPY"):
+        if not _is_array(stream):
             return np.asarray(stream.read())
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _is_array(stream: IO[bytes]) -> bool:
+    start = stream.read(len(_MAGIC))
+    stream.seek(0)
+    return start == _MAGIC

@@ -3,7 +3,7 @@
 import gzip
 import math
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal
 
 from rbench.errors import InputError
 
@@ -98,17 +98,13 @@ def read_idx(path: Path, rank: int) -> "NDArray[np.uint8]":
         if len(content) == ALWAYS:
             refuse_unpacked(wanted, file_size(path), path, "pixels" if rank > 1 else "labels")
         content += file.read(wanted - len(content)) if len(content) == ALWAYS else b""
-        size = len(content) + _rest(file) - (start - len(head))
+        more = len(file.read(2**16))  # a gzip file may hold any number; its checksum is at the end
+        size = len(content) + more - (start - len(head))
     if size != wanted:
         problem = f"{max(size, 0)} bytes for the shape {tuple(shape)} of {wanted}"
         raise InputError(problem, place=path, found=f"{max(size, 0)} bytes", remedy="download it again")
     with reading(path, "an idx file"):  # NumPy has limits of its own for axes without data
         return np.frombuffer(content, np.uint8).reshape(shape).copy()
-
-
-def _rest(file: IO[bytes]) -> int:
-    """Bytes that follow, counted up to a few: a gzip file may hold any number. Reading to the end checks its checksum."""
-    return len(file.read(2**16))
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -35,9 +35,9 @@ _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation",
 def _classes(path: Path) -> list[Path]:
     folders = [p for p in require(path, "folder of class folders", folder=True).iterdir() if _visible(p) and p.is_dir()]
     if len(folders) > 1 and {p.name.lower() for p in folders} <= _SPLITS:
-        names = ", ".join(sorted(p.name for p in folders))
+        found = ", ".join(sorted(p.name for p in folders))
         remedy = f"give the folder of one, such as {folders[0].name}"
-        raise InputError("these are splits, not classes", place=path, found=names, remedy=remedy)
+        raise InputError("these are splits, not classes", place=path, found=found, remedy=remedy)
     names = in_order([p.name for p in folders])
     return sorted(folders, key=lambda folder: names.index(folder.name))
 

@@ -1,7 +1,7 @@
 """Arrays saved by NumPy: `np.savez(path, x=images, y=labels)`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ def npz(path: Path, *, images: str | None = None, labels: str | None = None, lay
 
 
 def from_arrays(
-    x: NDArray[np.generic], y: NDArray[np.generic], *, provenance: dict[str, str], classes: tuple[str, ...] = ()
+    x: NDArray[np.generic], y: NDArray[Any], *, provenance: dict[str, str], classes: tuple[str, ...] = ()
 ) -> Dataset:
     """A dataset of images [N, C, H, W] in memory, uint8 or float."""
     source = provenance["source"]

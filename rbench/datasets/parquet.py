@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rbench.datasets.columns import opened_groups, read_labels, refuse_large
+from rbench.datasets.columns import opened_groups, read_labels
 from rbench.datasets.files import reading, require
 from rbench.datasets.pictures import Channels, Geometry, Side, read_picture, stack
 from rbench.datasets.shards import Shards, shards_of
@@ -58,18 +58,22 @@ def parquet(
     names = [_class_names(file.schema_arrow, label) for file in plain]
     _refuse_unlike(shards.files, plain, (image, label), names)
     with reading(path, "a parquet file"):
-        refuse_large(plain, shards.files, (image, label))
+        groups = opened_groups(shards.files, plain, image, label)
         labels = _labels(path, [read_labels(file, label) for file in plain], label)
-        groups = opened_groups(shards.files, plain, image)
-    starts = np.cumsum([0] + [rows for _, _, rows in groups])
+        starts = np.cumsum([0] + [rows for _, _, rows in groups])
+        if len(labels) != starts[-1]:
+            raise ValueError(f"{len(labels)} labels for {starts[-1]} rows")
     geometry = Geometry(size, crop, channels)
     changes: dict[int, tuple[str, ...]] = {}
 
     @lru_cache(maxsize=_GROUPS_KEPT)
     def column(group: int) -> pa.ChunkedArray:
-        file, number, _ = groups[group]
+        file, number, rows = groups[group]
         with reading(path, "a parquet file"):
-            return file.read_row_group(number, [image]).column(0)
+            pictures = file.read_row_group(number, [image]).column(0)
+            if len(pictures) != rows:
+                raise ValueError(f"{len(pictures)} pictures for {rows} rows")
+            return pictures
 
     def picture(sample: int) -> Images:
         group = int(np.searchsorted(starts, sample, side="right")) - 1

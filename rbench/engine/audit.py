@@ -261,7 +261,8 @@ def _orders_and_splits(asked: Questions, shown: Batch, few: Tensor, reference: T
         answers.append(torch.cat([*known, *(asked.logits(shown.at(slice(start, start + size))) for start in starts)]))
     worst = max(differ(reference, answer) for answer in answers)
     # The judge shows few images several times at once, for their draws, and a last one alone.
-    for rows in (torch.arange(SAMPLES, device=shown.device) % min(4, len(shown)), order[-1:]):
+    repeated = torch.arange(min(SAMPLES, 2 * len(shown)), device=shown.device) % min(4, len(shown))
+    for rows in (repeated, order[-1:]):
         worst = max(worst, differ(reference[rows], asked.logits(shown.at(rows))))
     return worst / _scale(reference)
 

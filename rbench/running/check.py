@@ -129,7 +129,8 @@ def _show(model: DefendedModel, shown: _Shown, problems: dict[str, InputError], 
         return
 
     def behind(x: Tensor) -> Tensor:
-        return model(x, shown.noise.of("audit", few.ids, few.device))
+        logits: Tensor = model(x, shown.noise.of("audit", few.ids, few.device))
+        return logits
 
     owner = f"purifier '{model.name}'"  # the backbone alone has just answered
     try:

@@ -34,13 +34,14 @@ class Prepared:
         return read_batch(self.loaded.dataset, ids, self.loaded.device)
 
 
-def prepare(cell: Cell, components: Components, batch_size: int) -> Prepared:
+def prepare(cell: Cell, components: Components, batch_size: int, few: int = SAMPLES) -> Prepared:
     """Loads and audits what a cell names, once for all its spans.
 
     Args:
         cell: the cell.
         components: loads each component once.
         batch_size: samples at once for our own attacks; changes only the speed.
+        few: samples that the audit shows in small batches; fewer where memory is short.
 
     Raises:
         InputError: a component is wrong, or the attack cannot do what the cell asks.
@@ -48,10 +49,11 @@ def prepare(cell: Cell, components: Components, batch_size: int) -> Prepared:
         CellFailed: the defended model cannot be judged.
     """
     loaded = components.of(cell)
-    return ready(loaded, protocol_of(cell, batch_size), components.chosen(cell.dataset, cell.slice), cell.convergence)
+    ids = components.chosen(cell.dataset, cell.slice)
+    return ready(loaded, protocol_of(cell, batch_size), ids, cell.convergence, few)
 
 
-def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int = 0) -> Prepared:
+def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int = 0, few: int = SAMPLES) -> Prepared:
     """The same for components that are loaded already.
 
     Args:
@@ -59,12 +61,13 @@ def ready(loaded: Loaded, protocol: Protocol, ids: np.ndarray, convergence: int 
         protocol: how to attack and to judge.
         ids: int64 [N] the samples, ascending.
         convergence: how many of the first samples are attacked again with other budgets.
+        few: samples that the audit shows in small batches.
 
     Raises:
         InputError: the attack cannot do what the protocol asks, or a label is no class of the model.
         CellFailed: the defended model cannot be judged.
     """
-    audited = max(SAMPLES, shown_together(loaded.attack, protocol.batch_size))
+    audited = max(few, shown_together(loaded.attack, protocol.batch_size))
     first, shared = read_batch(loaded.dataset, ids[:audited], loaded.device), (loaded.audits, loaded.unattacked)
     setup = set_up(loaded.model, loaded.attack, protocol, first, loaded.source, loaded.stand_in, *shared)
     loaded.dataset.require_classes(setup.audit.classes)

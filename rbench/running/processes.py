@@ -32,13 +32,18 @@ IDLE_SHARE = 0.001
 """Share of a processor that a worker without work uses at most."""
 
 
+def now() -> float:
+    """Seconds of a clock that never goes back."""
+    return time.monotonic()
+
+
 @dataclass
 class _Process:
     device: str
     process: BaseProcess
     connection: Connection
     task: Task | None = None
-    moved: float = field(default_factory=time.monotonic)  # when it last did something
+    moved: float = field(default_factory=lambda: now())  # when it last did something
     began: float | None = None  # when it took its task up
     used: float = 0.0  # processor seconds by then
 
@@ -68,7 +73,7 @@ class Processes:
     def start(self, place: int, task: Task) -> None:
         """Sends the task; one whose process is gone is found out by `next`."""
         worker = self.workers[place]
-        worker.task, worker.moved, worker.began = task, time.monotonic(), None
+        worker.task, worker.moved, worker.began = task, now(), None
         with suppress(OSError):
             worker.connection.send(task)
 
@@ -86,7 +91,7 @@ class Processes:
                 if answer is not None:
                     return place, answer
             for place, worker in enumerate(self.workers):
-                if worker.task is not None and time.monotonic() - worker.moved > self.hung_after:
+                if worker.task is not None and now() - worker.moved > self.hung_after:
                     return place, self._lost(place, f"did nothing for {self.hung_after:.0f} s")
                 if worker.task is not None and self._left(worker) <= 0:
                     return place, replace(self._lost(place, self.terms.overdue), hopeless=True)
@@ -102,7 +107,7 @@ class Processes:
         """Seconds that a worker may still take for its task."""
         if self.terms.timeout is None or worker.began is None:
             return math.inf
-        return worker.began + self.terms.timeout - time.monotonic()
+        return worker.began + self.terms.timeout - now()
 
     def _patience(self) -> float:
         return max(0.0, min([BEAT, *(self._left(worker) for worker in self.workers if worker.task is not None)]))
@@ -115,12 +120,12 @@ class Processes:
             worker.task = None
             return message
         if message == TAKEN_UP:
-            worker.moved = worker.began = time.monotonic()
+            worker.moved = worker.began = now()
         elif isinstance(message, int):
-            worker.moved = time.monotonic()
+            worker.moved = now()
             on_done(worker.task, message)
         elif message - worker.used > IDLE_SHARE * BEAT:
-            worker.moved, worker.used = time.monotonic(), message
+            worker.moved, worker.used = now(), message
         return None
 
     def _lost(self, place: int, how: str | None) -> Lost:

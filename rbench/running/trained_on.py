@@ -66,13 +66,12 @@ def _cards(part: Part) -> Iterator[dict[str, Any]]:
             card = parse_json(read_text(beside, _MOST), beside) if beside.is_file() else None
         except (InputError, OSError, ValueError):  # no card that anybody can read
             continue
-        if _is_card(card) and card["weights"].get("sha256") in part.files.values():
+        if isinstance(card, dict) and _is_card(card) and card["weights"].get("sha256") in part.files.values():
             yield card
 
 
-def _is_card(card: Any) -> bool:
-    parts = ("weights", "recipe", "files")
-    if not isinstance(card, dict) or not all(isinstance(card.get(part), dict) for part in parts):
+def _is_card(card: dict[str, Any]) -> bool:
+    if not all(isinstance(card.get(part), dict) for part in ("weights", "recipe", "files")):
         return False
     spec = card["recipe"].get("dataset")
     return isinstance(spec, dict) and all(isinstance(value, str) for value in card["files"].values())

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from rbench.engine.audit import Audit
+from rbench.engine.audited_images import SAMPLES
 from rbench.engine.evaluation import Evaluated
 from rbench.engine.raised import layer_of
 from rbench.errors import CellFailed, RbenchError
@@ -169,10 +170,11 @@ class Worker:
         cell, row = task.cell, row_of(task.cell)
         if self._ready is None or self._ready[0] != cell.id:
             self._ready = None
-            prepared = prepare(cell, self.components, self._size(task))
+            few = min(SAMPLES, self._fits.get(row, SAMPLES))
+            prepared = prepare(cell, self.components, self._size(task), few)
             if self.batch_size is None and self._sizes[row] != USUAL and _by_batch(prepared.setup.audit):
                 self._sizes[row] = USUAL
-                prepared = prepare(cell, self.components, self._size(task))
+                prepared = prepare(cell, self.components, self._size(task), few)
             self._ready = cell.id, prepared
             seen = prepared.setup.audit
             if seen.declared_random and not seen.random:

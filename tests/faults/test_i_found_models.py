@@ -175,7 +175,7 @@ def test_126_a_backbone_that_remembers_is_blamed_itself():
     with pytest.raises(CellFailed) as failure:
         judged(None, Counts())
     assert failure.value.component == "the backbone"
-    with pytest.raises(CellFailed, match="backbone.calls"):
+    with pytest.raises(CellFailed, match=r"backbone\.calls"):
         judged(Says(lambda x: x * 0.9), Counts())
 
 
@@ -196,7 +196,7 @@ OTHERWISE = {
 def test_127_who_behaves_otherwise_at_times_is_refused_or_flagged(when):
     asked = partial(judged, OTHERWISE[when](), n=24, gradient="exact", batch_size=24)
     if when in ("after some calls", "when autograd is on"):
-        with pytest.raises(CellFailed, match="keeps-state|answers otherwise"):
+        with pytest.raises(CellFailed, match=r"keeps-state|answers otherwise"):
             asked()
     else:
         assert {"batch-dependent", "wrong-gradient"} & asked().flag_names
