@@ -49,6 +49,8 @@ def torchvision(
     from rbench.backbones.architectures import PREFIX
     from rbench.backbones.architectures.normalised import Normalised
 
+    if (mean is None) != (std is None):
+        raise InputError("mean and std belong together", place=f"torchvision:{name}", remedy="give both or neither")
     path, declared_mean, declared_std = Path(weights), IMAGENET_MEAN, IMAGENET_STD
     if not _is_file(weights):
         named = _named(name, weights)
@@ -57,9 +59,8 @@ def torchvision(
         declared_mean, declared_std = tuple(transforms.mean), tuple(transforms.std)
     network = files_.load(path, PREFIX + name, classes, entry)
     if not _is_file(weights) and hasattr(network, "transform_input"):
-        network.transform_input = (
-            True  # torchvision's own switch with its own weights, which were trained on other means
-        )
+        # What torchvision sets with its own weights of these two, which were trained on other means.
+        network.transform_input = True  # type: ignore[assignment]
     wrapped = Normalised(network, mean or declared_mean, std or declared_std)
     return wrapped.eval().requires_grad_(requires_grad=False)
 

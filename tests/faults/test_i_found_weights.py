@@ -8,6 +8,7 @@ import lzma
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,9 +22,11 @@ from torchvision.models.mnasnet import MNASNet
 from torchvision.models.vision_transformer import VisionTransformer
 
 import rbench as public
+from rbench.backbones import torchvision as sources
+from rbench.backbones import weights as rbench_weights
+from rbench.backbones.architectures import build
 from rbench.backbones.architectures.normalised import Normalised
 from rbench.backbones.named import Named
-from rbench.backbones.torchvision import files as torchvision_files
 from rbench.backbones.weights import fill, fitted, load, read
 from rbench.backbones.weights.entries import State
 from rbench.errors import InputError
@@ -380,6 +383,32 @@ def test_119_the_versions_in_a_file_reach_the_network(tmp_path, monkeypatch):
     assert seen == [2]
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["densenet121", "vit_b_16", "mnasnet0_5", "resnet18"])
+def test_119_the_real_networks_load_from_the_names_that_were_published(tmp_path, name):
+    torch.manual_seed(0)
+    source = build(f"torchvision:{name}")
+    for suffix in SUFFIXES:
+        network = load(saved(tmp_path / f"w{suffix}", older(source)), f"torchvision:{name}")
+        counted = [key for key in source.state_dict() if not key.endswith("num_batches_tracked")]
+        assert all(torch.equal(network.state_dict()[key], source.state_dict()[key]) for key in counted)
+
+
+class Switched(nn.Module):
+    transform_input = False
+
+
+def test_119_the_networks_with_other_means_inside_get_torchvisions_switch_with_its_weights(tmp_path, monkeypatch):
+    named = SimpleNamespace(url="w", transforms=lambda: SimpleNamespace(mean=[0.5], std=[0.5]))
+    monkeypatch.setattr(sources, "_named", lambda name, weights: named)
+    monkeypatch.setattr(sources, "_fetched", lambda url, what: tmp_path / "w.pth")
+    monkeypatch.setattr(rbench_weights, "load", lambda *_: Switched())
+    assert sources.torchvision("googlenet", weights="IMAGENET1K_V1").network.transform_input is True
+    assert sources.torchvision("googlenet", weights="w.pth").network.transform_input is False
+    with refused(problem="mean and std belong together"):
+        sources.torchvision("googlenet", weights="w.pth", mean=(0.5,))
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 44700000\n"
 
 
@@ -452,7 +481,13 @@ def test_120_no_file_makes_rbench_repeat_what_a_library_advises(tmp_path):
 
 
 def test_120_a_file_is_looked_at_before_it_is_hashed(tmp_path, monkeypatch):
-    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("it was hashed"))
+    real = hashlib.file_digest
+
+    def digest(file, name):
+        assert not file.name.startswith(str(tmp_path)), "it was hashed"
+        return real(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", digest)
     for name, size in (("w.pt", 20 * 2**30), ("v.safetensors", 3 * 2**30)):
         path = tmp_path / name
         with path.open("wb") as file:
@@ -469,7 +504,7 @@ def test_120_a_file_is_looked_at_before_it_is_hashed(tmp_path, monkeypatch):
         with refused(place=some(str(path)), text=some("bytes")):
             plan(load_suite(suite))
         with refused(place=str(path)):
-            torchvision_files("resnet18", weights=str(path))
+            sources.files("resnet18", weights=str(path))
 
 
 NAMES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")

@@ -119,7 +119,7 @@ def _filled(network: "nn.Module", tensors: "Mapping[str, Tensor]", versions: Map
         missing.extend(keys.missing_keys)
         unexpected.extend(keys.unexpected_keys)
 
-    hook = network.register_load_state_dict_post_hook(note)
+    hook = network.register_load_state_dict_post_hook(note)  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchvision warns of its older formats, which it reads
