@@ -220,15 +220,24 @@ MUTANTS = (
         "if False:",
         (KNOWN, "leaky"),
         (
-            ("engine/audited_images.py", "if not torch.equal(before, shown.x):", "if False:"),
+            (
+                "engine/audited_images.py",
+                "if not torch.equal(before, shown.x):\n                raise",
+                "if False:\n                raise",
+            ),
+            (
+                "engine/audited_images.py",
+                "if not torch.equal(before, shown.x):\n            raise",
+                "if False:\n            raise",
+            ),
             (EVALUATION, "if not torch.equal(clean.x, untouched):", "if False:"),
         ),
     ),
     Mutant(
         "a purifier that keeps state between calls is refused",
         ANSWERS,
-        "def refuse_stateful(model: DefendedModel) -> NoReturn:\n",
-        "def refuse_stateful(model: DefendedModel) -> NoReturn:\n    return\n",
+        "def refuse_stateful(model: DefendedModel, few: Batch) -> NoReturn:\n",
+        "def refuse_stateful(model: DefendedModel, few: Batch) -> NoReturn:\n    return\n",
         (KNOWN, "leaky"),
     ),
     Mutant(
@@ -694,8 +703,8 @@ MUTANTS = (
     Mutant(
         "SystemExit of a model is a failed cell",
         "running/worker.py",
-        "    except BaseException as error:",
-        "    except Exception as error:",
+        "    except BaseException as error:  # `SystemExit`",
+        "    except Exception as error:  # `SystemExit`",
         (ISOLATION, "a_model_that_would_end"),
     ),
     Mutant(
@@ -841,7 +850,7 @@ MUTANTS = (
     Mutant(
         "images that repeat in a batch are tried",
         AUDITED,
-        "for rows in (torch.arange(SAMPLES, device=shown.device) % min(4, len(shown)), order[-1:]):",
+        "for rows in (repeated, order[-1:]):",
         "for rows in ():",
         (FACES, "repeat_in_a_batch or alone"),
     ),
@@ -974,8 +983,8 @@ MUTANTS = (
     Mutant(
         "the span of a worker that is gone is begun again",
         "running/runner.py",
-        "self.lost[cell.id, work] < ATTEMPTS",
-        "self.lost[cell.id, work] < 1",
+        "task, why = lost.task, self.losses.last(lost)",
+        "task, why = lost.task, self.losses.last(lost) or 'gone'",
         ("running/test_workers.py", "which_another_one_does"),
     ),
     Mutant(

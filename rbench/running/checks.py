@@ -50,7 +50,10 @@ def checked(
     """
     whole = [*cells, *_changed(doubted, folder, executor, on_note)]
     samples, failed, problems, told = 0, dict[str, Failed](), dict[str, InputError](), dict[str, None]()
-    for task, result in _done([Check(tuple(row)) for row in _rows(whole)], executor, on_note):
+    rows = _rows(whole)
+    answers = _done([Check(tuple(row)) for row in rows.values()], executor, on_note)
+    places = {row: place for place, row in enumerate(rows)}
+    for task, result in sorted(answers, key=lambda answer: places[row_of(answer[0].cell)]):
         if isinstance(result, Failed):
             failed |= {cell.id: result for cell in _cells(task)}
         elif isinstance(result, Checked):
@@ -79,7 +82,7 @@ def _changed(
     """Those of the finished cells that were judged with other parameters or buffers than purifier and backbone have now."""
     found = [(cell, folder.read_record(cell.id)) for cell in cells]
     finished = [(cell, record) for cell, record in found if record is not None and record.status == "done"]
-    tasks = [Weigh(row[0]) for row in _rows(cell for cell, _ in finished)]
+    tasks = [Weigh(row[0]) for row in _rows(cell for cell, _ in finished).values()]
     states = {
         row_of(task.cell): result.weights if isinstance(result, Weighed) else None
         for task, result in _done(tasks, executor, on_note)
@@ -117,12 +120,12 @@ def _done(tasks: Sequence[Task], executor: Executor, on_note: Callable[[str], No
         yield answer.task, answer.result
 
 
-def _rows(cells: Iterable[Cell]) -> list[list[Cell]]:
+def _rows(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
     """Cells by their defended model, in their order."""
     rows = dict[str, list[Cell]]()
     for cell in cells:
         rows.setdefault(row_of(cell), []).append(cell)
-    return list(rows.values())
+    return rows
 
 
 def _cells(task: Task) -> tuple[Cell, ...]:
