@@ -284,7 +284,7 @@ def _modules(**modules: object) -> tuple[nn.Module, nn.Module | None, nn.Module 
         if not isinstance(module, nn.Module) and (module is not None or name == "backbone"):
             remedy = "Put it into the forward method of one."
             raise InputError("expected a torch.nn.Module.", place=name, found=type(module).__name__, remedy=remedy)
-        if name == "backbone" and isinstance(module, torch.jit.ScriptModule):
+        if isinstance(module, torch.jit.ScriptModule):
             # Its methods are made when they are first asked for, so that nobody can tell whether they were patched.
             remedy = "Give the module that it was made from."
             raise InputError(

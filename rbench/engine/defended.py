@@ -86,9 +86,7 @@ class Known:
 
 def freeze(module: nn.Module) -> nn.Module:
     """Puts a module in eval mode and takes its parameters out of every gradient, in place."""
-    for parameter in module.parameters():  # a scripted module cannot be asked as a whole
-        parameter.requires_grad_(requires_grad=False)
-    return module.eval()
+    return module.eval().requires_grad_(requires_grad=False)
 
 
 def state_hash(module: nn.Module) -> str:

@@ -1,11 +1,11 @@
 """The errors that pydantic reports of a file, as the one line that a user is shown."""
 
+from importlib.metadata import version
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from rbench import __version__
 from rbench.errors import InputError
 from rbench.signature import Mistake, describe, kind_of, nearest, show
 from rbench.signature.words import wrong_value
@@ -118,9 +118,8 @@ def _unknown_key(key: str, model: Any) -> Mistake:
         return Mistake(str(reason), remedy="Remove it.")
     known = [field.alias or name for name, field in model.model_fields.items()]
     if key in getattr(model, "versions", ()):
-        problem = (
-            f"no such key; rbench {__version__} reads {model.noun} files without a version, a later rbench this one."
-        )
+        here = f"rbench {version('rbench')}"
+        problem = f"no such key; {here} reads {model.noun} files without a version, a later rbench this one."
         return Mistake(problem, remedy=f"It takes {', '.join(known)}.")
     close = nearest(key, known)
     return Mistake("no such key.", remedy=f"Did you mean {close[0]!r}?" if close else f"It takes {', '.join(known)}.")
