@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _BUILT_IN = tuple(name for name in vars(builtins) if name != "_")  # which prompts set to what they have shown last
-_STEERING = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "CUBLAS_", "CUDNN_", "TORCH_", "PYTORCH_", "RBENCH_", "LD_")
-"""Beginnings of variables that change numbers or reach the workers; what a library sets for itself is its own."""
+_STEERING = ("OMP_", "MKL_", "OPENBLAS_", "RBENCH_", "LD_", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE", "NVIDIA_TF32")
+"""Beginnings of variables that change numbers or reach the workers; what a library sets for itself, torch for CUDA too, is its own."""
 
 _TOGETHER = 0.5
 """Seconds."""
@@ -61,8 +61,6 @@ def of_python() -> Iterator[Setting]:
     yield Setting("the locale", lambda: locale.setlocale(locale.LC_ALL), _put_locale)
     if hasattr(signal, "getitimer"):
         yield Setting("the alarm clock of the process", _Alarm.now, _Alarm.put)
-    if hasattr(os, "sched_setaffinity"):
-        yield Setting("its cores", lambda: os.sched_getaffinity(0), lambda cores: os.sched_setaffinity(0, cores))
     numpy: Any = sys.modules.get("numpy")
     if hasattr(numpy, "seterr"):
         yield Setting("NumPy's handling of errors", numpy.geterr, lambda value: numpy.seterr(**value))

@@ -63,7 +63,8 @@ def held(made: Any, name: str) -> Attack:
         if not allowed(value):
             problem = f"{component}{_brought(name)}: {field}: expected {wanted}"
             raise InputError(problem, component=component, place=field, found=harmless(repr(value), NAME))
-    return made
+    attack: Attack = made
+    return attack
 
 
 def _brought(name: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from rbench.backbones.head import LAYER, features_of
+from rbench.errors import InputError
 from rbench.fit.data import Samples
 from rbench.fit.head import Head, features, fit_head
 from rbench.fit.loop import Course, Place, Progress, Task, seeded, train
@@ -148,7 +149,16 @@ def _write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], header: dict
 
 
 def _component(kind: str, part: Part) -> Any:
-    return make(kind, part.given_name, part.given_params)
+    made = make(kind, part.given_name, part.given_params)
+    is_one, wanted = (
+        (callable(made), "a function") if kind == "objective" else (isinstance(made, nn.Module), "a module")
+    )
+    if not is_one:
+        component = f"{kind} '{part.given_name}'"
+        raise InputError(
+            f"{component} makes no {kind}: expected {wanted}", component=component, found=type(made).__name__
+        )
+    return made
 
 
 @contextmanager

@@ -319,7 +319,7 @@ def make(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
         MissingError: it needs a module or file that is not there.
     """
     loaders = {"backbone": load_backbone, "dataset": load_dataset, "purifier": load_purifier, "attack": load_attack}
-    special: Callable[..., Any] | None = loaders.get(registry(kind).kind)  # type: ignore[assignment]
+    special: Callable[..., Any] | None = loaders.get(registry(kind).kind)
     return load(kind, name, params) if special is None else special(name, params)
 
 

@@ -220,8 +220,13 @@ def test_073_standard_output_stays_ours_and_the_state_of_the_process_is_put_back
 
 WITHOUT = """
 import sys
-for name in sys.argv[1].split(","):
-    sys.modules[name] = None
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
 from rbench.cli.main import main
 main(sys.argv[2:])
 """
