@@ -17,7 +17,7 @@ _FUNCTIONS = {
     ExternalAttack: ("perturb", "said"),
     Ladder: ("rungs", "said"),
 }
-_COUNTS = {IterativeAttack: ("restarts",), ExternalAttack: ("batch_size",), Ladder: ("batch_size",)}
+_COUNTS = {IterativeAttack: ("steps", "restarts"), ExternalAttack: ("batch_size",), Ladder: ("batch_size",)}
 
 Kind = type[IterativeAttack] | type[ExternalAttack] | type[Ladder]
 Held = tuple[str, Callable[[Any], bool], str]
@@ -77,22 +77,22 @@ def _fields(kind: Kind) -> Iterator[Held]:
     for name in _FUNCTIONS[kind]:
         yield name, callable, "a function"
     for name in _COUNTS[kind]:
-        yield name, _is_count, f"a number from 1 to {MAX_COUNT:,}"
+        least = 0 if name == "steps" else 1  # the first point of an attack may be its last
+        yield name, _is_count(least), f"a number from {least} to {MAX_COUNT:,}"
     yield "norms", _some_of(get_args(Norm)), f"a tuple of {', '.join(get_args(Norm))}"
     yield "gradients", _some_of(get_args(GradientChoice)), f"a tuple of {', '.join(get_args(GradientChoice))}"
     yield "knows", _one_of(get_args(Knows)), f"one of {', '.join(get_args(Knows))}"
     if kind is IterativeAttack:
         yield "asks", _some_of(get_args(Asks)), f"a tuple of {', '.join(get_args(Asks))}"
         yield "loss", _one_of(_OBJECTIVES), f"one of {', '.join(_OBJECTIVES)}"
-        for name in ("steps", "targets"):
-            yield name, lambda value: _is_count(value + 1 if type(value) is int else value), "a number from 0"
+        yield "targets", _is_count(0), "0, or a number of classes"
         yield "source", lambda value: value is None or isinstance(value, str), "the name of a backbone, or None"
         yield "changes", lambda value: isinstance(value, Mapping), "a map of texts"
         yield "first", lambda value: value is None or callable(value), "a function, or None"
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_COUNT
+def _is_count(least: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_COUNT
 
 
 def _one_of(words: tuple[str, ...]) -> Callable[[Any], bool]:
