@@ -251,7 +251,7 @@ def test_a_model_that_raises_on_a_later_batch_fails_its_cell_in_one_line(faulty,
     code, err = run("--only", "pgd")
     assert code == 1
     assert statuses(tmp_path / "run") == {"identity/pgd": "done", "raises/pgd": "failed"}
-    assert records(tmp_path / "run")["raises/pgd"].error == "RuntimeError: out of \x1b[31mluck"
+    assert records(tmp_path / "run")["raises/pgd"].error == "RuntimeError: out of \\x1b[31mluck"
     assert "\x1b" not in err
     assert "RuntimeError: out of \\x1b[31mluck" in err
 
