@@ -1,6 +1,7 @@
 """`rbench verify`: is what a run folder says true?"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +40,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Judge every stored example again, attack some survivors again, and mark what holds as verified. Exit code 4 if anything does not."""
-    from rbench.reports.leaderboards import edited
+    from rbench.reports.leaderboards import held
     from rbench.results.runs import read_runs
 
     before = read_runs([folder])  # a folder that is none is refused before torch is loaded
@@ -52,7 +53,8 @@ def command(
         plan = _planned(folder, set_ or (), must=True)
         assert plan is not None
         found = _online(folder, plan, device, demand, workers)
-    tables = edited(folder, before)
+    against = held(folder, before)
+    tables, found = against.edited, replace(found, notes=(*found.notes, *against.notes))
     _show(found, tables, as_json=as_json)
     verdicts = found.verdicts
     whole = all(not verdict.faults and (offline or verdict.evidence or verdict.unjudged) for verdict in verdicts)

@@ -108,9 +108,14 @@ def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Ten
     """
     judge = setup.judge
     moved = judge.admit(images, clean, setup.tolerance)
+    judge.tied.clear()
+    select, score = judge.both(
+        images, clean
+    )  # first: a purifier that looks for the 8-bit grid must not have met it before
+    tied = judge.tied.copy()
     rounded_select, rounded_score = judge.both(judge.ball.eight_bits(images, clean.x), clean)
     judge.tied.clear()
-    select, score = judge.both(images, clean)
+    judge.tied.update(tied)
     return {
         column.SELECT_PREDICTIONS: select,
         column.ROBUST_PREDICTIONS: score,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rbench.reports.csv import csv
@@ -23,30 +23,63 @@ _NOT_COMPARED = (
 folder was called when the table was written."""
 
 
-def edited(root: Path, before: Runs) -> list[str]:
-    """Which `leaderboard.*` of a run folder its records do not give, one line each.
+@dataclass(frozen=True)
+class Held:
+    """What comes of holding the tables of a run folder against its records.
 
-    A table that was written before the folder was verified says that nothing is; that is no edit. Tables of records of another version of
-    the rules were written by another rbench, in other words, and are not looked at.
+    Attributes:
+        edited: a line for each table that the records do not give.
+        notes: a line for each that shows some of the rows only, as after `rbench run --only`.
+    """
+
+    edited: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def held(root: Path, before: Runs) -> Held:
+    """Which `leaderboard.*` of a run folder its records do not give.
+
+    A table that was written before the folder was verified says that nothing is; that is no edit. Nor is one of some of the rows, which are
+    told from leaderboard.csv. Tables of records of another version of the rules were written by another rbench, in other words, and are not
+    looked at.
 
     Args:
         root: the run folder.
         before: the same folder, read before it was verified.
     """
     if any(cell.document.get("judge") != rules.JUDGE_VERSION for cell in before.cells):
-        return []
+        return Held()
     names = [name for name in _MADE if (root / f"leaderboard.{name}").is_file()]
     if not names:
-        return []
+        return Held()
     left = {name: _plain((root / f"leaderboard.{name}").read_text("utf-8", "replace")) for name in names}
-    for runs in _states(root, before):
-        if left:
-            made = table(runs)
-            left = {name: text for name, text in left.items() if text != _plain(_MADE[name](made))}
-    return [
-        f"{root / f'leaderboard.{name}'}: not what the records give; `rbench report {root} --to {_format(name)}` writes it again"
-        for name in left
-    ]
+    written, notes = left.get("csv", ""), list[str]()
+    for made in map(table, _states(root, before)) if left else ():
+        left = {name: text for name, text in left.items() if text != _plain(_MADE[name](made))}
+        part = _part(made, written)
+        same = [name for name, text in left.items() if part is not None and text == _plain(_MADE[name](part))]
+        notes += [_in_part(root, name, part, made) for name in same if part is not None]
+        left = {name: text for name, text in left.items() if name not in same}
+    again = "`rbench report {root} --to {format}` writes it again"
+    return Held(
+        tuple(
+            f"{root / f'leaderboard.{name}'}: not what the records give; {again.format(root=root, format=_format(name))}"
+            for name in left
+        ),
+        tuple(notes),
+    )
+
+
+def _part(made: Table, written: str) -> Table | None:
+    """Those rows of a table that the text of a leaderboard.csv has; None where it has all of them, or none."""
+    lines = set(written.splitlines())
+    kept = [place for place in range(len(made.records)) if csv(made.at([place])).splitlines()[1] in lines]
+    return made.at(kept) if 0 < len(kept) < len(made.records) else None
+
+
+def _in_part(root: Path, name: str, part: Table, made: Table) -> str:
+    shown = f"{len(part.records)} of {len(made.records)} rows are shown"
+    return f"{root / f'leaderboard.{name}'}: {shown}; `rbench report {root} --to {_format(name)}` shows all"
 
 
 def _states(root: Path, before: Runs) -> Iterator[Runs]:

@@ -58,7 +58,10 @@ class Table:
         Args:
             cells: ids, of which a row has at least one.
         """
-        kept = [place for place, row in enumerate(self.cells) if any(cell.id in cells for cell in row)]
+        return self.at([place for place, row in enumerate(self.cells) if any(cell.id in cells for cell in row)])
+
+    def at(self, kept: Sequence[int]) -> "Table":
+        """Some of the rows, by their places; ranks and flags are still those of the whole table."""
         if len(kept) == len(self.records):
             return self
         return replace(

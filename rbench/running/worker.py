@@ -86,6 +86,9 @@ class Worker:
         except BaseException as error:  # `SystemExit` as well: a model that ends the process has no verdict
             if users_own(error):
                 raise
+            blamed = getattr(error, "blamed", None)
+            if isinstance(blamed, RbenchError) and isinstance(task, Weigh | Check):
+                raise blamed from error  # a component that cannot be made is wrong in every cell
             result = Failed(self._said(error), self._shown(task))
         measured = () if self.components.shelf is None else self.components.shelf.take()
         if isinstance(result, Failed):

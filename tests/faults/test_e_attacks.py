@@ -70,6 +70,7 @@ def test_061_a_point_outside_the_ball_fails_the_cell_with_the_worst_value_and_th
 
 def test_062_one_rounding_outside_passes_for_third_party_code_and_is_in_the_record():
     x = torch.full((8, 1, 4, 4), 0.5)
+    x[:, 0, 3, 3] = torch.linspace(0.4, 0.6, 8)  # equal images would count once
     found = judged(one_moved(0.25 + 6e-8), x=x, eps=0.25)
     assert 0.25 < found.samples["distance"].max() <= 0.25 + 1.2e-7
     with refused(CellFailed, problem=some("left the ball")):
@@ -78,8 +79,10 @@ def test_062_one_rounding_outside_passes_for_third_party_code_and_is_in_the_reco
 
 @pytest.mark.parametrize(("start", "by"), [(0.995, 0.01), (0.005, -0.01)])
 def test_063_a_pixel_outside_0_to_1_fails_the_cell_and_is_never_clipped(start, by):
+    x = torch.full((8, 1, 4, 4), start)
+    x[:, 0, 3, 3] = torch.linspace(0.4, 0.6, 8)
     with refused(CellFailed, problem=some("left [0, 1]")) as caught:
-        judged(one_moved(by), x=torch.full((8, 1, 4, 4), start))
+        judged(one_moved(by), x=x)
     assert caught.value.sample_ids == (3,)
 
 
