@@ -23,7 +23,10 @@ ENDS = {
     "error": ("raise ImportError('no')", "ImportError: no"),
     "exit": ("raise SystemExit(0)", "SystemExit: 0"),
     "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-    "signal": ("import os, signal\nos.kill(os.getpid(), signal.SIGINT)", "KeyboardInterrupt"),
+    "signal": (  # a shell's background jobs ignore the signal unless they say otherwise
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nos.kill(os.getpid(), signal.SIGINT)",
+        "KeyboardInterrupt",
+    ),
     "own": ("class Own(BaseException): ...\nraise Own('bye')", "Own: bye"),
     "mute": ("class Mute(Exception):\n  def __str__(self): raise SystemExit\nraise Mute", "Mute"),
     "gone": ("import os\nos._exit(0)", "it ended the process that it was tried in (exit code 0)"),
