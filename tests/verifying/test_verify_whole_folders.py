@@ -188,6 +188,7 @@ def test_a_row_of_which_a_part_was_run_is_incomplete_and_no_forgery(tmp_path, ca
         "identity" in note and "incomplete: 1 of 2 planned cells (pgd missing)" in note for note in found["notes"]
     )
     assert any("gaussian-noise" in note and "incomplete: 0 of 1" in note for note in found["notes"])
+    assert any("leaderboard.md: 1 of 2 rows are shown" in note for note in found["notes"])
     assert not table(read_runs([root])).frame["verified"].any()
 
 
