@@ -1,5 +1,6 @@
 """One attack on some samples of a defended model: propose, check, judge."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -112,10 +113,8 @@ def judge_proposals(setup: Setup, images: Tensor, clean: Batch) -> dict[str, Ten
     select, score = judge.both(
         images, clean
     )  # first: a purifier that looks for the 8-bit grid must not have met it before
-    tied = judge.tied.copy()
-    rounded_select, rounded_score = judge.both(judge.ball.eight_bits(images, clean.x), clean)
-    judge.tied.clear()
-    judge.tied.update(tied)
+    uncounted = replace(judge, tied=Counter())
+    rounded_select, rounded_score = uncounted.both(judge.ball.eight_bits(images, clean.x), clean)
     return {
         column.SELECT_PREDICTIONS: select,
         column.ROBUST_PREDICTIONS: score,

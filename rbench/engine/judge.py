@@ -70,8 +70,7 @@ class Judge:
         """
         logits = self.logits(images, clean, role, draws)
         # Not an int, which would wait for the device.
-        tied = ((logits == logits.amax(2, keepdim=True)).sum(2) > 1).any(1).sum()
-        self.tied[role] = self.tied[role] + tied  # type: ignore[assignment]
+        self.tied[role] += ((logits == logits.amax(2, keepdim=True)).sum(2) > 1).any(1).sum()  # type: ignore[assignment]
         return logits.argmax(2)
 
     def logits(self, images: Tensor, clean: Batch, role: Role, draws: Tensor) -> Tensor:

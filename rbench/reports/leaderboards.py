@@ -1,7 +1,7 @@
 """The tables that lie beside the records, held against the records that they were made of."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,20 +54,26 @@ def held(root: Path, before: Runs) -> Held:
         return Held()
     left = {name: _plain((root / f"leaderboard.{name}").read_text("utf-8", "replace")) for name in names}
     written, notes = left.get("csv", ""), list[str]()
-    for made in map(table, _states(root, before)) if left else ():
-        left = {name: text for name, text in left.items() if text != _plain(_MADE[name](made))}
-        part = _part(made, written)
-        same = [name for name, text in left.items() if part is not None and text == _plain(_MADE[name](part))]
-        notes += [_in_part(root, name, part, made) for name in same if part is not None]
-        left = {name: text for name, text in left.items() if name not in same}
-    again = "`rbench report {root} --to {format}` writes it again"
-    return Held(
-        tuple(
-            f"{root / f'leaderboard.{name}'}: not what the records give; {again.format(root=root, format=_format(name))}"
-            for name in left
-        ),
-        tuple(notes),
-    )
+    for runs in _states(root, before):
+        if not left:
+            break
+        made = table(runs)
+        left = _other(left, made)
+        if left and (part := _part(made, written)) is not None:
+            other = _other(left, part)
+            shown = f"{len(part.records)} of {len(made.records)} rows are shown"
+            notes += [_line(root, name, shown, "shows all") for name in left if name not in other]
+            left = other
+    return Held(tuple(_line(root, name, "not what the records give", "writes it again") for name in left), tuple(notes))
+
+
+def _other(left: Mapping[str, str], made: Table) -> dict[str, str]:
+    """Those texts, by their format, that a table is not shown by."""
+    return {name: text for name, text in left.items() if text != _plain(_MADE[name](made))}
+
+
+def _line(root: Path, name: str, what: str, then: str) -> str:
+    return f"{root / f'leaderboard.{name}'}: {what}; `rbench report {root} --to {_format(name)}` {then}"
 
 
 def _part(made: Table, written: str) -> Table | None:
@@ -75,11 +81,6 @@ def _part(made: Table, written: str) -> Table | None:
     lines = set(written.splitlines())
     kept = [place for place in range(len(made.records)) if csv(made.at([place])).splitlines()[1] in lines]
     return made.at(kept) if 0 < len(kept) < len(made.records) else None
-
-
-def _in_part(root: Path, name: str, part: Table, made: Table) -> str:
-    shown = f"{len(part.records)} of {len(made.records)} rows are shown"
-    return f"{root / f'leaderboard.{name}'}: {shown}; `rbench report {root} --to {_format(name)}` shows all"
 
 
 def _states(root: Path, before: Runs) -> Iterator[Runs]:
