@@ -169,3 +169,20 @@ def write(plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return name
 
     return written
+
+
+DIM = '''
+import torch
+from dim_parts import scaled
+
+class Dim(torch.nn.Module):
+    """Darker images, by how much a file says."""
+    def __init__(self, *, weights: str):
+        super().__init__()
+        with open(weights) as file:
+            self.register_buffer("scale", torch.tensor(float(file.read())))
+    def forward(self, x):
+        return scaled(x, self.scale)
+'''
+"""A purifier whose parameter, by its text alone, names a file, and whose code lies in two modules: this and `dim_parts`."""
+PARTS = "def scaled(x, scale):\n    return x * scale\n"

@@ -1,5 +1,6 @@
 """Models made of functions, for tests whose model does one thing."""
 
+import torch
 from torch import nn
 
 
@@ -14,3 +15,22 @@ class Says(nn.Module):
 
     def forward(self, x):
         return self.function(x)
+
+
+class Backward(torch.autograd.Function):
+    """The identity with a gradient that a function makes of the right one and of the image."""
+
+    @staticmethod
+    def forward(ctx, x, change):
+        ctx.change = change
+        ctx.save_for_backward(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.change(gradient, ctx.saved_tensors[0]), None
+
+
+def backward(change):
+    """The identity with another gradient."""
+    return Says(lambda x: Backward.apply(x, change))

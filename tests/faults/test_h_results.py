@@ -25,19 +25,6 @@ attacks: [noise, {name: fgsm, gradient: exact}]
 EVERY = [1, 1, 1, 1]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "tiny.yaml").write_text(SUITE)
-    assert rbench("run", folder / "tiny.yaml", "--out", folder / "run") == 0
-    return folder / "run"
-
-
-@pytest.fixture
-def root(run, tmp_path):
-    return shutil.copytree(run, tmp_path / "run")
-
-
 @pytest.fixture
 def made(tmp_path):
     return Made(tmp_path / "made")

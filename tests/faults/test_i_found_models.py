@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from odd_models import CLASSES, does, images, judged, net, off_grid, outputs, provisional, ran, suite_of
-from small_models import Says
+from small_models import Says, backward
 from small_runs import rbench
 from torch import nn
 
@@ -20,24 +20,6 @@ from rbench.testing.known_answers import RemembersItsInput
 
 GRADIENT_FLAGS = {"zero-gradients", "no-gradient-path", "wrong-gradient", "weak-gradient"}
 ORDINARY = {"few-samples"}
-
-
-class Backward(torch.autograd.Function):
-    """The identity with a gradient that a function makes of the right one and of the image."""
-
-    @staticmethod
-    def forward(ctx, x, change):
-        ctx.change = change
-        ctx.save_for_backward(x)
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return ctx.change(gradient, ctx.saved_tensors[0]), None
-
-
-def backward(change):
-    return Says(lambda x: Backward.apply(x, change))
 
 
 def test_111_labels_that_belong_to_other_pictures_are_flagged_with_the_likely_causes():

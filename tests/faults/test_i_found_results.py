@@ -1,6 +1,5 @@
 """Table I, results: records that were made to agree with each other are belied by the suite, the models and new attacks."""
 
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -19,19 +18,6 @@ purifiers: [identity]
 attacks: [noise, {name: pgd, steps: 3}]
 """
 WEAK, STRONG = "identity/noise", "identity/pgd"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "tiny.yaml").write_text(SUITE)
-    assert rbench("run", folder / "tiny.yaml", "--out", folder / "run") == 0
-    return folder / "run"
-
-
-@pytest.fixture
-def root(run, tmp_path):
-    return shutil.copytree(run, tmp_path / "run")
 
 
 def said(root, capsys, *options):

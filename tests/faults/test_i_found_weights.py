@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fake_plugins import forget
+from fake_plugins import DIM, PARTS, forget
 from parts import refused, some
 from safetensors.torch import save_file
 from small_runs import rbench
@@ -69,19 +69,6 @@ backbones: [flat]
 purifiers: [{name: dim, weights: dim.txt}]
 attacks: [{name: fgsm, purifiers: [dim]}]
 """
-DIM = '''
-import torch
-from dim_parts import scaled
-
-class Dim(torch.nn.Module):
-    """Darker images, by how much a file says."""
-    def __init__(self, *, weights: str):
-        super().__init__()
-        with open(weights) as file:
-            self.register_buffer("scale", torch.tensor(float(file.read())))
-    def forward(self, x):
-        return scaled(x, self.scale)
-'''
 FLAT = '''
 import torch
 
@@ -90,7 +77,6 @@ def flat():
     torch.manual_seed(0)
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
 '''
-PARTS = "def scaled(x, scale):\n    return x * scale\n"
 
 
 @pytest.fixture

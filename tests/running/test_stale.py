@@ -4,7 +4,7 @@ import signal
 import sys
 
 import pytest
-from fake_plugins import forget
+from fake_plugins import DIM, PARTS, forget
 from small_runs import rbench
 
 from rbench.results.store import RunFolder
@@ -20,21 +20,6 @@ purifiers:
 attacks:
   - {name: fgsm}
 """
-
-DIM = '''
-import torch
-from dim_parts import scaled
-
-class Dim(torch.nn.Module):
-    """Darker images, by how much a file says."""
-    def __init__(self, *, weights: str):
-        super().__init__()
-        with open(weights) as file:
-            self.register_buffer("scale", torch.tensor(float(file.read())))
-    def forward(self, x):
-        return scaled(x, self.scale)
-'''
-PARTS = "def scaled(x, scale):\n    return x * scale\n"
 
 
 @pytest.fixture
