@@ -185,4 +185,4 @@ class Dim(torch.nn.Module):
         return scaled(x, self.scale)
 '''
 """A purifier whose parameter, by its text alone, names a file, and whose code lies in two modules: this and `dim_parts`."""
-PARTS = "def scaled(x, scale):\n    return x * scale\n"
+DIM_PARTS = "def scaled(x, scale):\n    return x * scale\n"

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fake_plugins import DIM, PARTS, forget
+from fake_plugins import DIM, DIM_PARTS, forget
 from parts import refused, some
 from safetensors.torch import save_file
 from small_runs import rbench
@@ -84,7 +84,7 @@ def dim(plugins, tmp_path, monkeypatch, capsys):
     """Runs a suite with a purifier whose weights come by a text and whose network is in a second module; what was said."""
     plugins.add(
         "dim",
-        {"dim": DIM, "dim_parts": PARTS, "flat_net": FLAT},
+        {"dim": DIM, "dim_parts": DIM_PARTS, "flat_net": FLAT},
         {"rbench.purifiers": {"dim": "dim:Dim"}, "rbench.backbones": {"flat": "flat_net:flat"}},
     )
     monkeypatch.chdir(tmp_path)
@@ -103,14 +103,14 @@ def test_114_weights_by_a_text_and_a_second_module_are_seen_when_they_change(dim
     Path("dim.txt").write_text("0.5")
     assert "other weights than when it ran; run again" in dim()
     before = {cell.id for cell in plan(load_suite("s.yaml")).cells}
-    (plugins.folder / "dim_parts.py").write_text(PARTS.replace("x * scale", "0.5 * x * scale"))
+    (plugins.folder / "dim_parts.py").write_text(DIM_PARTS.replace("x * scale", "0.5 * x * scale"))
     forget()
     assert before.isdisjoint(cell.id for cell in plan(load_suite("s.yaml")).cells)
 
 
 def test_115_a_comment_in_a_component_changes_no_id(dim, plugins):
     before = [cell.id for cell in plan(load_suite("s.yaml")).cells]
-    for name, text in (("dim", DIM), ("dim_parts", PARTS)):
+    for name, text in (("dim", DIM), ("dim_parts", DIM_PARTS)):
         (plugins.folder / f"{name}.py").write_text(f"# a comment\n{text}\n# and another\n")
     forget()
     assert [cell.id for cell in plan(load_suite("s.yaml")).cells] == before

@@ -4,7 +4,7 @@ import signal
 import sys
 
 import pytest
-from fake_plugins import DIM, PARTS, forget
+from fake_plugins import DIM, DIM_PARTS, forget
 from small_runs import rbench
 
 from rbench.results.store import RunFolder
@@ -25,7 +25,7 @@ attacks:
 @pytest.fixture
 def run(plugins, tmp_path, monkeypatch, capsys):
     """Runs the suite in a folder of its own; gives its exit code and what it said."""
-    plugins.add("dim", {"dim": DIM, "dim_parts": PARTS}, {"rbench.purifiers": {"dim": "dim:Dim"}})
+    plugins.add("dim", {"dim": DIM, "dim_parts": DIM_PARTS}, {"rbench.purifiers": {"dim": "dim:Dim"}})
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(SUITE)
     (tmp_path / "dim.txt").write_text("1.0")
@@ -61,7 +61,7 @@ def test_a_finished_cell_whose_weights_came_by_a_text_parameter_runs_again_when_
 def test_a_second_module_that_changes_makes_the_cell_another_one(run, tmp_path, plugins):
     assert run()[0] == 0
     bright = accuracy(tmp_path / "run")
-    (plugins.folder / "dim_parts.py").write_text(PARTS.replace("x * scale", "0 * x * scale"))
+    (plugins.folder / "dim_parts.py").write_text(DIM_PARTS.replace("x * scale", "0 * x * scale"))
     forget()
     code, err = run()
     assert code == 0
