@@ -19,7 +19,7 @@ def carried():
     """The rows that the names of tests carry: `test_081_082_words` is a test of two."""
     names = [
         node.name
-        for path in HERE.glob("test_*.py")
+        for path in HERE.rglob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef)
     ]

@@ -5,9 +5,10 @@ import re
 
 import pytest
 import yaml
-from fuzz_damage import BOTH, mutated, refusal, some
+from fuzz_damage import BOTH, refusal, some
 from fuzz_formats import FORMATS, RECIPE, SUITE
 from hypothesis import given
+from mutations import mutated
 
 WORDS = [
     "name",

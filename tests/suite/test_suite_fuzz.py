@@ -1,6 +1,5 @@
 """Any mutation of a valid suite is accepted or answered with one line that names a place; never another exception."""
 
-import copy
 import re
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import yaml
 from fake_plugins import SUITE, Plugins
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import mutated, values
 
 from rbench.errors import InputError
 from rbench.suite.load import load_suite
@@ -32,29 +32,6 @@ FULL = yaml.safe_load(SUITE) | {
     "store": {"images": "all"},
 }
 WORDS = ["name", "as", "eps", "norm", "steps", "identity", "walk", "8/255", "1/0", "no", "1e-3", "x:y", ":", "~", "{}"]
-EXTREME: list[Any] = [
-    None,
-    True,
-    False,
-    0,
-    -1,
-    10**9,
-    2**63,
-    10**40,
-    0.0,
-    -0.0,
-    1e308,
-    1e-320,
-    float("inf"),
-    float("nan"),
-]
-VALUES = st.recursive(
-    st.sampled_from(EXTREME) | st.sampled_from(WORDS) | st.text(max_size=8) | st.integers() | st.floats(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
 PLACE = re.compile(r"^(s\.yaml:\d+:\d+|--set [^\n]*): ")
 quick = settings(
     max_examples=300,
@@ -89,38 +66,7 @@ def check(plugins: Plugins, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield checked
 
 
-def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a document."""
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(p for key, item in inside for p in paths(item, (*path, key)))]
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> Any:
-    """A valid suite with one to three things dropped, renamed, retyped, doubled or made extreme."""
-    document: Any = copy.deepcopy(FULL)
-    for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(paths(document)))
-        if not path:
-            continue
-        holder = document
-        for key in path[:-1]:
-            holder = holder[key]
-        match draw(st.sampled_from(["drop", "rename", "replace", "double", "extreme"])):
-            case "drop":
-                del holder[path[-1]]
-            case "rename" if isinstance(holder, dict):
-                holder[draw(st.sampled_from(WORDS) | st.text(max_size=6))] = holder.pop(path[-1])
-            case "double" if isinstance(holder, list):
-                holder.append(copy.deepcopy(holder[path[-1]]))
-            case "extreme":
-                holder[path[-1]] = draw(st.sampled_from(EXTREME))
-            case _:
-                holder[path[-1]] = draw(VALUES)
-    return document
-
-
-@given(document=mutated())
+@given(document=mutated(FULL, WORDS))
 @quick
 def test_a_mutated_suite_is_planned_or_answered_with_a_place(check, document):
     text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
@@ -158,7 +104,8 @@ def test_any_text_is_answered_with_a_place(check, text):
         ["attacks[0].steps", "threat.eps", "purifiers", "dataset", "attacks[walk]", "a.b", "[0]", "suite"]
     )
     | st.text("abs[].0=", max_size=12),
-    value=st.text(max_size=12) | VALUES.map(lambda v: yaml.safe_dump(v, default_flow_style=True, width=10**6).strip()),
+    value=st.text(max_size=12)
+    | values(WORDS).map(lambda v: yaml.safe_dump(v, default_flow_style=True, width=10**6).strip()),
 )
 @quick
 def test_any_override_is_planned_or_answered_with_a_place(check, path, value):
