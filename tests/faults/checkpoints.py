@@ -20,7 +20,7 @@ OTHER = {name: tensor + 1 for name, tensor in STATE.items()}
 
 
 @pytest.fixture
-def tiny(plugins, tmp_path, monkeypatch):
+def linear(plugins, tmp_path, monkeypatch):
     plugins.add("tiny", {"tiny_net": TINY}, {"rbench.networks": {"tiny": "tiny_net:Tiny"}})
     monkeypatch.chdir(tmp_path)
 

@@ -3,7 +3,9 @@
 import shutil
 
 import pytest
+from checkpoints import linear  # noqa: F401 - a fixture
 from small_runs import rbench
+from suite_errors import told  # noqa: F401 - a fixture
 from tiny_runs import tiny  # noqa: F401 - a fixture
 
 

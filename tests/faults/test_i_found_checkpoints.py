@@ -49,7 +49,7 @@ from rbench.suite.plan import plan
     ],
     ids=["bare", "module", "_orig_mod", "model", "three", "state_dict", "optimizer", "net", "loss", "ema", "two-maps"],
 )
-def test_118_containers_and_prefixes_are_understood(tiny, content, suffix):
+def test_118_containers_and_prefixes_are_understood(linear, content, suffix):
     if suffix == ".safetensors" and set(content) & {"optimizer", "loss"}:
         pytest.skip("no training state is kept in safetensors")
     network = load(saved(Path(f"w{suffix}"), content), "tiny")
@@ -67,7 +67,7 @@ def test_118_containers_and_prefixes_are_understood(tiny, content, suffix):
         ({"state_dict": STATE, "callbacks": {"EMA": {"weights": OTHER}}}, ("state_dict", "callbacks.EMA.weights")),
     ],
 )
-def test_118_several_state_dicts_are_asked_about_by_name(tiny, content, entries, suffix):
+def test_118_several_state_dicts_are_asked_about_by_name(linear, content, entries, suffix):
     path = saved(Path(f"w{suffix}"), content)
     with refused(place=str(path), remedy=some("entry: ")) as caught:
         load(path, "tiny")
@@ -80,14 +80,14 @@ def test_118_several_state_dicts_are_asked_about_by_name(tiny, content, entries,
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_118_what_is_beside_a_prefix_is_told_and_left_out_only_when_asked(tiny, suffix):
+def test_118_what_is_beside_a_prefix_is_told_and_left_out_only_when_asked(linear, suffix):
     path = saved(Path(f"w{suffix}"), {**behind("model."), "criterion.weight": torch.ones(3)})
     with refused(problem=some("unexpected: criterion.weight"), remedy=some("entry: model")):
         load(path, "tiny")
     assert torch.equal(load(path, "tiny", entry="model")[1].bias, STATE["1.bias"])
 
 
-def test_118_the_suite_says_which_entry(tiny):
+def test_118_the_suite_says_which_entry(linear):
     saved(Path("w.pt"), {"state_dict": STATE, "state_dict_ema": OTHER})
     Path("s.yaml").write_text(
         "suite: e\ndataset: {name: fashion-mnist-mini, samples: 2}\nthreat: {norm: Linf, eps: 0.1}\nattacks: [fgsm]\n"

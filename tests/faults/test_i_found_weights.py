@@ -137,7 +137,7 @@ def test_116_unusual_tensors_are_named_in_one_line(tmp_path, kind, zipped):
 @pytest.mark.parametrize(
     ("dtype", "found"), [("int32", "int32"), ("int8", "int8"), ("bool", "bool"), ("uint8", "uint8")]
 )
-def test_116_whole_numbers_in_place_of_weights_are_refused(tiny, suffix, dtype, found):
+def test_116_whole_numbers_in_place_of_weights_are_refused(linear, suffix, dtype, found):
     state = {**STATE, "1.bias": torch.zeros(3, dtype=getattr(torch, dtype))}
     with refused(problem=some("1.bias"), found=found):
         load(saved(Path(f"w{suffix}"), state), "tiny")
@@ -151,13 +151,13 @@ def test_116_float8_and_complex_in_safetensors_are_refused_too(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_116_other_floats_are_taken(tiny, dtype):
+def test_116_other_floats_are_taken(linear, dtype):
     model = load(saved(Path("w.safetensors"), {name: value.to(dtype) for name, value in STATE.items()}), "tiny")
     assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
     assert torch.allclose(model[1].weight, STATE["1.weight"], atol=1e-2)
 
 
-def test_117_a_zip_with_a_wrong_checksum_is_refused_by_the_name_of_the_entry(tiny):
+def test_117_a_zip_with_a_wrong_checksum_is_refused_by_the_name_of_the_entry(linear):
     path = saved(Path("w.pt"), STATE)
     content = bytearray(path.read_bytes())
     at = content.find(STATE["1.weight"].numpy().tobytes())

@@ -119,7 +119,9 @@ def interrupt(suite, root, when, number=signal.SIGTERM, batch_size=2):
     assert stopped.value.exit_code == 128 + number
 
 
-@pytest.mark.parametrize(("cells", "parts"), [(0, 2), (1, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("cells", "parts"), [(1, 1), pytest.param(0, 2, marks=pytest.mark.soak), pytest.param(2, 2, marks=pytest.mark.soak)]
+)
 def test_killed_in_a_cell_it_ends_like_an_undisturbed_run(suite, whole, tmp_path, written, cells, parts):
     root, before = tmp_path / "run", 3 * cells
     only, planned = (OURS, 6) if cells == 0 else ((), PARTS)
@@ -172,7 +174,7 @@ def test_ctrl_c_ends_it_with_130(suite, tmp_path):
         assert "interrupted by SIGINT" in process.communicate()[1]
 
 
-@pytest.mark.parametrize("at", [0, 7, 12])
+@pytest.mark.parametrize("at", [7, pytest.param(0, marks=pytest.mark.soak), pytest.param(12, marks=pytest.mark.soak)])
 def test_interrupted_at_any_step_it_is_cancelled_and_goes_on(suite, whole, tmp_path, written, at):
     root = tmp_path / "run"
     interrupt(suite, root, lambda step: step == at, random.Random(at).choice([signal.SIGINT, signal.SIGTERM]))

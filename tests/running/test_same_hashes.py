@@ -7,8 +7,8 @@ from small_runs import SUITE, rbench, records, running, wait_for
 
 SAMPLES = SUITE.replace("samples: 24", "samples: 96").replace("steps: 10", "steps: 4").replace("steps: 8", "steps: 3")
 WORKERS = {"one": ("--workers", "1"), "two": ("--workers", "2"), "ray": ("--executor", "ray", "--workers", "2")}
-EVERYTHING = list(product(WORKERS, ("16", "32"), ("fresh", "killed")))
-SOON = [("one", "32", "fresh"), ("two", "16", "killed")]
+EVERYTHING = list(product(WORKERS, ("16", "32", "64"), ("fresh", "killed")))
+SOON = [("one", "64", "fresh"), ("two", "16", "killed")]
 
 
 @pytest.fixture(scope="module")
