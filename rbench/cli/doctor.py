@@ -1,6 +1,5 @@
 """`rbench doctor`: what is installed, what is missing, and the line that installs it."""
 
-import importlib.util
 import os
 import platform
 import sys
@@ -38,9 +37,12 @@ def examined() -> dict[str, Any]:
 
     known = requirements()
     core, extras = known or ((), ())
-    found, lacking = _devices()
-    lacking = [*lacking, *([] if known else ["pip install -e . in the folder of rbench: its metadata is not installed"])]
-    lacking += [f"pip install '{one.name}{one.wanted}'" for one in core if not one.there]
+    found, why = _devices()
+    lacking = [f"pip install '{one.name}{one.wanted}'" for one in core if not one.there]
+    if known is None:
+        lacking.append("pip install -e . in the folder of rbench, whose metadata is not installed")
+    if why and not any(one.name == "torch" and not one.there for one in core):
+        lacking.append(f"a torch that can be imported: {why}")
     return {
         "schema": 1,
         "rbench": __version__,
@@ -55,16 +57,13 @@ def examined() -> dict[str, Any]:
     }
 
 
-def _devices() -> tuple[list[dict[str, str | int]], list[str]]:
-    """What torch computes on; and why it does not, where it cannot be imported."""
-    if importlib.util.find_spec("torch") is None:
-        return [], []  # told among what is needed
+def _devices() -> tuple[list[dict[str, str | int]], str | None]:
+    """What torch computes on; and why it cannot be imported, if so."""
     try:
         from rbench.engine.devices import devices
-
-        return devices(), []
-    except Exception as error:
-        return [], [f"torch cannot be imported: {one_line(error, STORED)}"]
+    except Exception as error:  # a torch that does not fit the system raises OSError, one that is not there ImportError
+        return [], one_line(error, STORED)
+    return devices(), None
 
 
 def _package(package: "Package") -> dict[str, Any]:
@@ -77,7 +76,7 @@ def _extra(extra: "Extra") -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """The same for a terminal of 80 columns."""
+    """The same for a terminal."""
     python = found["python"]
     lines = [f"rbench {found['rbench']}, Python {python['version']} ({python['executable']})", python["platform"]]
     lines += ["", "needed", *map(_needed, found["needed"])]

@@ -54,10 +54,10 @@ def on_any_device(case: Case) -> Verdict:
     Torch's `meta` device stands for a GPU. First it is the default of tensors that are made without a device; code that makes them
     anywhere and moves them is then asked about images that are on `meta` themselves.
     """
-    x = case.batch.x[:2]
+    x, model = case.batch.x[:2], _copied(case)
     try:
         with torch.device("meta"), torch.no_grad():
-            case.part(case.model, x)
+            case.part(model, x)
     except Exception as first:
         try:
             _on_meta(case, x)
@@ -65,6 +65,14 @@ def on_any_device(case: Case) -> Verdict:
             cure = "Say where: torch.zeros(..., device=x.device), x.new_zeros(...), and register_buffer for constants."
             return Verdict("device", "fails", f"a tensor is made on no given device: {raised(first)}", cure)
     return Verdict("device", "holds", "every tensor is made where the images are")
+
+
+def _copied(case: Case) -> DefendedModel:
+    """A copy, since what is made once and kept would stay on `meta`; the model itself where it cannot be copied."""
+    try:
+        return DefendedModel(copy.deepcopy(case.model.purifier), copy.deepcopy(case.model.backbone))
+    except Exception:
+        return case.model
 
 
 def _on_meta(case: Case, x: Tensor) -> None:

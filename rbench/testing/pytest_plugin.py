@@ -22,11 +22,12 @@ def rbench_check() -> "Callable[..., Conformance]":
     ) -> "Conformance":
         from rbench.testing.conformance import check_made, check_named
 
-        asked = {"images": rbench_images, "shape": rbench_shape}
-        named = isinstance(component, str)
-        found = check_named(kind, component, params, **asked) if named else check_made(kind, component, **asked)
+        if isinstance(component, str):
+            found = check_named(kind, component, params, images=rbench_images, shape=rbench_shape)
+        else:
+            found = check_made(kind, component, images=rbench_images, shape=rbench_shape)
         if found.failed:
-            pytest.fail(f"{found.text()}", pytrace=False)
+            pytest.fail(found.text(), pytrace=False)
         return found
 
     return check
