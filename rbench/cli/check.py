@@ -30,7 +30,9 @@ def command(
 ) -> None:
     """Check whether a component keeps to what rbench expects of its kind. Exit code 1 if a property fails."""
     given = parameters(params or ())
-    from rbench.testing.conformance import check_named  # torch takes seconds, and a mistyped parameter has no use for it
+    from rbench.testing.conformance import (
+        check_named,  # torch takes seconds, and a mistyped parameter has no use for it
+    )
 
     found = check_named(kind, name, given, images=images, shape=shape)
     if as_json:

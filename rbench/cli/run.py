@@ -39,7 +39,9 @@ Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of each 
 FailUnder = Annotated[
     list[str] | None,
     typer.Option(
-        "--fail-under", metavar="ROW=A", help="Exit with 1 if a row has less robust accuracy than A, e.g. jpeg=0.4. Repeatable."
+        "--fail-under",
+        metavar="ROW=A",
+        help="Exit with 1 if a row has less robust accuracy than A, e.g. jpeg=0.4. Repeatable.",
     ),
 ]
 

@@ -52,7 +52,9 @@ def fraction_of(number: str | float, place: str) -> float:
         value = float("nan")
     if not 0 <= value <= 1:
         remedy = "Accuracies are fractions: write 0.4 for 40 %."
-        raise InputError("expected a number from 0 to 1.", place=place, found=harmless(repr(number), NAME), remedy=remedy)
+        raise InputError(
+            "expected a number from 0 to 1.", place=place, found=harmless(repr(number), NAME), remedy=remedy
+        )
     return value
 
 

@@ -1,11 +1,12 @@
 """Where an attack is tried: a classifier whose exact distances to the border are known, counted from behind; and one try of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
+from rbench.engine.audits import Audits
 from rbench.engine.defended import DefendedModel
 from rbench.engine.ladder import run_ladder
 from rbench.engine.propose import Problem, propose
@@ -41,6 +42,7 @@ class Arena:
         safe: radius at which no image can be fooled.
         asked: how many images the classifier has been asked about, by whoever.
         shown: what it is, in words.
+        audits: what was measured of it, once for each radius.
     """
 
     model: DefendedModel
@@ -50,6 +52,7 @@ class Arena:
     safe: float | None
     asked: Callable[[], int]
     shown: str
+    audits: Audits = field(default_factory=Audits)
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def tried_on(arena: Arena, attack: Attack, norm: Norm, eps: float, batch_size: i
         InputError: the attack refuses the protocol.
     """
     protocol = Protocol(Ball(norm, eps), gradient=attack.gradients[0], batch_size=batch_size)
-    setup = set_up(arena.model, attack, protocol, arena.clean, arena.source)
+    setup = set_up(arena.model, attack, protocol, arena.clean, arena.source, audits=arena.audits)
     clean = replace(arena.clean, x=arena.clean.x.clone())
     problem = Problem.of(setup.judge, clean, torch.ones(len(clean)), setup.audit.classes, setup.chooser)
     meter = setup.model.meter

@@ -8,7 +8,7 @@ import torch
 from rbench.errors import InputError
 from rbench.testing.arena import Arena, Try, arena_for, sequential, tried_on
 from rbench.testing.subject import Subject
-from rbench.testing.verdict import Verdict, fails, judged, refused, skipped, tried
+from rbench.testing.verdict import Verdict, fails, judged, skipped, tried
 from rbench.threat.attack import Attack, ExternalAttack, IterativeAttack
 from rbench.threat.ladder import Ladder
 from rbench.threat.terms import Norm
@@ -49,8 +49,11 @@ def _verdicts(subject: Subject, attack: Attack, runs: dict[Norm, tuple[Arena, Tr
     norm = attack.norms[0]
     arena, first = runs[norm]
     again = partial(tried_on, arena, norm=norm, eps=arena.reach)
-    yield tried("determinism", "", lambda: _determinism(first, again(attack, batch_size=subject.images)))
-    if sequential(attack):
+    same = tried("determinism", "", lambda: _determinism(first, again(attack, batch_size=subject.images)))
+    yield same
+    if same.outcome == "fails":
+        yield from skipped(["batches"], "what fails above comes first")
+    elif sequential(attack):
         yield tried("batches", "", lambda: _batches(first, again(attack, batch_size=_ODD), subject.images))
     else:
         yield Verdict("batches", "skipped", "it may draw for a whole batch; its batch size is part of a cell")

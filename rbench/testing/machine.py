@@ -78,7 +78,9 @@ def _copied(case: Case) -> DefendedModel:
 def _on_meta(case: Case, x: Tensor) -> None:
     module, images = copy.deepcopy(case.module).to("meta"), x.to("meta")
     ids = torch.arange(len(x), device="meta")
-    noise = {"noise": case.noise.of("audit", ids, images.device)} if case.is_purifier and case.model.accepts_noise else {}
+    noise = (
+        {"noise": case.noise.of("audit", ids, images.device)} if case.is_purifier and case.model.accepts_noise else {}
+    )
     with torch.no_grad():
         case.checked(module(images, **noise), images)
 
@@ -114,7 +116,9 @@ def cost(case: Case) -> Verdict:
             case.part(case.model, x)
             taken.append(time.perf_counter() - start)
     for_gradient = _graph_bytes(case, x) / count
-    found = f"{1e3 * min(taken) / count:.2g} ms an image in batches of {count}, and {_size(for_gradient)} for its gradient"
+    found = (
+        f"{1e3 * min(taken) / count:.2g} ms an image in batches of {count}, and {_size(for_gradient)} for its gradient"
+    )
     return Verdict("cost", "measured", found)
 
 

@@ -72,7 +72,9 @@ def _verdicts(case: Case) -> Iterator[Verdict]:
         return
     yield of_range(seen) if case.is_purifier else of_logits(seen)
     yield from steady(case, seen, gradients.low_precision if gradients else None)
-    yield Verdict("state", "holds", "asked again after other images, with gradients on and off, it gives the same answer")
+    yield Verdict(
+        "state", "holds", "asked again after other images, with gradients on and off, it gives the same answer"
+    )
     yield from of_gradient(case, seen, gradients, case.subject.declared)
     yield from of_hooks(case) if case.is_purifier else ()
     yield in_float64(case, seen)

@@ -38,7 +38,7 @@ def numbered(x: Tensor, labels: Tensor) -> Batch:
 
 
 def classifier(shape: Shape) -> nn.Module:
-    """A frozen classifier for images of this shape, of ten classes: the bundled one where it takes them, else a small one drawn at random."""
+    """A frozen classifier of ten classes for images of this shape: the bundled one where it takes them, else one drawn at random."""
     made: nn.Module = load("backbone", "bundled:fashion-cnn") if shape == GREY else in_train_mode(channels=shape[0])
     return made.eval().requires_grad_(requires_grad=False)
 

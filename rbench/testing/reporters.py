@@ -1,13 +1,14 @@
 """The conformance check of a reporter: a pure function from the leaderboard to the content of files."""
 
+import atexit
 import copy
 import csv
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 from rbench.errors import RbenchError
@@ -19,14 +20,14 @@ from rbench.testing.subject import Subject
 from rbench.testing.suite_runs import leaderboard_of
 from rbench.testing.verdict import Verdict, fails, judged, skipped, tried
 
-LABEL = "=1+1<i>x</i>"
+LABEL = "=1+1<i>x"
 """A name that anyone may give a row: a formula for a spreadsheet, markup for a page."""
 SUITE = f"""\
 suite: small
 dataset: {{name: fashion-mnist-mini, samples: 4}}
 threat: {{norm: Linf, eps: 0.05}}
 backbones: [bundled:fashion-cnn]
-purifiers: [identity, {{name: bit-depth, as: "{LABEL}"}}, {{name: median, as: not-run}}]
+purifiers: [identity, {{name: bit-depth, as: "{LABEL}"}}]
 attacks: [{{name: pgd, steps: 2}}]
 """
 _LATER = ("written", "names", "escapes", "again", "table", "no rows")
@@ -35,38 +36,44 @@ _FILES = "Return a map of paths, such as 'accuracies.txt', to texts or bytes."
 
 def examine(subject: Subject) -> tuple[str, list[Verdict]]:
     """The table that the reporter was given, and a verdict on each property."""
-    shown = "a table of three rows, one of them not run"
+    shown = "a table of two rows, one of them not run"
     if not callable(subject.made):
         return shown, [Verdict("type", "fails", f"it is a {type(subject.made).__name__}", "Name a function.")]
     report: Callable[[Table], object] = subject.made
-    with small_table() as table:
-        before = copy.deepcopy(table.records)
-        made = dict[str, str | bytes]()
-        start = time.perf_counter()
-        first = tried("files", _FILES, partial(_files, report, table, subject.owner, made))
-        taken = time.perf_counter() - start
-        if fails([first]):
-            return shown, [first, *skipped(_LATER, "what fails above comes first")]
-        return shown, [
-            first,
-            tried("written", _FILES, partial(_written, made)),
-            _names(made),
-            tried("escapes", "Write texts that a spreadsheet can read.", partial(_escapes, made)),
-            tried("again", "", partial(_again, report, table, made)),
-            tried("table", "", partial(_untouched, table, before)),
-            tried("no rows", "Write something for a table without rows.", partial(_empty, report, table, subject.owner)),
-            Verdict("cost", "measured", f"{1e3 * taken:.2g} ms"),
-        ]
+    table = small_table()
+    before = copy.deepcopy(table.records)
+    made = dict[str, str | bytes]()
+    start = time.perf_counter()
+    first = tried("files", _FILES, partial(_files, report, table, subject.owner, made))
+    taken = time.perf_counter() - start
+    if fails([first]):
+        return shown, [first, *skipped(_LATER, "what fails above comes first")]
+    return shown, [
+        first,
+        tried("written", _FILES, partial(_written, made)),
+        _names(made),
+        tried("escapes", "Write texts that a spreadsheet can read.", partial(_escapes, made)),
+        tried("again", "", partial(_again, report, table, made)),
+        tried("table", "", partial(_untouched, table, before)),
+        tried("no rows", "Write something for a table without rows.", partial(_empty, report, table, subject.owner)),
+        Verdict("cost", "measured", f"{1e3 * taken:.2g} ms"),
+    ]
 
 
-@contextmanager
-def small_table() -> Iterator[Table]:
-    """A leaderboard of a run folder that is there while the block runs: two rows that were run, with a strange name, and one that was not."""
-    with TemporaryDirectory() as name:
-        suite = Path(name) / "small.yaml"
-        suite.write_text(SUITE, encoding="utf-8")
-        wanted = plan(load_suite(suite))
-        yield leaderboard_of(wanted, Path(name) / "run", suite, lambda cell: cell.purifier.label != "not-run")
+def small_table() -> Table:
+    """A leaderboard with its run folder: a row that was run, and one that was not and has a strange name."""
+    folder = _folder()
+    suite = folder / "small.yaml"
+    suite.write_text(SUITE, encoding="utf-8")
+    return leaderboard_of(plan(load_suite(suite)), folder / "run", suite, lambda cell: cell.purifier.label != LABEL)
+
+
+@cache
+def _folder() -> Path:
+    """Kept until the process ends, so that the small suite is run once."""
+    folder = Path(mkdtemp(prefix="rbench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _files(report: Callable[[Table], object], table: Table, owner: str, made: dict[str, str | bytes]) -> Verdict:
@@ -106,8 +113,12 @@ def _escapes(made: Files) -> Verdict:
             continue
         if name.endswith((".html", ".htm", ".svg")) and "<i>x" in content:
             return Verdict("escapes", "fails", f"{name} takes the name of a row for markup", cure)
-        if name.endswith(".csv") and any(field.startswith("=") for line in csv.reader(content.splitlines()) for field in line):
-            return Verdict("escapes", "fails", f"{name} has the name of a row that a spreadsheet takes for a formula", cure)
+        if name.endswith(".csv") and any(
+            field.startswith("=") for line in csv.reader(content.splitlines()) for field in line
+        ):
+            return Verdict(
+                "escapes", "fails", f"{name} has the name of a row that a spreadsheet takes for a formula", cure
+            )
     return Verdict("escapes", "holds", "names that are markup or formulas are only text in its pages and tables")
 
 

@@ -139,7 +139,9 @@ def _require_free(kind: str, name: str) -> None:
         raise InputError("no name of a component.", place=place, found=harmless(repr(name), NAME), remedy=remedy)
     taken = f"Give another name, such as my-{name}."
     if name in registry(kind).names():
-        raise InputError(f"there is a {kind} of this name; `rbench show {kind} {name}` says whose.", place=place, remedy=taken)
+        raise InputError(
+            f"there is a {kind} of this name; `rbench show {kind} {name}` says whose.", place=place, remedy=taken
+        )
     if find_spec(module) is not None:
         raise InputError(f"Python has a module {module!r} already.", place=place, remedy=taken)
     if _installed(name):

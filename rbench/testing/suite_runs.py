@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from rbench.suite.cell import Cell
 
 
-def leaderboard_of(planned: Plan, root: Path, suite: Path, wanted: Callable[["Cell"], bool] = lambda cell: True) -> Table:
+def leaderboard_of(
+    planned: Plan, root: Path, suite: Path, wanted: Callable[["Cell"], bool] = lambda cell: True
+) -> Table:
     """The leaderboard of a suite after what its run folder lacks was run.
 
     Args:

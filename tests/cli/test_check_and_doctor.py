@@ -38,7 +38,7 @@ def test_a_component_that_conforms_is_exit_code_0(said):
     code, out, _ = said("check", "purifier", "jpeg", "quality=50", "--images", "2", "--shape", "3x16x16")
     assert code == 0, out
     assert out.startswith("purifier jpeg (rbench 0.1.0), asked about 2 images of 3x16x16\n")
-    assert "holds     shape: 2x3x16x16 in, 2x3x16x16 out" in out
+    assert "holds       shape: 2x3x16x16 in, 2x3x16x16 out" in out
     assert out.rstrip().endswith("properties hold, none fails.")
     assert max(map(len, out.splitlines())) <= 80
 
@@ -48,7 +48,7 @@ def test_a_fault_of_a_plug_in_is_told_with_its_cure_and_is_exit_code_1(said, plu
     code, out, _ = said("check", "purifiers", "cut", "strength=0.5", "--images", "2", "--shape", "1x8x8")
     assert code == 1
     assert "purifier cut (cutter 0.2.0)" in out
-    assert "FAILS     gradient: no gradient reaches the image" in out
+    assert "FAILS       gradient: no gradient reaches the image" in out
     assert "cure: Compute with torch alone" in out
     assert out.rstrip().endswith("2 fail: range, gradient.")
     code, out, _ = said("check", "purifier", "cut", "--images", "2", "--shape", "1x8x8", "--json")
@@ -121,4 +121,7 @@ def test_doctor_says_what_installs_what_is_missing_and_ends_with_3(said, monkeyp
     assert "missing: pip install 'numpy>=99'" in out
     assert "missing: pip install 'rbench[gone]'  (not in `all`)" in out
     _, extras = installation.requirements()
-    assert [(extra.name, extra.in_all, len(extra.packages)) for extra in extras] == [("gone", False, 1), ("ray", True, 1)]
+    assert [(extra.name, extra.in_all, len(extra.packages)) for extra in extras] == [
+        ("gone", False, 1),
+        ("ray", True, 1),
+    ]

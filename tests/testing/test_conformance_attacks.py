@@ -70,12 +70,20 @@ def test_a_fault_is_found_and_nothing_else_is(fault):
 
 
 def test_an_attack_whose_steps_change_nothing_is_found():
-    made = Subject("attack", "still", pgd(steps=3), remake=lambda changes: pgd(steps=3), parameters=frozenset({"steps"}), images=4)
+    made = Subject(
+        "attack", "still", pgd(steps=3), remake=lambda changes: pgd(steps=3), parameters=frozenset({"steps"}), images=4
+    )
     assert [one.property for one in examine(made)[1] if one.outcome == "fails"] == ["steps"]
 
 
 @pytest.mark.parametrize(
-    ("name", "params"), [("pgd", {"steps": 5}), ("latent", {"steps": 3}), ("square", {"queries": 20}), ("adaptive", {"steps": 2, "queries": 10})]
+    ("name", "params"),
+    [
+        ("pgd", {"steps": 5}),
+        ("latent", {"steps": 3}),
+        ("square", {"queries": 20}),
+        ("adaptive", {"steps": 2, "queries": 10}),
+    ],
 )
 def test_an_honest_attack_fails_nothing(name, params):
     found = check_made("attack", load_attack(name, params), images=4)

@@ -92,7 +92,9 @@ def test_a_fault_of_a_purifier_is_found_and_nothing_else_is(fault):
 def test_an_honest_purifier_fails_nothing(purifier):
     found = check_made("purifier", purifier, **FEW)
     assert not found.failed, found.text()
-    assert {"shape", "range", "state", "gradient", "device", "frozen", "cost"} <= {one.property for one in found.verdicts}
+    assert {"shape", "range", "state", "gradient", "device", "frozen", "cost"} <= {
+        one.property for one in found.verdicts
+    }
 
 
 def test_noise_from_the_clock_is_neither_reproducible_nor_declared():

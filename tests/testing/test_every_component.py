@@ -38,7 +38,10 @@ NAMED = {
     ("attack", "torchattacks"): ("torchattacks:PGD", {"steps": 3}),
 }
 """An item of each source that needs no file."""
-SMALL = {"autoattack:cifar10-resnet18": {"images": 2, "shape": "3x32x32"}, "efficientnet-lite:lite0": {"images": 2, "shape": "3x32x32"}}
+SMALL = {
+    "autoattack:cifar10-resnet18": {"images": 2, "shape": "3x32x32"},
+    "efficientnet-lite:lite0": {"images": 2, "shape": "3x32x32"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,10 @@ def files(tmp_path_factory):
 
 
 OURS = [
-    (kind, name) for kind in KINDS for name in registry(kind).names() if registry(kind).get(name).distribution == "rbench"
+    (kind, name)
+    for kind in KINDS
+    for name in registry(kind).names()
+    if registry(kind).get(name).distribution == "rbench"
 ]
 
 
