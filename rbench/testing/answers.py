@@ -136,13 +136,14 @@ def _finite(case: Case) -> Verdict:
 
 
 def _batches(case: Case, seen: Audit, narrow: str | None) -> Verdict:
-    for size in _FEW:
+    few = [size for size in _FEW if size <= len(case.batch)]
+    for size in few:
         x = case.batch.x[:size]
         try:
             _answer(case, x)
         except Exception as error:
             return Verdict("batches", "fails", f"a batch of {size}: {_problem(error)}", _RETURN)
-    sizes = ", ".join(map(str, sorted({*_FEW, len(case.batch)})))
+    sizes = ", ".join(map(str, sorted({*few, len(case.batch)})))
     if seen.global_generator and seen.random:
         same = f"batches of {sizes} are answered; draws of a global generator differ between them, so no answers are compared"
         return Verdict("batches", "holds", same)

@@ -13,8 +13,10 @@ from rbench.threat.attack import Attack, ExternalAttack, IterativeAttack
 from rbench.threat.ladder import Ladder
 from rbench.threat.terms import Norm
 
-STEPS = (4, 8)
-"""Numbers of steps that are compared."""
+BUDGETS = ("steps", "queries", "tries")
+"""What parameters that say how long an attack goes on are called."""
+COUNTS = (4, 8)
+"""Values of such a parameter that are compared."""
 _ODD = 3
 _INSIDE = "Project with `ball.project(points, origin)`, which leaves every image in the ball and in [0, 1]."
 _LATER = ("moves", "oracle", "knows", "determinism", "batches", "steps")
@@ -57,7 +59,7 @@ def _verdicts(subject: Subject, attack: Attack, runs: dict[Norm, tuple[Arena, Tr
         yield tried("batches", "", lambda: _batches(first, again(attack, batch_size=_ODD), subject.images))
     else:
         yield Verdict("batches", "skipped", "it may draw for a whole batch; its batch size is part of a cell")
-    yield tried("steps", "Take the number of steps from the parameter.", partial(_steps, subject, arena, norm))
+    yield tried("steps", "Take the number from the parameter.", partial(_steps, subject, arena, norm))
 
 
 def _moves(runs: dict[Norm, tuple[Arena, Try]]) -> Verdict:
@@ -104,15 +106,17 @@ def _batches(first: Try, odd: Try, whole: int) -> Verdict:
 
 
 def _steps(subject: Subject, arena: Arena, norm: Norm) -> Verdict:
-    if subject.remake is None or "steps" not in subject.parameters:
-        return Verdict("steps", "skipped", "it has no parameter `steps`")
+    budget = next((name for name in BUDGETS if name in subject.parameters), None)
+    if subject.remake is None or budget is None:
+        return Verdict("steps", "skipped", f"it has no parameter {' or '.join(f'`{name}`' for name in BUDGETS)}")
     try:
-        few, many = (subject.remake({"steps": steps}) for steps in STEPS)
+        few, many = (subject.remake({budget: count}) for count in COUNTS)
     except InputError:
-        return Verdict("steps", "skipped", f"it takes no {' or '.join(map(str, STEPS))} steps")
-    eps = arena.reach / 1000 if arena.safe is None else arena.safe  # nobody is to be fooled before the last step
+        return Verdict("steps", "skipped", f"its `{budget}` cannot be {' or '.join(map(str, COUNTS))}")
+    # Nobody is to be fooled before the last step.
+    eps = arena.reach / 1000 if arena.safe is None else arena.safe
     asked = [tried_on(arena, attack, norm, eps, subject.images).queries for attack in (few, many)]
     each = " and ".join(f"{count / subject.images:.3g}" for count in asked)
-    found = f"{STEPS[0]} and {STEPS[1]} steps ask {each} queries an image"
+    found = f"`{budget}` of {COUNTS[0]} and of {COUNTS[1]} ask {each} queries an image"
     cure = "Give the parameter on: IterativeAttack(init, update, steps=steps, ...)."
     return judged("steps", found, cure, holds=asked[1] > asked[0])

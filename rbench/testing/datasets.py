@@ -65,7 +65,7 @@ def _classes(data: Dataset) -> Verdict:
     counts = np.bincount(labels, minlength=data.class_count or 0)
     empty = int((counts == 0).sum())
     named = f"{len(data.classes)} names" if data.classes else "no names"
-    found = f"{named}; {len(counts)} classes of {counts.min()} to {counts.max()} samples"
+    found = f"{named}; {len(counts)} classes of {_range(counts)} samples"
     if empty:
         cure = "Are labels shifted, or is a class missing? Accuracy over such a set is that of the other classes."
         return Verdict("classes", "note", f"{found}; {empty} have no sample", cure)
@@ -103,7 +103,7 @@ def _single(data: Dataset, ids: np.ndarray) -> Verdict:
     whole = _read(data, ids)
     apart = np.concatenate([_read(data, ids[place : place + 1]) for place in range(len(ids))])
     same = np.array_equal(whole, apart)
-    found = "one by one they are the same" if same else "one by one they are other images"
+    found = "the same as together" if same else "other images than together"
     return judged("one by one", found, _READ, holds=same)
 
 
@@ -130,4 +130,9 @@ def _cost(data: Dataset, ids: np.ndarray) -> Verdict:
     start = time.perf_counter()
     images = data.read(ids)
     each = 1e3 * (time.perf_counter() - start) / len(ids)
-    return Verdict("cost", "measured", f"{each:.2g} ms and {images[0].nbytes:,} bytes an image")
+    return Verdict("cost", "measured", f"{each:.3g} ms and {images[0].nbytes:,} bytes an image")
+
+
+def _range(counts: np.ndarray) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return str(low) if low == high else f"{low} to {high}"

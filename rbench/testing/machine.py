@@ -117,7 +117,7 @@ def cost(case: Case) -> Verdict:
             taken.append(time.perf_counter() - start)
     for_gradient = _graph_bytes(case, x) / count
     found = (
-        f"{1e3 * min(taken) / count:.2g} ms an image in batches of {count}, and {_size(for_gradient)} for its gradient"
+        f"{1e3 * min(taken) / count:.3g} ms an image in batches of {count}, and {_size(for_gradient)} for its gradient"
     )
     return Verdict("cost", "measured", found)
 
@@ -142,5 +142,5 @@ def _graph_bytes(case: Case, x: Tensor) -> int:
 def _size(count: float) -> str:
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
-            return f"{count / size:.2g} {unit}"
+            return f"{count / size:.3g} {unit}"
     return f"{count:.0f} bytes"

@@ -56,7 +56,7 @@ def examine(subject: Subject) -> tuple[str, list[Verdict]]:
         tried("again", "", partial(_again, report, table, made)),
         tried("table", "", partial(_untouched, table, before)),
         tried("no rows", "Write something for a table without rows.", partial(_empty, report, table, subject.owner)),
-        Verdict("cost", "measured", f"{1e3 * taken:.2g} ms"),
+        Verdict("cost", "measured", f"{1e3 * taken:.3g} ms"),
     ]
 
 
@@ -94,7 +94,7 @@ def _written(made: Files) -> Verdict:
         except RbenchError as error:
             cure = "Give paths that a folder can hold together: no file in the place of a folder."
             return Verdict("written", "fails", f"its files cannot be written: {error.problem}", cure)
-    return Verdict("written", "holds", f"{len(paths)} files can be written")
+    return Verdict("written", "holds", f"{_files_of(len(paths))} can be written")
 
 
 def _names(made: Files) -> Verdict:
@@ -137,4 +137,8 @@ def _untouched(table: Table, before: tuple[dict[str, Any], ...]) -> Verdict:
 
 def _empty(report: Callable[[Table], object], table: Table, owner: str) -> Verdict:
     count = len(held(report(table.at([])), owner))
-    return Verdict("no rows", "holds", f"a table without rows makes {count} files")
+    return Verdict("no rows", "holds", f"of a table without rows it makes {_files_of(count)}")
+
+
+def _files_of(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

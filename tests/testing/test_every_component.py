@@ -61,7 +61,8 @@ def files(tmp_path_factory):
         head = bytes([0, 0, 8, len(shape)]) + b"".join(int(size).to_bytes(4, "big") for size in shape)
         for raw in (folder / "idx", folder / "MNIST" / "raw"):
             raw.mkdir(parents=True, exist_ok=True)
-            (raw / f"t10k-{name}-ubyte").write_bytes(head + array.tobytes())
+            for split in ("t10k", "train"):  # torchvision wants both
+                (raw / f"{split}-{name}-ubyte").write_bytes(head + array.tobytes())
     with torch.random.fork_rng():
         torch.manual_seed(0)
         save_file(build("torchvision:squeezenet1_1", 5).state_dict(), folder / "squeezenet.safetensors")
