@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "rbench").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 POINTS = [
-    (group, name, value) for group, named in PROJECT["entry-points"].items() for name, value in sorted(named.items())
+    (group, name, value)
+    for group, named in PROJECT["entry-points"].items()
+    if group.startswith("rbench.")
+    for name, value in sorted(named.items())
 ]
 CLOCK = re.compile(r"\b(perf_counter|monotonic|process_time|thread_time|time\.time|datetime\.now)(_ns)?\b")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

@@ -14,7 +14,22 @@ from rbench.cli import terminal
 from rbench.errors import MissingError, RbenchError
 from rbench.harmless import LINE, harmless, one_line
 
-VERBS = ("run", "plan", "fit", "merge", "report", "compare", "verify", "theory", "list", "show", "schema")
+VERBS = (
+    "run",
+    "plan",
+    "fit",
+    "merge",
+    "report",
+    "compare",
+    "verify",
+    "theory",
+    "list",
+    "show",
+    "new",
+    "check",
+    "doctor",
+    "schema",
+)
 """Each is a module of this package with a function `command`; the order is that of `--help`."""
 
 app = typer.Typer(

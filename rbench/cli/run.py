@@ -36,6 +36,14 @@ Timeout = Annotated[
     typer.Option(metavar="SECONDS", help="A worker that takes longer for a span is ended, and the cell has failed."),
 ]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of each process on the CPU.")]
+FailUnder = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-under",
+        metavar="ROW=A",
+        help="Exit with 1 if a row has less robust accuracy than A, e.g. jpeg=0.4. Repeatable.",
+    ),
+]
 
 
 def command(
@@ -52,12 +60,14 @@ def command(
     timeout: Timeout = None,
     executor: Executor = "local",
     ray_address: RayAddress = "local",
+    fail_under: FailUnder = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
     from rbench import reports
     from rbench.cli.report import publish
+    from rbench.results.floors import below, floor_of, require_known
     from rbench.results.runs import read_runs
     from rbench.results.table import table
     from rbench.running.batch_sizes import batch_size_of
@@ -67,10 +77,11 @@ def command(
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
-    size, seconds = batch_size_of(batch_size), timeout_of(timeout)
+    size, seconds, floors = batch_size_of(batch_size), timeout_of(timeout), list(map(floor_of, fail_under or ()))
     spec = load_suite(suite, set_ or ())
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
+    require_known(floors, {(cell.backbone.label, cell.purifier.label) for cell in chosen.cells})
     root = out or _usual(spec.suite)
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
@@ -108,8 +119,14 @@ def command(
     if failed:
         terminal.tell(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again")
     asked = {cell.id for cell in chosen.cells}
-    publish(table(read_runs([root])).having(asked), root, reports.formats("md,csv,html"), as_json=as_json)
-    if failed:
+    leaderboard = table(read_runs([root])).having(asked)
+    under = below(leaderboard, floors)
+    try:
+        publish(leaderboard, root, reports.formats("md,csv,html"), as_json=as_json)
+    finally:
+        for line in under:
+            terminal.tell(f"--fail-under: {line}")
+    if failed or under:
         raise typer.Exit(1)
 
 

@@ -25,3 +25,13 @@ def resolve_device(wanted: str) -> torch.device:
         problem = f"'{wanted}' asked for, but torch sees {count} CUDA devices."
         raise MissingError(problem, place="--device", found=f"{count} CUDA devices", remedy="Use --device cpu")
     return torch.device("cuda", index)
+
+
+def devices() -> list[dict[str, str | int]]:
+    """What there is to compute on: the name that `--device` takes, what it is, and its memory in bytes where torch knows it."""
+    threads = torch.get_num_threads()
+    found: list[dict[str, str | int]] = [{"name": "cpu", "what": f"{threads} threads of torch", "threads": threads}]
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        found.append({"name": f"cuda:{index}", "what": str(facts.name), "memory": int(facts.total_memory)})
+    return found

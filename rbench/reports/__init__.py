@@ -34,6 +34,16 @@ def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[P
     made: dict[str, str | bytes] = {}
     for name in wanted:
         made |= _files(registry("reporter").get(name), table)
+    return put(made, folder)
+
+
+def put(made: Files, folder: Path) -> list[Path]:
+    """Writes the files of a report into a folder.
+
+    Raises:
+        InputError: a link leads out of the folder.
+        MissingError: the folder cannot be written.
+    """
     paths = []
     for place, content in made.items():
         path = folder / place
@@ -67,20 +77,32 @@ def _are_files(made: object) -> bool:
 
 
 def _files(reporter: Component, table: "Table") -> Files:
-    function = reporter.load()
+    function, owner = reporter.load(), f"reporter {reporter.name!r}"
     with reporter.blamed("write its report", REFUSALS):
-        files: Files = function(table)
-        if not _are_files(files):
-            raise InputError(
-                f"reporter {reporter.name!r} ({reporter.distribution} {reporter.version}) made no files.",
-                component=f"reporter {reporter.name!r}",
-                found=type(files).__name__,
-                remedy="Return a map of paths to texts or bytes.",
-            )
+        return held(function(table), owner, f"{owner} ({reporter.distribution} {reporter.version})")
+
+
+def held(made: object, owner: str, origin: str | None = None) -> Files:
+    """What a reporter returned, if it is files.
+
+    Args:
+        made: what it returned.
+        owner: the reporter, for errors.
+        origin: the same with the package that brings it.
+
+    Raises:
+        InputError: it is something else, or one of its paths leads out of the folder of the report.
+    """
+    if not _are_files(made):
+        raise InputError(
+            f"{origin or owner} made no files.",
+            component=owner,
+            found=type(made).__name__,
+            remedy="Return a map of paths to texts or bytes.",
+        )
+    files: Files = made  # type: ignore[assignment]
     for place in files:
         parts = PurePosixPath(place).parts
         if not parts or place.startswith("/") or ".." in parts or "\\" in place:
-            raise InputError(
-                f"reporter {reporter.name!r}: {harmless(repr(place), NAME)} is no path inside the folder of the report."
-            )
+            raise InputError(f"{owner}: {harmless(repr(place), NAME)} is no path inside the folder of the report.")
     return files
