@@ -14,9 +14,8 @@ from rbench.suite.document import FieldPath
 from rbench.suite.effort import refused_effort
 from rbench.suite.model import FileModel
 from rbench.suite.runs_itself import runs_itself
-from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec, require_bpda
-
-BASELINE = "identity"
+from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, SuiteSpec, require_bpda
+from rbench.suite.sweep import Entries, entries
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,17 @@ class BoundAttack(BoundPart):
 
 @dataclass(frozen=True)
 class BoundSuite:
-    """All components of a suite, with the baseline `identity` even where the suite leaves it out."""
+    """All components of a suite, with the baseline `identity` even where the suite leaves it out.
+
+    Attributes:
+        listed: what they were made of.
+    """
 
     dataset: BoundPart
     backbones: tuple[BoundBackbone, ...]
     purifiers: tuple[BoundPart, ...]
     attacks: tuple[BoundAttack, ...]
+    listed: Entries
 
 
 def bind_suite(spec: SuiteSpec) -> BoundSuite:
@@ -81,21 +85,23 @@ def bind_suite(spec: SuiteSpec) -> BoundSuite:
         InputError: one line with the place in the file.
         MissingError: a component needs a module that is not installed to say what it takes.
     """
-    backbones = [(b, ("backbones", i)) for i, b in enumerate(spec.backbones)]
-    attacks = [(a, ("attacks", i)) for i, a in enumerate(spec.attacks)]
-    bound = _all_bound(spec, "purifier", purifiers_of(spec))
+    listed = entries(spec)
+    bound = _all_bound(spec, "purifier", listed.purifiers)
     labels = [purifier.label for purifier in bound]
     suite = BoundSuite(
         dataset=bound_part(spec, "dataset", spec.dataset, ("dataset",)),
         backbones=tuple(
             _backbone(spec, backbone, part, labels)
-            for backbone, part in zip(_all_bound(spec, "backbone", backbones), spec.backbones, strict=True)
+            for backbone, (part, _) in zip(
+                _all_bound(spec, "backbone", listed.backbones), listed.backbones, strict=True
+            )
         ),
         purifiers=tuple(bound),
         attacks=tuple(
             _attack(spec, attack, part, labels)
-            for attack, part in zip(_all_bound(spec, "attack", attacks), spec.attacks, strict=True)
+            for attack, (part, _) in zip(_all_bound(spec, "attack", listed.attacks), listed.attacks, strict=True)
         ),
+        listed=listed,
     )
     _refuse_idle(spec, suite)
     return suite
@@ -249,14 +255,6 @@ def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
             if not any(meet(part, other) for other in others):
                 problem = f"no {kind} of the suite has one of them."
                 raise spec.wrong((*part.path, "purifiers"), problem, remedy="Add one.")
-
-
-def purifiers_of(spec: SuiteSpec) -> list[tuple[PurifierSpec, FieldPath]]:
-    """The purifiers of a suite, the baseline first where it is missing, and where each stands."""
-    purifiers: list[tuple[PurifierSpec, FieldPath]] = [(p, ("purifiers", i)) for i, p in enumerate(spec.purifiers)]
-    if not any(p.name == BASELINE for p in spec.purifiers):
-        purifiers.insert(0, (PurifierSpec(name=BASELINE, params={}), ("purifiers",)))
-    return purifiers
 
 
 def labels_of(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:

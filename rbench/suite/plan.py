@@ -107,11 +107,11 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
         for bound in suite.attacks
     ]
     protocol = spec.protocol
-    places = together(spec, [purifier.label for purifier in purifiers])
+    places = together(spec, suite.listed, [purifier.label for purifier in purifiers])
     for (b, p, e), places_of_row in groupby(places, lambda place: place[:3]):
         row, paths = list[Cell](), list[tuple[FieldPath, ...]]()
         for *_, a in places_of_row:
-            (attack, stand_in), own = attacks[a], spec.attacks[a]
+            (attack, stand_in), own = attacks[a], suite.attacks[a].spec
             row.append(Cell(
                 dataset, piece, backbones[b], purifiers[p], Threat(spec.threat.norm, spec.threat.eps[e]), attack,
                 own.gradient, own.eot, protocol.draws, protocol.select_draws,

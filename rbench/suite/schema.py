@@ -8,6 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from rbench.registry import Component, registry
 from rbench.signature import Parameter
 from rbench.suite.spec import AttackSpec, BackboneSpec, DatasetSpec, PartSpec, PurifierSpec, SuiteSpec
+from rbench.suite.sweep import SWEPT
 
 _PARTS: dict[str, type[PartSpec]] = {
     "dataset": DatasetSpec,
@@ -58,7 +59,7 @@ def _part(kind: str, model: dict[str, Any]) -> dict[str, Any]:
     known = [registry(kind).get(name) for name in registry(kind).names()]
     known = [component for component in known if component.distribution == "rbench"]
     written = [name for component in known for name in component.written_names()]
-    maps = [_component(component, common) for component in known]
+    maps = [_component(kind, component, common) for component in known]
     own = "|".join(component.name for component in known)
     other = {
         "title": f"{kind} of a plug-in",
@@ -70,7 +71,7 @@ def _part(kind: str, model: dict[str, Any]) -> dict[str, Any]:
     return {"description": model["description"], "anyOf": [bare, *maps, other]}
 
 
-def _component(component: Component, common: dict[str, Any]) -> dict[str, Any]:
+def _component(kind: str, component: Component, common: dict[str, Any]) -> dict[str, Any]:
     signature = component.signature()
     source = signature.source
     plain = [p for p in signature.parameters if p is not source]
@@ -83,10 +84,19 @@ def _component(component: Component, common: dict[str, Any]) -> dict[str, Any]:
         "title": component.name,
         "description": component.summary,
         "type": "object",
-        "properties": {**{p.name: p.json_schema() for p in plain}, "name": name, **common},
+        "properties": {**{p.name: _values(kind, p) for p in plain}, "name": name, **common},
         "required": ["name", *(p.name for p in plain if _must_be_given(p, source))],
         "additionalProperties": signature.open,
     }
+
+
+def _values(kind: str, parameter: Parameter) -> dict[str, Any]:
+    """What a parameter takes; of purifiers and attacks a list of values as well, which is a sweep."""
+    one = parameter.json_schema()
+    if kind not in SWEPT:
+        return one
+    outer = {key: one.pop(key) for key in ("description", "default", "title") if key in one}
+    return {**outer, "anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
 def _must_be_given(parameter: Parameter, source: Parameter | None) -> bool:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 FIGURES = {
     "blind-vs-adaptive": "blind",
     "accuracy-vs-eps": "eps",
+    "robust-vs-standard": "sweep",
     "accuracy-per-attack": "attacks",
     "robustness-vs-cost": "cost",
     "convergence": "convergence",
