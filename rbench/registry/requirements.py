@@ -22,7 +22,6 @@ PACKAGES = {
     "diffusers": "'rbench[diffusion]'",
     "ray": "'rbench[ray]'",
     "datasets": "'rbench[hf]'",
-    "huggingface_hub": "'rbench[hf]'",
 }
 """By module: what `pip install` takes. A name that a stranger's code imports is no advice: anybody may have put a package under it."""
 
