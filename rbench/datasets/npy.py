@@ -45,12 +45,12 @@ def npy(
     layout: Layout = "auto",
     class_names: Path | None = None,
 ) -> Dataset:
-    """Arrays in .npy files: a folder in the layout of CIFAR-10-C (`gaussian_noise.npy`, ..., `labels.npy`), or a file each of images and labels.
+    """Arrays in .npy files: a folder in the layout of CIFAR-10-C, or a file each of images and labels.
 
     Images are uint8 in 0..255 or floats in [0, 1], [N, C, H, W], [N, H, W, C] or, if grey, [N, H, W]. They stay on the disk
-    until they are read; pickled objects are never loaded. The layout is that of Hendrycks and Dietterich 2019, arXiv 1903.12261: of
-    five equal blocks the n-th has severity n, and the labels are there for each. The id of a sample is its place in its block, so that a
-    photo has one id in all of them.
+    until they are read; pickled objects are never loaded. The layout is that of Hendrycks and Dietterich 2019, arXiv 1903.12261: files
+    `gaussian_noise.npy` and so on, in which the n-th of five equal blocks has severity n, and `labels.npy` for all blocks. The id of a
+    sample is its place in its block, so that a photo has one id in all of them.
 
     Args:
         path: the .npy file of images, or the folder.
