@@ -16,6 +16,7 @@ from rbench.datasets.hub_folders import (
     REPOSITORY,
     cached_repository,
     commits_in,
+    prepared_below,
     prepared_of,
     saved_in,
     snapshot_of,
@@ -110,7 +111,7 @@ def _found(name: Path, config: str | None, split: str | None, revision: str | No
         MissingError: it is not here and cannot or may not be fetched.
     """
     folder = _local(name, revision) if name.is_dir() else _of_hub(str(name), config, split, revision, download=download)
-    saved = saved_in(folder, split)
+    saved = saved_in(prepared_below(folder) or folder, split)
     if saved is not None:
         return _Found(folder, saved.files, saved.split)
     return _resolved(folder, config, split)
@@ -255,10 +256,14 @@ def _fetch(name: str, config: str | None, split: str | None, revision: str, comp
         for url in listed[chosen]:
             file = str(url).rpartition(f"@{revision}/")[2]
             hf_hub_download(name, file, repo_type="dataset", revision=revision)
-    except (OSError, ValueError) as error:
+    except ImportError:
+        raise
+    except RbenchError as error:
+        if error.__cause__ is None:
+            raise
+        raise _unreachable(error.__cause__, component) from error
+    except Exception as error:  # of four libraries, which have a dozen types
         raise _unreachable(error, component) from error
-    except InputError as error:
-        raise (_unreachable(error.__cause__, component) if error.__cause__ else error) from error
 
 
 def _unreachable(error: BaseException, component: str) -> RbenchError:

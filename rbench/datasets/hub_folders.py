@@ -106,6 +106,19 @@ def prepared_of(name: str, config: str | None, revision: str) -> Path | None:
     return fitting[0] if fitting else None
 
 
+def prepared_below(folder: Path) -> Path | None:
+    """The folder of Arrow files below that of a data set in the library's cache, CONFIG/VERSION/HASH; None if there is none.
+
+    Raises:
+        InputError: there are several.
+    """
+    found = sorted({path.parent.relative_to(folder) for path in folder.glob("*/*/*/*.arrow")})
+    if len(found) > 1:
+        shown = ", ".join(path.as_posix() for path in found[:_SHOWN])
+        raise InputError("several data sets", place=folder, found=shown, remedy="give the folder of one")
+    return folder / found[0] if found else None
+
+
 def saved_in(folder: Path, split: str | None) -> Saved | None:
     """The Arrow files of a split in a folder of `save_to_disk` or of the library's cache; None if it is no such folder.
 

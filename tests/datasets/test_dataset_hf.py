@@ -78,10 +78,18 @@ def test_a_folder_of_the_librarys_cache_is_read_by_split(tmp_path):
 def test_a_commit_that_the_library_has_prepared_is_found_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("RBENCH_OFFLINE", "1")
     arrow(tmp_path / "hf" / "datasets" / "me___tiny" / "default" / "0.0.0" / COMMIT / "tiny-test.arrow")
+    folder = tmp_path / "hf" / "datasets" / "me___tiny"
     data = hf(Path("me/tiny"), revision=COMMIT)
     holds(data)
+    holds(hf(folder))
     assert data.provenance["hub"] == "me/tiny"
     assert data.provenance["revision"] == COMMIT
+    arrow(folder / "other" / "0.0.0" / COMMIT / "tiny-test.arrow")
+    with refused(found="default, other", remedy="name one: config: NAME"):
+        hf(Path("me/tiny"), revision=COMMIT)
+    holds(hf(Path("me/tiny"), revision=COMMIT, config="other"))
+    with refused(place=str(folder), problem="several data sets"):
+        hf(folder)
 
 
 @pytest.mark.parametrize("how", ["lz4", "zstd"])

@@ -172,8 +172,7 @@ def test_a_picture_larger_than_any_is_refused_before_it_is_read(tmp_path):
     huge.size = 2**33
     with path.open("wb") as file:
         file.write(huge.tobuf())
-        file.truncate(2**33 + 512)
-        file.seek(2**33 + 512)
+        file.seek(2**33, 1)
         label = tarfile.TarInfo("a.cls")
         label.size = 1
         file.write(label.tobuf() + b"0" + bytes(511 + 1024))
