@@ -46,8 +46,9 @@ def read_arrow(
 
     def picture(sample: int) -> Images:
         part = int(np.searchsorted(starts, sample, side="right")) - 1
-        value = pictures[part][sample - int(starts[part])].as_py()
         where = f"{source}: {image}: sample {sample}"
+        with reading(where, "a value of an Arrow file"):
+            value = pictures[part][sample - int(starts[part])].as_py()
         content = value.get("bytes") if isinstance(value, dict) else value
         if not content:
             remedy = "store the encoded pictures in the file, not only their paths"
@@ -68,7 +69,12 @@ def _table(path: Path) -> pa.Table:
         mapped = pa.memory_map(str(path))
         # The messages of a random-access file are a stream too; what its footer points at nobody has looked at.
         mapped.seek(8 if mapped.read(len(FILE_MAGIC)) == FILE_MAGIC else 0)
-        return pa.ipc.open_stream(mapped).read_all()
+        table = pa.ipc.open_stream(mapped).read_all()
+        for column in table.schema:  # names are decoded when they are asked for, and need be no text
+            inner = column.type if pa.types.is_struct(column.type) else ()
+            if not all(one.name.isprintable() for one in (column, *inner)):
+                raise ValueError("a column whose name cannot be shown")
+        return table
 
 
 def _columns(

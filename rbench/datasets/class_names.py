@@ -22,7 +22,9 @@ def read_class_names(path: Path | None) -> tuple[str, ...]:
         return ()
     size = require(path, "text file of class names, one a line").stat().st_size
     if size > _MOST:
-        raise InputError("larger than any list of class names", place=path, found=f"{size:,} bytes", remedy="is it one?")
+        raise InputError(
+            "larger than any list of class names", place=path, found=f"{size:,} bytes", remedy="is it one?"
+        )
     with reading(path, "text", "write one class name a line, in UTF-8"):
         names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     seen: dict[str, int] = {}

@@ -157,7 +157,9 @@ def _of_hub(name: str, config: str | None, split: str | None, revision: str | No
     _fetch(name, config, split, revision, component)
     fetched = snapshot_of(cached, revision)
     if fetched is None:
-        raise MissingError("nothing was fetched", component=component, place=cached, remedy="give its folder: hf:FOLDER")
+        raise MissingError(
+            "nothing was fetched", component=component, place=cached, remedy="give its folder: hf:FOLDER"
+        )
     return fetched
 
 

@@ -179,7 +179,9 @@ def _complete(folder: Path, files: list[Path]) -> tuple[Path, ...]:
     counts = {match["count"] for path in files if (match := _SHARD.fullmatch(path.stem))}
     if {1 if count is None else int(count) for count in counts} != {len(files)}:
         found = f"{len(files)} like {files[0].name}"
-        raise InputError("a shard is missing, or one too many", place=folder, found=found, remedy="get all of one split")
+        raise InputError(
+            "a shard is missing, or one too many", place=folder, found=found, remedy="get all of one split"
+        )
     return tuple(files)
 
 

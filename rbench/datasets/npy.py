@@ -91,7 +91,9 @@ def _files(path: Path, labels: Path | None, corruption: str | None) -> tuple[Pat
         image_file = require(path, ".npy file of images, or a folder of them")
         if corruption is not None:
             remedy = "leave corruption out, or give the folder of all files"
-            raise InputError("one file has one corruption", place=path, found=f"corruption: {corruption}", remedy=remedy)
+            raise InputError(
+                "one file has one corruption", place=path, found=f"corruption: {corruption}", remedy=remedy
+            )
     else:
         image_file = path / f"{_chosen(path, corruption)}.npy"
     label_file = image_file.with_name(_LABELS) if labels is None else labels
@@ -113,9 +115,7 @@ def _chosen(folder: Path, corruption: str | None) -> str:
     raise InputError(problem, place=place, found=found, remedy="name one: corruption: NAME")
 
 
-def _of_severity(
-    x: NDArray[np.generic], y: Labels, severity: int, place: Path
-) -> tuple[NDArray[np.generic], Labels]:
+def _of_severity(x: NDArray[np.generic], y: Labels, severity: int, place: Path) -> tuple[NDArray[np.generic], Labels]:
     """Images and labels of one block.
 
     Raises:

@@ -79,7 +79,9 @@ def webdataset(
         member = samples[sample].picture
         where = f"{member.path}: sample {sample} ({member.shown})"
         if member.size > MOST_PICTURE:
-            raise InputError("larger than any picture", place=where, found=f"{member.size:,} bytes", remedy="is it one?")
+            raise InputError(
+                "larger than any picture", place=where, found=f"{member.size:,} bytes", remedy="is it one?"
+            )
         with reading(where, "a member of a tar file"):
             content = member.read()
         pixels, changes[sample] = read_picture(content, where, geometry)

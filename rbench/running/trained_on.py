@@ -47,7 +47,9 @@ def _seen(part: Part, data: Part, dataset: Dataset, ids: np.ndarray) -> np.ndarr
             known = isinstance(samples, int | None) and isinstance(shuffle, int) and isinstance(even, bool)
             if known and (samples is None or samples <= len(dataset)):
                 with suppress(InputError):  # its data were others: a class has fewer samples
-                    return np.intersect1d(ids, order(dataset, Slice(samples, False if shuffle is False else shuffle, even)))
+                    return np.intersect1d(
+                        ids, order(dataset, Slice(samples, False if shuffle is False else shuffle, even))
+                    )
     return ids[:0]
 
 

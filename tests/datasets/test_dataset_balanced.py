@@ -46,7 +46,9 @@ def test_the_first_samples_of_a_class_are_those_of_the_permutation():
 
 
 def test_a_class_with_too_few_samples_is_told_with_its_count():
-    with refused(place="dataset.balanced", found="2 of class 1 (b)", problem=some("3 samples of each"), remedy=some("6")):
+    with refused(
+        place="dataset.balanced", found="2 of class 1 (b)", problem=some("3 samples of each"), remedy=some("6")
+    ):
         order(whole(), Slice(9, 0, True))
     with refused(place="dataset.balanced", found="0 of class 3 (d)", problem=some("mine.npz")):
         order(whole(names=("a", "b", "c", "d")), Slice(None, 0, True))
@@ -76,7 +78,9 @@ def planned(folder, text):
 
 
 def test_balanced_is_part_of_the_cell_and_of_the_resolved_suite_only_where_it_is_asked_for(tmp_path):
-    plain, said, even = (planned(tmp_path, f"samples: 20{more}") for more in ("", ", balanced: false", ", balanced: true"))
+    plain, said, even = (
+        planned(tmp_path, f"samples: 20{more}") for more in ("", ", balanced: false", ", balanced: true")
+    )
     assert [cell.id for cell in plain.cells] == [cell.id for cell in said.cells]
     assert not {cell.id for cell in plain.cells} & {cell.id for cell in even.cells}
     assert "balanced" not in json.dumps([plain.cells[0].document(), plain.resolved])

@@ -228,7 +228,11 @@ def test_what_the_library_saves_is_read(tmp_path, library):
 
 @pytest.mark.parametrize(
     "names",
-    [("data/test-00000-of-00002.parquet", "data/test-00001-of-00002.parquet"), ("test.parquet",), ("x/test/0000.parquet",)],
+    [
+        ("data/test-00000-of-00002.parquet", "data/test-00001-of-00002.parquet"),
+        ("test.parquet",),
+        ("x/test/0000.parquet",),
+    ],
     ids=len,
 )
 def test_parquet_files_are_found_by_their_names(tmp_path, library, names):

@@ -1,4 +1,3 @@
-import os
 import pickle
 
 import numpy as np
@@ -123,7 +122,7 @@ def test_a_file_of_another_size_than_its_header_says_is_refused(folder, damage):
             if damage == "hole":
                 file.truncate(file.tell() + 2**20 * 32 * 32 * 3)
     problem = "unpacks to more" if damage == "hole" else "not readable as an .npy file"
-    if damage == "hole" and not os.stat(path).st_blocks * 512 < 2**26:
+    if damage == "hole" and not path.stat().st_blocks * 512 < 2**26:
         pytest.skip("this file system has no holes")
     with refused(place=str(path), problem=some(problem)):
         npy(folder, corruption="fog")

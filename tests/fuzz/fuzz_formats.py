@@ -325,7 +325,13 @@ def _tar(root: Path) -> list[bytes]:
     for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         buffer, folder = BytesIO(), "" if form == tarfile.USTAR_FORMAT else f"{'long' * 40}/"
         with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
-            for name, content in (("0.png", one), ("0.cls", b"0"), ("1.png", one), ("1.json", b'{"label": 1}'), ("1.cls", b"1")):
+            for name, content in (
+                ("0.png", one),
+                ("0.cls", b"0"),
+                ("1.png", one),
+                ("1.json", b'{"label": 1}'),
+                ("1.cls", b"1"),
+            ):
                 info = tarfile.TarInfo(folder + name)
                 info.size = len(content)
                 archive.addfile(info, BytesIO(content))
