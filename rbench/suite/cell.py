@@ -59,10 +59,14 @@ def defended_id(backbone: Part, purifier: Part) -> str:
 
 @dataclass(frozen=True)
 class Slice:
-    """Which samples: the first `samples` (None: all) after a permutation by `shuffle` (False: as stored)."""
+    """Which samples: the first `samples` (None: all) after a permutation by `shuffle` (False: as stored).
+
+    If `balanced`, the first ones of each class, as many of one as of any other.
+    """
 
     samples: int | None
     shuffle: int | Literal[False]
+    balanced: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ class Cell:
                 **self.dataset.document(),
                 "samples": self.slice.samples,
                 "shuffle": self.slice.shuffle,
+                **({"balanced": True} if self.slice.balanced else {}),
             },
             "backbone": self.backbone.document(),
             "purifier": self.purifier.document(),

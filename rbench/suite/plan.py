@@ -99,7 +99,7 @@ def _unique(spec: SuiteSpec, suite: BoundSuite) -> Iterator[Cell]:
 
 def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[FieldPath, ...]]]:
     dataset = part_of(spec, suite.dataset)
-    piece = Slice(spec.dataset.samples, spec.dataset.shuffle)
+    piece = Slice(spec.dataset.samples, spec.dataset.shuffle, spec.dataset.balanced)
     backbones = [part_of(spec, bound) for bound in suite.backbones]
     purifiers = [part_of(spec, bound) for bound in suite.purifiers]
     attacks = [

@@ -118,7 +118,8 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
         fixed = {} if pinned is None else {"sha256": pinned}
         return {"name": part.name, **label, **part.spec.added, **(own or {}), **fixed, **params}
 
-    dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle}
+    balanced = {"balanced": True} if spec.dataset.balanced else {}
+    dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle, **balanced}
     attacks = [
         entry(
             a,

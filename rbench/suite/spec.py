@@ -239,6 +239,10 @@ class DatasetSpec(PartSpec):
         0,
         description="Seed of the permutation that picks the samples; false takes the first ones as stored.",
     )
+    balanced: bool = Field(
+        False,
+        description="Whether each class gets the same number of samples: `samples` in all, or as many of each as the smallest class has.",
+    )
     classes: Classes | None = Field(
         None, description="Only these classes, renumbered from 0 in this order; all if null."
     )

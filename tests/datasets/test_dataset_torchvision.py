@@ -103,7 +103,7 @@ def test_imagenette_pictures_are_resized_and_cropped(tmp_path):
     assert files("Imagenette", root=tmp_path) == [tmp_path / "imagenette2-320" / "val"]
 
 
-@pytest.mark.parametrize("name", ["CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST", "Imagenette"])
+@pytest.mark.parametrize("name", ["CIFAR10", "CIFAR100", "SVHN", "MNIST", "FashionMNIST", "Imagenette", "STL10"])
 def test_missing_files_are_named_with_the_way_to_get_them(name, tmp_path):
     for read in (torchvision, files):
         with refused(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -252,9 +253,7 @@ def _dataset(name: str) -> Callable[[Path], None]:
         from rbench.registry import registry
 
         data = registry("dataset").get(name).load()(path)
-        images = data.read(data.ids[:2])
-        assert images.dtype == np.float32
-        assert 0 <= images.min() <= images.max() <= 1
+        _read_two(data)
 
     return read
 
@@ -303,6 +302,72 @@ def _parquet(root: Path) -> list[bytes]:
         pq.write_table(pa.table({"image": images, "label": [0, 1]}), buffer)
         made.append(buffer.getvalue())
     return made
+
+
+def _mapped_npy(root: Path) -> list[bytes]:
+    made = []
+    for images in (_pixels(), np.asfortranarray(_pixels()), (_pixels() / 255).astype(np.float32)):
+        buffer = BytesIO()
+        np.save(buffer, images)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _read_mapped_npy(path: Path) -> None:
+    from rbench.datasets.npy import npy
+
+    np.save(path.with_name("labels.npy"), np.arange(2))
+    _read_two(npy(path))
+
+
+def _tar(root: Path) -> list[bytes]:
+    made, one = [], picture("PNG")(root)[0]
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        buffer, folder = BytesIO(), "" if form == tarfile.USTAR_FORMAT else f"{'long' * 40}/"
+        with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+            for name, content in (
+                ("0.png", one),
+                ("0.cls", b"0"),
+                ("1.png", one),
+                ("1.json", b'{"label": 1}'),
+                ("1.cls", b"1"),
+            ):
+                info = tarfile.TarInfo(folder + name)
+                info.size = len(content)
+                archive.addfile(info, BytesIO(content))
+        made.append(buffer.getvalue())
+    return made
+
+
+def _read_tar(path: Path) -> None:
+    from rbench.datasets.webdataset import webdataset
+
+    _read_two(webdataset(path))
+
+
+def _arrow(root: Path) -> list[bytes]:
+    import pyarrow as pa
+
+    made, pictures = [], picture("PNG")(root)[:1] * 2
+    table = pa.table({"image": [{"bytes": one, "path": "a"} for one in pictures], "label": [0, 1]})
+    for new in (pa.ipc.new_stream, pa.ipc.new_file):
+        buffer = BytesIO()
+        with new(buffer, table.schema) as writer:
+            writer.write_table(table, max_chunksize=1)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _read_arrow(path: Path) -> None:
+    from rbench.datasets.hf import hf
+
+    _read_two(hf(path.parent))
+
+
+def _read_two(data: Any) -> None:
+    images = data.read(data.ids[:2])
+    assert images.dtype == np.float32
+    assert 0 <= images.min() <= images.max() <= 1
 
 
 def _report(path: Path) -> None:
@@ -368,6 +433,9 @@ FORMATS = {
     "idx": Format(_idx, _read_idx, "t10k-images-idx3-ubyte"),
     "idx.gz": Format(lambda root: [gzip.compress(_idx(root)[0], mtime=0)], _read_idx, "t10k-images-idx3-ubyte.gz"),
     "parquet": Format(_parquet, _dataset("parquet"), "data.parquet"),
+    "npy of images": Format(_mapped_npy, _read_mapped_npy, "images.npy"),
+    "tar": Format(_tar, _read_tar, "data.tar"),
+    "arrow": Format(_arrow, _read_arrow, "data-test.arrow"),
     **{kind: Format(picture(kind), _picture, "a.png") for kind in ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF", "GIF")},
 }
 """By name."""
