@@ -46,7 +46,7 @@ def main() -> None:
 
 def value(name: str, text: str) -> str | float | bool | None:
     """A field of the table: a number, a word, or null where the card has none."""
-    if not text:
+    if text in ("", "null"):
         return None
     if name in NUMBERS:
         return float(text)

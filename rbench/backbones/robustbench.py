@@ -12,7 +12,25 @@ from rbench.first_look import looked_at
 if TYPE_CHECKING:
     from torch import nn
 
+DECIDES_NOTHING = ("model_dir", "download")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+def items() -> tuple[str, ...]:
+    """The names of the zoo; none where the library is not installed."""
+    return () if names.installed() is None else names.everything()
+
+
+def takes(name: str) -> bool:
+    """Whether a name that is not in that list may be one: where nobody can know, so that a suite can be planned there."""
+    return names.installed() is None and _NAME.fullmatch(name) is not None
+
+
+def about(name: str) -> dict[str, str]:
+    """Origin, license and training."""
+    from rbench.backbones.robustbench_zoo.about import about_model
+
+    return about_model(name)
 
 
 def files(
@@ -45,8 +63,7 @@ def robustbench(
 ) -> "nn.Module":
     """A model of RobustBench's zoo (Croce et al. 2021, arXiv 2010.09670), normalising inside; ensembles answer with probabilities.
 
-    The network is made by the installed library, its weights are read as tensors, never as code. Weights are under the MIT licence but for
-    those that RobustBench's LICENSE names: Apache, BSD, and CC BY-NC-SA for `Ding2020MMA`.
+    The network is made by the installed library, its weights are read as tensors, never as code.
 
     Args:
         name: as RobustBench writes it, e.g. `Carmon2019Unlabeled`.

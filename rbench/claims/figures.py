@@ -30,8 +30,8 @@ class Published:
 
     @property
     def source(self) -> str:
-        """Who published it, and what the model is from."""
-        return f"{source()}; {self.paper}"
+        """Who published it, of which paper, and whether they doubt it."""
+        return f"{source()}; {self.paper}{'; called unreliable there' if self.unreliable else ''}"
 
 
 def source() -> str:

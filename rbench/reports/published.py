@@ -34,7 +34,9 @@ def comparison(row: Row) -> str:
         parts.append("ours is blocked")
     else:
         interval = f"{percent(row['robust_low'])}-{percent(row['robust_high'])}"
-        parts.append(f"ours {percent(ours)}, difference {100 * (ours - published):+.1f}, {mark(row)} our {interval}")
+        parts.append(
+            f"ours {percent(ours)}, difference {100 * (ours - published):+.1f}, {mark(row)} our interval {interval}"
+        )
     if row.get("published_best_known") is not None:
         parts.append(f"best known attack {percent(row['published_best_known'])}")
     return "; ".join(parts)

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,6 +94,7 @@ def test_a_file_of_the_zoo_gives_the_model_that_was_saved_and_that_the_library_l
         assert torch.equal(logits, theirs(images()))
 
 
+@pytest.mark.soak
 def test_a_transformer_that_the_library_keeps_in_timm_is_made_without_its_weights_being_fetched(tmp_path):
     name = "Debenedetti2022Light_XCiT-S12"
     network, place = saved(tmp_path, name, "Linf", plain)
@@ -102,7 +104,8 @@ def test_a_transformer_that_the_library_keeps_in_timm_is_made_without_its_weight
         assert torch.equal(ours(images()), network(images()))
 
 
-def test_each_member_of_an_ensemble_has_its_file(tmp_path):
+@pytest.mark.soak
+def test_each_member_of_an_ensemble_of_the_zoo_has_its_file(tmp_path):
     name = "Diffenderfer2021Winning_Binary_CARD_Deck"
     model = names.model(name, "cifar10", "corruptions")
     network = build(model, "cifar10", "corruptions").eval()
@@ -158,7 +161,7 @@ def test_the_library_leaves_its_own_file_lists_readable():
     from robustbench import loaders
 
     listed = loaders.pkg_resources.resource_filename(loaders.__name__, "helper_files/imagenet_test_image_ids.txt")
-    assert len(open(listed).readlines()) == 5000  # noqa: PTH123, SIM115
+    assert len(Path(listed).read_text().splitlines()) == 5000
 
 
 def test_a_model_of_torchvision_is_sent_there():

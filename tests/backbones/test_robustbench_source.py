@@ -56,7 +56,7 @@ def google(monkeypatch):
     """A gdown that writes down what it was asked for, in place of the real one."""
     asked = []
 
-    def download(*, id, output, quiet):
+    def download(*, id, output, quiet):  # noqa: A002 - gdown calls it so
         asked.append(id)
         Path(output).write_bytes(b"weights")
         return output
@@ -82,7 +82,11 @@ def test_models_are_read_from_the_source_text(library):
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("smal", "Close: Small."), ("Round", "It is there for dataset: cifar10, threat: L2."), ("qqq", "It has Small, Pair, Elsewhere, ...")],
+    [
+        ("smal", "Close: Small."),
+        ("Round", "It is there for dataset: cifar10, threat: L2."),
+        ("qqq", "It has Small, Pair, Elsewhere, ..."),
+    ],
 )
 def test_an_unknown_name_is_answered_with_what_there_is(library, name, remedy):
     with refused(problem=f"RobustBench has no model {name!r} for cifar10 and Linf.", remedy=remedy):
@@ -114,7 +118,9 @@ def test_files_that_another_package_has_written_over_are_told(tmp_path, monkeypa
     path.write_text("brought = True\n")
     digest = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
     brought = SimpleNamespace(
-        parts=("robustbench", "model_zoo", "cifar10.py"), suffix=".py", hash=SimpleNamespace(mode="sha256", value=digest)
+        parts=("robustbench", "model_zoo", "cifar10.py"),
+        suffix=".py",
+        hash=SimpleNamespace(mode="sha256", value=digest),
     )
     monkeypatch.setattr(names, "distribution", lambda name: SimpleNamespace(files=[brought]))
     monkeypatch.setattr(names, "installed", lambda: path.parents[1])
@@ -177,7 +183,7 @@ def test_what_stands_in_is_gone_afterwards_and_what_was_there_is_back(monkeypatc
         there = import_module("autoattack"), import_module("autoattack.state"), import_module("pkg_resources")
         assert there[0].AutoAttack
         assert there[1].EvaluationState
-        assert Path(there[2].resource_filename("rbench.claims.figures", "robustbench.json")).name == "robustbench.json"
+        assert Path(there[2].resource_filename("rbench.errors", "py.typed")) == ROOT / "rbench" / "py.typed"
     assert sys.modules["pkg_resources"] is mine
     assert "autoattack" not in sys.modules
     assert sys.modules["pyautoattack"].state is sys.modules["pyautoattack.state"]
@@ -237,8 +243,58 @@ def test_files_of_parts_that_nobody_knows_are_refused(tmp_path):
         filled(Net(), ZooModel("Three", ("a", "b", "c"), several=True), paths, None)
 
 
-def test_our_suite_plans_without_the_library_and_without_weights(without, tmp_path, monkeypatch):
-    monkeypatch.setattr("rbench.suite.resolve.digests", lambda paths: {path.name: "0" * 64 for path in paths if path.exists()})
+def test_our_suite_plans_without_the_library_and_without_weights(without, monkeypatch):
+    monkeypatch.setattr("rbench.datasets.parquet.files", lambda *_, **__: [])
     planned = plan(load_suite(ROOT / "suites" / "robustbench-parity.yaml"))
     assert len(planned.cells) == 9
     assert {cell.purifier.name for cell in planned.cells} == {"identity"}
+
+
+def test_items_are_all_names_and_without_the_library_any(library, monkeypatch):
+    assert module.items() == ("Elsewhere", "Pair", "Round", "Small")
+    assert not module.takes("Smal")
+    assert module.about("Round")["trained for"] == "dataset: cifar10, threat: L2"
+    assert module.about("Round")["license"] == "MIT"
+    assert module.about("Ding2020MMA")["license"] == "CC-BY-NC-SA-4.0"
+    monkeypatch.setattr(names, "installed", lambda: None)
+    assert module.items() == ()
+    assert module.takes("Carmon2019Unlabeled")
+    assert not module.takes("../x")
+    with refused(MissingError, problem="needs robustbench"):
+        module.about("Small")
+
+
+class Members(torch.nn.Module):
+    """Networks of which each has a file; what joins them has none."""
+
+    def __init__(self, **named):
+        super().__init__()
+        self.models = torch.nn.ModuleList([Net(), Net()])
+        for name, part in named.items():
+            self.add_module(name, part)
+
+
+@pytest.mark.parametrize("named", [(), ("std_model", "rob_model")])
+def test_each_member_of_an_ensemble_is_filled_from_its_file(tmp_path, named):
+    network = Members(**{name: Net() for name in named})
+    members = [getattr(network, name) for name in named] or list(network.models)
+    state = {f"module.{name}": one for name, one in WEIGHTS.items()}
+    paths = [put(tmp_path / f"{k}.pt", {name: one * k for name, one in state.items()}) for k in (1, 2)]
+    filled(network, ZooModel("Pair", ("a", "b"), several=True), paths, None)
+    assert [float(member.fc.bias.sum()) for member in members] == [3.0, 6.0]
+    assert not any(part.training for part in network.modules())
+
+
+def test_the_librarys_own_normalisation_in_front_is_no_part_of_the_file(tmp_path):
+    class Whole(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = Net()
+
+    wrapped = torch.nn.Sequential()
+    wrapped.add_module("normalize", torch.nn.Identity())
+    wrapped.add_module("model", Net())
+    filled(wrapped, ZooModel("Small", ("a",), several=False), [put(tmp_path / "n.pt", WEIGHTS)], None)
+    assert torch.equal(wrapped.model.fc.bias, WEIGHTS["fc.bias"])
+    with refused(problem=some("does not fit")):  # a network whose own part is called model is no such pair
+        filled(Whole(), ZooModel("Small", ("a",), several=False), [tmp_path / "n.pt"], None)

@@ -55,13 +55,17 @@ def test_the_file_says_where_it_is_from_and_has_every_card_once():
     assert len({(row["dataset"], row["threat"], row["model"]) for row in rows}) == len(rows)
 
 
-@pytest.mark.parametrize("wrong", [("Carmon2019", "cifar10", "Linf", EIGHT), ("Carmon2019Unlabeled", "cifar10", "L2", EIGHT)])
+@pytest.mark.parametrize(
+    "wrong", [("Carmon2019", "cifar10", "Linf", EIGHT), ("Carmon2019Unlabeled", "cifar10", "L2", EIGHT)]
+)
 def test_no_figure_is_none(wrong):
     assert figures.of_robustbench(*wrong) is None
 
 
 def test_a_radius_that_is_nearly_the_same_is_another():
-    at = [figures.of_robustbench("Zhang2019Theoretically", "cifar10", "Linf", eps) for eps in (Fraction("0.031"), EIGHT)]
+    at = [
+        figures.of_robustbench("Zhang2019Theoretically", "cifar10", "Linf", eps) for eps in (Fraction("0.031"), EIGHT)
+    ]
     assert [one is not None for one in at] == [True, False]
 
 

@@ -31,7 +31,7 @@ def folder(tmp_path):
     """A model with a published figure, and the same behind a purifier, of which nobody has published anything."""
     made = Made(tmp_path / "run")
     for purifier, right in (("identity", 80), ("jpeg", 60)):
-        made.done("aa", clean=RIGHT >= 0, robust=RIGHT < right, cell_changes={**MODEL, "purifier": purifier})
+        made.done("aa", clean=RIGHT >= 0, robust=right > RIGHT, cell_changes={**MODEL, "purifier": purifier})
     return made.root
 
 
@@ -45,7 +45,7 @@ def said_of(made):
     low, high = row["robust_low"], row["robust_high"]
     mark = "inside" if low <= 0.7128 <= high else "outside"
     interval = f"{100 * low:.1f}-{100 * high:.1f}"
-    return mark, f"published 71.3; ours 80.0, difference +8.7, {mark} our {interval}; best known attack 64.2"
+    return mark, f"published 71.3; ours 80.0, difference +8.7, {mark} our interval {interval}; best known attack 64.2"
 
 
 def test_the_terminal_says_the_difference_of_each_such_row_and_no_other(made):

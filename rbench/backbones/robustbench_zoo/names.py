@@ -92,8 +92,26 @@ def models(dataset: Data, threat: Threat) -> dict[str, ZooModel]:
     return _zoo(require_installed()).get((dataset, threat), {})
 
 
+def everything() -> tuple[str, ...]:
+    """The names of all models, sorted.
+
+    Raises:
+        MissingError: the library is not installed, or cannot be read.
+    """
+    return tuple(sorted({name for known in _zoo(require_installed()).values() for name in known}))
+
+
+def trained_for(name: str) -> list[tuple[str, str]]:
+    """The data sets and threats that the zoo has a model of this name for.
+
+    Raises:
+        MissingError: the library is not installed, or cannot be read.
+    """
+    return [place for place, known in _zoo(require_installed()).items() if name in known]
+
+
 def _advice(name: str, zoo: dict[str, ZooModel]) -> str:
-    elsewhere = [(data, threat) for (data, threat), known in _zoo(require_installed()).items() if name in known]
+    elsewhere = trained_for(name)
     if elsewhere:
         return f"It is there for dataset: {elsewhere[0][0]}, threat: {elsewhere[0][1]}."
     plain = {known.casefold(): known for known in zoo}
