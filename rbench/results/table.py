@@ -11,6 +11,8 @@ from rbench.results.columns import COLUMNS, Column
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.flags.of_row import RowFlag, inseparable
 from rbench.results.labels import tell_apart
+from rbench.results.published import COLUMNS as PUBLISHED
+from rbench.results.published import fields_of, published_of
 from rbench.results.rankings import rankings_of, reasons_apart
 from rbench.results.row import Row, make_row
 from rbench.results.rows import rows_of
@@ -78,8 +80,8 @@ class Table:
         import pandas as pd
 
         kinds = {"count": "Int64", "yes/no": "boolean", "text": "object"}
-        frame = pd.DataFrame(list(self.records), columns=list(COLUMNS))
-        return frame.astype({name: kinds.get(column.unit, "float64") for name, column in COLUMNS.items()})
+        frame = pd.DataFrame(list(self.records), columns=list(self.columns))
+        return frame.astype({name: kinds.get(column.unit, "float64") for name, column in self.columns.items()})
 
 
 CASCADE = "(cascade): run on the samples that cheaper attacks of its row have left; its figure counts those as fooled."
@@ -99,16 +101,26 @@ def table(runs: Runs) -> Table:
     for row in ranked:
         raised = {flag.name for flag in row.flags}
         row.fields["flags"] = tuple(name for name in FLAGS if name in raised)
+    columns = COLUMNS | PUBLISHED if _add_published(ranked) else COLUMNS
     return Table(
         records=tuple(
-            {name: _plain(row.fields.get(name), column.unit) for name, column in COLUMNS.items()} for row in ranked
+            {name: _plain(row.fields.get(name), column.unit) for name, column in columns.items()} for row in ranked
         ),
         doubts=tuple(tuple(row.flags) for row in ranked),
         cells=tuple(tuple(row.cells) for row in ranked),
         outcomes=tuple(row.outcome for row in ranked),
         broken=runs.broken,
         notes=(*runs.notes, *notes, *([CASCADE] if any(cell.cascaded for cell in runs.cells) else [])),
+        columns=dict(columns),
     )
+
+
+def _add_published(rows: Sequence[Row]) -> bool:
+    """Puts published figures beside those of the rows that have one; whether any has."""
+    found = [(row, claim) for row in rows if (claim := published_of(row.cells[0]))]
+    for row, claim in found:
+        row.fields |= fields_of(claim, row.fields)
+    return bool(found)
 
 
 def _group_order(group: Sequence[Row]) -> tuple[str, str, float, int, int, str]:

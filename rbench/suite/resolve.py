@@ -55,7 +55,7 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     try:
         hashes = digests([*part.bound.files(), *heads])
     except InputError as error:
-        raise error.at(spec.place(_path_of_missing(part, heads)), component=part.component) from error
+        raise error.at(spec.place(_path_of_missing(part, heads, error)), component=part.component) from error
     wanted = getattr(part.spec, "sha256", None)
     require_sha256(hashes, wanted, place=spec.place((*part.path, "sha256")), component=part.component)
     bare = _part(part.name, part.label, part.bound, hashes)
@@ -81,9 +81,10 @@ def _with_code_of(added: Mapping[str, Any], version: str) -> str:
     return f"{distribution}+{joined_version(digest, more)}"
 
 
-def _path_of_missing(part: BoundPart, heads: Sequence[Path]) -> FieldPath:
+def _path_of_missing(part: BoundPart, heads: Sequence[Path], error: InputError) -> FieldPath:
     for name, value in part.bound.arguments.items():
-        if isinstance(value, Path) and not value.exists() and name != part.bound.in_name:
+        missing = isinstance(value, Path) and not value.exists() and str(value) in str(error)
+        if missing and name != part.bound.in_name:
             return (*part.path, name)
     return (*part.path, "name" if all(head.exists() for head in heads) else "head")
 

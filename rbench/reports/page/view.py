@@ -14,6 +14,7 @@ from rbench.reports.page.gallery import Sheet, sheet
 from rbench.reports.page.marks import Axis, axis
 from rbench.reports.page.words import command, listed, pairs
 from rbench.reports.plain import percent
+from rbench.reports.published import comparison, has_published, legend, mark
 from rbench.results.flags.catalogue import FLAGS, FlagFacts
 from rbench.results.runs import ReadCell
 from rbench.results.table import Table
@@ -40,6 +41,8 @@ class RowView:
         backbone: parameters of the backbone.
         command: the command that runs it again.
         suite: anchor of the suite it belongs to; empty if that could not be read.
+        published: the published figure beside ours, in words; empty if there is none.
+        mark: whether our interval holds it.
     """
 
     anchor: str
@@ -54,6 +57,8 @@ class RowView:
     backbone: Sequence[tuple[str, str]]
     command: str
     suite: str
+    published: str
+    mark: str
 
     @property
     def robust(self) -> str:
@@ -81,7 +86,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the template shows."""
+    """All that the template shows; `published` says what published figures are, and is empty where no row has one."""
 
     groups: Sequence[GroupView]
     suites: Sequence[Suite]
@@ -89,6 +94,7 @@ class Page:
     choices: dict[str, Sequence[str]]
     notes: Sequence[str]
     broken: Sequence[str]
+    published: str
 
 
 def page(table: Table) -> Page:
@@ -108,6 +114,7 @@ def page(table: Table) -> Page:
         choices=_choices(rows),
         notes=table.notes,
         broken=[one.message for one in table.broken],
+        published=legend() if has_published(table.rows()) else "",
     )
 
 
@@ -131,6 +138,8 @@ def _row(anchor: str, fields: dict[str, Any], table: Table, place: int, suites: 
         backbone=pairs(record.backbone.params) if record else (),
         command=command(fields["backbone"], fields["purifier"]),
         suite=suites.get(cells[0].root, "") if cells else "",
+        published=comparison(fields),
+        mark=mark(fields),
     )
 
 
