@@ -56,7 +56,9 @@ def files(
         raise InputError(problem, place=f"{place}: revision", found=repr(revision), remedy=remedy)
     if not filename.endswith(".safetensors"):
         problem = "only safetensors are read from repositories"
-        raise InputError(problem, place=f"{place}: filename", found=repr(filename), remedy="use `file:` for a file of yours")
+        raise InputError(
+            problem, place=f"{place}: filename", found=repr(filename), remedy="use `file:` for a file of yours"
+        )
 
     def fetched(name: str) -> Path:
         return hugging_face.fetched(repository, [name], what=what, revision=revision, download=download)

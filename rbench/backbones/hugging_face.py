@@ -108,7 +108,10 @@ def _downloaded(repository: str, names: Sequence[str], what: str, revision: str 
 def about(repository: str, revision: str | None = None) -> dict[str, str]:
     """Origin and license of a repository, as its card in the cache has them."""
     page = f"{SITE}{repository}"
-    return {"origin": page, "license": _license(repository, revision) or f"as {page} says; its card is not in the cache"}
+    return {
+        "origin": page,
+        "license": _license(repository, revision) or f"as {page} says; its card is not in the cache",
+    }
 
 
 def _license(repository: str, revision: str | None) -> str | None:

@@ -1,6 +1,5 @@
 """CLIP models of open_clip: zero-shot from the names of classes, or features for a head."""
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,6 @@ _WEIGHTS = (
 """What weights are called in a folder or repository, the best first."""
 
 
-@cache
 def items() -> tuple[str, ...]:
     """Architectures, and each with a tag of its published weights; read from the source text of open_clip."""
     from rbench.backbones.written_names import folder_of, tagged
@@ -62,6 +60,9 @@ def about(model: str) -> dict[str, str]:
 
 def files(model: str, *, checkpoint: Path | None = None, download: bool = False, **_: object) -> list[Path]:
     """The file of the weights, and of a folder its configuration."""
+    from rbench.backbones.written_names import folder_of
+
+    folder_of("open_clip")  # or say what to install
     place, (base, _slash, tag) = f"open-clip:{model}", model.partition("/")
     folder = Path(model)
     if folder.is_dir():
@@ -73,7 +74,9 @@ def files(model: str, *, checkpoint: Path | None = None, download: bool = False,
         return [folder / CONFIG, looked_at(found)]
     if (checkpoint is None) != bool(tag):
         problem = "names two kinds of weights" if tag else "names no weights"
-        raise InputError(problem, place=place, remedy=f"write open-clip:{base}/TAG for published ones, or checkpoint: FILE")
+        raise InputError(
+            problem, place=place, remedy=f"write open-clip:{base}/TAG for published ones, or checkpoint: FILE"
+        )
     return [looked_at(checkpoint if checkpoint is not None else _fetched(base, tag, place, download=download))]
 
 
@@ -110,13 +113,18 @@ def open_clip(
 
     place, path = f"open-clip:{model}", files(model, checkpoint=checkpoint, download=download)[-1]
     if wrong := [text for text in templates if text.count("{}") != 1]:
-        raise InputError("a template has {} once, for the name of a class", place=f"{place}: templates", found=repr(wrong[0]))
+        raise InputError(
+            "a template has {} once, for the name of a class", place=f"{place}: templates", found=repr(wrong[0])
+        )
     base, _slash, tag = model.partition("/")
     folder = Path(model).is_dir()
     called = f"local-dir:{model}" if folder else base
     cfg: dict[str, Any] = _published(base, tag) if tag and not folder else {}
     towers = _towers(called, path, cfg, size if isinstance(size, int) else None, place)
-    seen = {**towers.visual.preprocess_cfg, **{name: cfg[name] for name in ("mean", "std", "interpolation") if name in cfg}}
+    seen = {
+        **towers.visual.preprocess_cfg,
+        **{name: cfg[name] for name in ("mean", "std", "interpolation") if name in cfg},
+    }
     side = square(towers.visual.image_size, place)
     pixels = Pixels(tuple(seen["mean"]), tuple(seen["std"]), side, fixed=True, interpolation=seen["interpolation"])
     image = ImageTower(towers.visual)
@@ -144,7 +152,9 @@ def _published(base: str, tag: str) -> dict[str, Any]:
     cfg: dict[str, Any] = _library().get_pretrained_cfg(base, tag)
     if not cfg:
         known = ", ".join(_library().list_pretrained_tags_by_model(base)) or "none"
-        raise InputError(f"no published weights {tag!r} of {base}", place=f"open-clip:{base}/{tag}", remedy=f"known: {known}")
+        raise InputError(
+            f"no published weights {tag!r} of {base}", place=f"open-clip:{base}/{tag}", remedy=f"known: {known}"
+        )
     return cfg
 
 
@@ -176,7 +186,9 @@ def _towers(called: str, path: Path, cfg: dict[str, Any], side: int | None, plac
     if config is None:
         raise InputError("unknown model", place=place, found=called)
     if cfg and bool(config.get("quick_gelu", False)) and not quick:
-        raise InputError("these weights were not trained with quick_gelu", place=place, remedy="leave -quickgelu out of the name")
+        raise InputError(
+            "these weights were not trained with quick_gelu", place=place, remedy="leave -quickgelu out of the name"
+        )
     with quiet(), without_network(), torch.random.fork_rng(devices=[]), torch.device("cpu"):
         try:
             towers: Any = library.create_model(

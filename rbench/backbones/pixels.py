@@ -67,7 +67,9 @@ def taking(network: "nn.Module", pixels: Pixels, size: Size | None, place: str) 
 
     side = pixels.size if size == "own" else size
     if size == "own" and side is None:
-        raise InputError("nobody says which size the network was trained on", place=f"{place}: size", remedy="give the number")
+        raise InputError(
+            "nobody says which size the network was trained on", place=f"{place}: size", remedy="give the number"
+        )
     if isinstance(side, int):
         network = Sequential(Resized(side, _interpolation(pixels.interpolation)), network)
     elif pixels.fixed and pixels.size is not None:
@@ -94,5 +96,7 @@ def square(sides: Sequence[int] | int, place: str) -> int:
     both = (sides, sides) if isinstance(sides, int) else tuple(sides)
     if len(set(both)) != 1:
         found = "x".join(map(str, both))
-        raise InputError("the network takes images that are no squares, which rbench does not make", place=place, found=found)
+        raise InputError(
+            "the network takes images that are no squares, which rbench does not make", place=place, found=found
+        )
     return int(both[0])

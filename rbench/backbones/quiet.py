@@ -1,4 +1,4 @@
-"""Libraries that talk while they load: their warnings, log lines and bars are for those who work on models, not for a table."""
+"""Libraries that talk and leave things behind while they load: what they say is for those who work on models, not for a table."""
 
 import logging
 import sys
@@ -10,9 +10,11 @@ from typing import Any
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """A block without warnings, log lines and progress bars; handlers and levels are afterwards what they were."""
+    """A block without warnings, log lines and progress bars; handlers, levels and torch's class of modules are afterwards as they were."""
     level, root = logging.root.manager.disable, logging.getLogger()
     handlers, bars = root.handlers[:], _bars()
+    module: Any = getattr(sys.modules.get("torch.nn"), "Module", None)
+    methods = set(vars(module)) if module is not None else set()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -20,10 +22,15 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-        for handler in [one for one in root.handlers if one not in handlers]:  # `logging.info` adds one where there is none
+        for handler in [
+            one for one in root.handlers if one not in handlers
+        ]:  # `logging.info` adds one where there is none
             root.removeHandler(handler)
         if bars is not None:
             bars.enable_progress_bar()
+        if module is not None:
+            for name in set(vars(module)) - methods:  # transformers adds `smart_apply` while it makes a model
+                delattr(module, name)
 
 
 def _bars() -> Any:

@@ -151,7 +151,9 @@ def _made(model: Model, classes: int | None, tensors: Mapping[str, Tensor] | Non
         import timm
 
         loads = tensors is not None
-        network: Any = timm.create_model(model.name, pretrained=loads, pretrained_cfg_overlay=overlay or None, **options)
+        network: Any = timm.create_model(
+            model.name, pretrained=loads, pretrained_cfg_overlay=overlay or None, **options
+        )
     network.pretrained_cfg.pop("state_dict", None)
     return network
 

@@ -137,7 +137,11 @@ def _addresses(name: str) -> dict[str, str]:
     listed = next((node for node in body if isinstance(node, ast.ClassDef) and node.name in said), None)
     found = {}
     for entry in listed.body if listed is not None else ():
-        if isinstance(entry, ast.Assign) and isinstance(entry.value, ast.Call) and isinstance(entry.targets[0], ast.Name):
+        if (
+            isinstance(entry, ast.Assign)
+            and isinstance(entry.value, ast.Call)
+            and isinstance(entry.targets[0], ast.Name)
+        ):
             url = next((word.value for word in entry.value.keywords if word.arg == "url"), None)
             if isinstance(url, ast.Constant):
                 found[entry.targets[0].id] = str(url.value)

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 DECIDES_NOTHING = ("download",)
 TAKES_FOLDERS = True
 CONFIG, _WEIGHTS, _INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_ADAPTER = "adapter_config.json"
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 def items() -> tuple[str, ...]:
     """The repositories of models in the local cache."""
+    from rbench.backbones.written_names import folder_of
+
+    folder_of("transformers")  # or say what to install
     return tuple(hugging_face.repositories())
 
 
@@ -44,7 +48,9 @@ def files(name_or_folder: str, *, revision: str | None = None, download: bool = 
     place = f"transformers:{name_or_folder}"
     if Path(name_or_folder).is_dir():
         if revision is not None:
-            raise InputError("a folder has no revision", place=f"{place}: revision", found=revision, remedy="leave it out")
+            raise InputError(
+                "a folder has no revision", place=f"{place}: revision", found=revision, remedy="leave it out"
+            )
         return files_of(Path(name_or_folder))
     return repository_files(name_or_folder, revision, f"backbone {place!r}", download=download)
 
@@ -85,7 +91,12 @@ def files_of(folder: Path) -> list[Path]:
     """
     config = folder / CONFIG
     if not config.is_file():
-        raise InputError(f"no {CONFIG}, so no model of transformers", place=folder, remedy="give a folder that save_pretrained wrote")
+        raise InputError(
+            f"no {CONFIG}, so no model of transformers", place=folder, remedy="give a folder that save_pretrained wrote"
+        )
+    if (folder / _ADAPTER).is_file():
+        problem = f"{_ADAPTER}: an adapter would change the weights"
+        raise InputError(problem, place=folder, remedy="merge it into the weights and save the whole model")
     processors = [folder / name for name in PROCESSORS if (folder / name).is_file()]
     if (folder / _WEIGHTS).is_file():
         return [config, *processors, looked_at(folder / _WEIGHTS)]
@@ -128,5 +139,3 @@ def _shards(index: Path) -> Iterator[str]:
         if not isinstance(name, str) or Path(name).name != name:
             raise InputError("not an index of weights: it names no file beside it", place=index, found=repr(name)[:60])
         yield name
-
-

@@ -1,6 +1,6 @@
 """Networks of transformers from a folder of files: logits or pooled features, behind what their image processor does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,9 @@ def _config(folder: Path, place: str) -> Any:
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (ValueError, OSError, KeyError) as error:
         cause = " ".join(str(error).split())[:160]
-        raise InputError(f"not a model that the installed transformers knows ({cause})", place=f"{place}: {CONFIG}") from error
+        raise InputError(
+            f"not a model that the installed transformers knows ({cause})", place=f"{place}: {CONFIG}"
+        ) from error
 
 
 def _processor(folder: Path) -> Any:
@@ -85,10 +87,16 @@ def _model(folder: Path, config: Any, *, classifies: bool, place: str) -> Any:
     lacking = [*loading["missing_keys"], *(str(name) for name in loading.get("mismatched_keys", ()))]
     if lacking:
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        raise InputError(f"its weights lack {', '.join(sorted(map(str, lacking))[:3])}{more}", place=place, remedy="save the whole model")
+        raise InputError(
+            f"its weights lack {', '.join(sorted(map(str, lacking))[:3])}{more}",
+            place=place,
+            remedy="save the whole model",
+        )
     for name, tensor in model.named_parameters():
         if not bool(tensor.isfinite().all()):
-            raise InputError(f"{name} has NaN or infinite values", place=place, remedy="train or download the weights again")
+            raise InputError(
+                f"{name} has NaN or infinite values", place=place, remedy="train or download the weights again"
+            )
     return model
 
 
@@ -99,7 +107,9 @@ def _width(config: Any, place: str) -> int:
     sizes = getattr(config, "hidden_sizes", None)
     if sizes:
         return int(sizes[-1])
-    raise InputError("the number of its features is not known", place=place, remedy="use a model for image classification")
+    raise InputError(
+        "the number of its features is not known", place=place, remedy="use a model for image classification"
+    )
 
 
 def _pixels(processor: Any, config: Any, place: str, *, given: bool) -> tuple[Pixels, bool]:
@@ -121,7 +131,9 @@ def _pixels(processor: Any, config: Any, place: str, *, given: bool) -> tuple[Pi
     normalises = getattr(processor, "do_normalize", True) and processor.image_mean is not None
     mean, std = (processor.image_mean, processor.image_std) if normalises else ([0.0] * channels, [1.0] * channels)
     interpolation = _RESAMPLES.get(int(getattr(processor, "resample", None) or 2), "bilinear")
-    pixels = Pixels(tuple(map(float, mean)), tuple(map(float, std)), _side(processor, place) or own, False, interpolation)
+    pixels = Pixels(
+        tuple(map(float, mean)), tuple(map(float, std)), _side(processor, place) or own, False, interpolation
+    )
     return pixels, bool(getattr(processor, "do_flip_channel_order", False))
 
 
@@ -131,7 +143,8 @@ def _side(processor: Any, place: str) -> int | None:
     size = (processor.crop_size if crops else getattr(processor, "size", None)) or {}
     if isinstance(size, int):
         return size
-    sides: dict[str, Any] = dict(size)
-    if sides.get("height") and sides.get("width"):
+    named = size if isinstance(size, Mapping) else vars(size)
+    sides = {name: named.get(name) for name in ("height", "width", "shortest_edge")}
+    if sides["height"] and sides["width"]:
         return square((int(sides["height"]), int(sides["width"])), place)
-    return int(sides["shortest_edge"]) if sides.get("shortest_edge") else None
+    return int(sides["shortest_edge"]) if sides["shortest_edge"] else None

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _REGISTERED = re.compile(r"^@register_model\b(?:.|\n)*?^def (\w+)\(", re.MULTILINE)
-_PUBLISHED = re.compile(r"""^\s+['"](\w+\.[\w.]+)\*?['"]\s*:\s*_\w*cfg\w*\(""", re.MULTILINE)
+_PUBLISHED = re.compile(r"""^[ \t]+['"](\w+\.[\w.]+)\*?['"]\s*:\s*_\w*cfg\w*\(""", re.MULTILINE)
 
 
 def folder_of(package: str) -> Path:
@@ -43,6 +43,7 @@ def _texts(folder: Path) -> list[str]:
     return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))]
 
 
+@cache
 def tagged(path: Path, name: str) -> tuple[str, ...]:
     """`model/tag` of a map of models to `dict(tag=...)` that a module writes out, in its order.
 

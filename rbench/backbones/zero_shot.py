@@ -52,7 +52,9 @@ class ZeroShot(nn.Module):
     ) -> None:
         super().__init__()
         self.image = image
-        remedy = "write class_names: [...], one for each label, take a data set that names its classes, or give it a head"
+        remedy = (
+            "write class_names: [...], one for each label, take a data set that names its classes, or give it a head"
+        )
         self.classifier: nn.Module = NoClasses(width, what, remedy)
         self.describe: Describe | None = describe
         self.scale, self.bias, self.what = scale, bias, what
@@ -74,7 +76,7 @@ class ZeroShot(nn.Module):
             shown = ", ".join(repr(name[:60]) for name in twice[:_LISTED])
             remedy = "write class_names, one for each label"
             raise InputError(f"two classes of {source} have one name", place="backbone", found=shown, remedy=remedy)
-        self.classifier = Cosine(self.describe(said), self.scale, self.bias)
+        self.classifier = Cosine(self.describe(said), self.scale, self.bias).train(self.training)
         self.describe = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,7 +90,9 @@ def zero_shot_in(backbone: nn.Module) -> ZeroShot | None:
     found = [part for part in backbone.modules() if isinstance(part, ZeroShot)]
     if len(found) != 1 or not isinstance(found[0].classifier, NoClasses):
         return None
-    return found[0]
+    return (
+        None if found[0].classifier._forward_pre_hooks else found[0]
+    )  # a head that takes over where the classifier stands
 
 
 def named_by_suite(backbone: nn.Module) -> nn.Module:

@@ -89,7 +89,7 @@ def _table(rows: list[dict[str, Any]], kind: str, glob: str) -> str:
         return f"no {kind.removesuffix('s')} matches {harmless(repr(glob), NAME)}"
     names = [harmless(row["name"], _WIDTH) for row in rows]
     width = min(28, max(map(len, names)))
-    lines, said = [], ""
+    lines, said = list[str](), ""
     for name, row in zip(names, rows, strict=True):
         origin = "" if row["distribution"] in ("rbench", None) else f"({row['distribution']} {row['version']})"
         text = f"{one_line(row['summary'], STORED)} {one_line(origin, NAME)}"

@@ -51,7 +51,11 @@ def require_item(component: Component, item: str) -> None:
                 return
     close = nearest(item, known, count=_CLOSE)
     listed = f"rbench list {component.kind}s '{component.name}:*'"
-    remedy = f"Close: {', '.join(f'{component.name}:{one}' for one in close)}.        {listed}" if close else f"{listed} has all."
+    remedy = (
+        f"Close: {', '.join(f'{component.name}:{one}' for one in close)}.        {listed}"
+        if close
+        else f"{listed} has all."
+    )
     found = one_line(repr(item), STORED)
     raise ParameterError("name", f"{component.name!r} has no {found}.", remedy=remedy)
 

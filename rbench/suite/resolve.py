@@ -98,7 +98,7 @@ def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
 
 
 def _place(bound: Bound) -> Path | None:
-    """The path that the text after the colon of a name is, if it is one; a source whose texts may be folders has the fact `takes_folders`."""
+    """The path that the text after the colon of a name is; a source whose texts may be folders has the fact `takes_folders`."""
     item = bound.arguments.get(bound.in_name or "")
     if isinstance(item, str) and bound.component.facts().get("takes_folders") and Path(item).is_dir():
         return Path(item).resolve()

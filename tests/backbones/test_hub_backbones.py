@@ -35,7 +35,9 @@ def test_a_network_that_rbench_knows_gets_the_weights_of_a_commit(hub_cache):  #
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", COMMIT[:12], COMMIT.upper().replace("0", "g")])
 def test_a_revision_is_a_commit(revision):
-    with refused(place=f"{NAME}: revision", problem=some("a commit"), found=repr(revision), remedy=some("commits/main")):
+    with refused(
+        place=f"{NAME}: revision", problem=some("a commit"), found=repr(revision), remedy=some("commits/main")
+    ):
         files("someone/net", revision=revision)
 
 

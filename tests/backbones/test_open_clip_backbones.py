@@ -10,6 +10,7 @@ from rbench.backbones.head import features_of
 from rbench.backbones.open_clip import files, items, takes
 from rbench.backbones.zero_shot import Cosine, ZeroShot, zero_shot_in
 from rbench.errors import InputError
+from rbench.signature import ParameterError
 
 open_clip = pytest.importorskip("open_clip")
 NAMES = ["airplane", "T-shirt/top", "ankle_boot"]
@@ -96,7 +97,7 @@ def test_the_names_in_the_source_text_are_those_that_open_clip_registers():
 
 
 def test_an_unknown_name_and_a_name_without_weights_are_refused():
-    with refused(remedy=some("Close: open-clip:ViT-B-32/"), problem=some("ViT-B-32/laion2b_s34b_b79")):
+    with refused(ParameterError, remedy=some("Close: open-clip:ViT-B-32/"), problem=some("ViT-B-32/laion2b_s34b_b79")):
         rbench.load("backbone", "open-clip:ViT-B-32/laion2b_s34b_b79")
     with refused(place="open-clip:ViT-B-32", problem="names no weights", remedy=some("checkpoint")):
         files("ViT-B-32")

@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from rbench.backbones.quiet import quiet
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -43,8 +45,9 @@ def saved_vit(folder: Path, labels=5, side=32, mean=(0.4, 0.5, 0.6), std=(0.2, 0
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=side, patch_size=8,
         num_labels=labels, hidden_dropout_prob=0.5,
     )  # fmt: skip
-    network = transformers.ViTForImageClassification(config).eval()
-    network.save_pretrained(folder)
+    with quiet():
+        network = transformers.ViTForImageClassification(config).eval()
+        network.save_pretrained(folder)
     said = {"image_processor_type": "ViTImageProcessor", "size": {"height": side, "width": side}, "resample": 3}
     said |= {"do_resize": True, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True}
     said |= {"image_mean": list(mean), "image_std": list(std)}
@@ -59,8 +62,9 @@ def saved_dinov2(folder: Path, side=28):
     config = transformers.Dinov2Config(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=side, patch_size=14
     )
-    network = transformers.Dinov2Model(config).eval()
-    network.save_pretrained(folder)
+    with quiet():
+        network = transformers.Dinov2Model(config).eval()
+        network.save_pretrained(folder)
     said = {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 32}, "resample": 3}
     said |= {"crop_size": {"height": side, "width": side}, "do_center_crop": True, "do_normalize": True}
     said |= {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -84,7 +88,8 @@ def saved_clip(folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "open_clip_config.json").write_text(json.dumps(CLIP))
     torch.manual_seed(0)
-    network = open_clip.create_model(f"local-dir:{folder}", load_weights=False).eval()
+    with quiet():
+        network = open_clip.create_model(f"local-dir:{folder}", load_weights=False).eval()
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "open_clip_model.safetensors")
     return network
 

@@ -45,7 +45,9 @@ class Pooled(nn.Module):
         pooled: Tensor | None = getattr(answer, "pooler_output", None)
         if pooled is None:
             kind = type(self.network).__name__
-            raise InputError(f"{kind} answers no pooled features", place="backbone", found=kind, remedy="use a classifier")
+            raise InputError(
+                f"{kind} answers no pooled features", place="backbone", found=kind, remedy="use a classifier"
+            )
         return pooled.flatten(1)
 
 

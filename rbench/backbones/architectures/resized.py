@@ -49,6 +49,9 @@ class OfSize(nn.Module):
         """
         found, wanted = "x".join(map(str, x.shape[2:])), f"{self.size}x{self.size}"
         if found != wanted:
-            problem, remedy = f"the network takes images of {wanted} and no others", "write size: own to have them resized inside"
+            problem, remedy = (
+                f"the network takes images of {wanted} and no others",
+                "write size: own to have them resized inside",
+            )
             raise InputError(problem, place="backbone", found=found, remedy=remedy)
         return x
