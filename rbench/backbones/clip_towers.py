@@ -62,7 +62,7 @@ class Prompts:
         texts = [template.replace("{}", name) for name in names for template in self.templates]
         tokens, tower = self._tokens(texts), self.text.double().eval()
         with torch.no_grad():
-            parts = [normalize(tower.encode_text(part), dim=-1) for part in tokens.split(_AT_ONCE)]
+            parts = [normalize(tower.encode_text(part), dim=-1) for part in torch.split(tokens, _AT_ONCE)]
         features = torch.cat(parts).view(len(names), len(self.templates), -1).mean(1)
         return normalize(features, dim=-1).float()
 
