@@ -1,8 +1,8 @@
-"""`rbench list`: the names of a kind; no component is imported."""
+"""`rbench list`: the names of a kind; no component is imported. A glob with a colon lists the items of one source."""
 
 import textwrap
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,22 +10,67 @@ from rbench.cli import terminal
 from rbench.cli.terms import Json, Kind
 from rbench.harmless import NAME, STORED, harmless, one_line
 
+if TYPE_CHECKING:
+    from rbench.registry import Component
+
 _WIDTH = 80
+_PATTERN = frozenset("*?[")
 
 
 def command(
     kind: Kind,
-    glob: Annotated[str, typer.Argument(metavar="GLOB", help="Only the names that match, e.g. 'gauss*'.")] = "*",
+    glob: Annotated[
+        str, typer.Argument(metavar="GLOB", help="Only the names that match, e.g. 'gauss*' or 'timm:resnet*'.")
+    ] = "*",
     as_json: Json = False,
 ) -> None:
     """List the components of a kind, third-party ones included."""
-    from rbench.registry import registry
-
-    rows = [row for name in registry(kind).names() for row in _rows(kind, name) if fnmatchcase(row["name"], glob)]
+    rows = listed(kind, glob)
     if as_json:
         terminal.document(rows)
     else:
         terminal.say(_table(rows, kind, glob))
+
+
+def listed(kind: str, glob: str) -> list[dict[str, Any]]:
+    """The components of a kind whose name matches, as JSON values; of a source that the glob names, its items.
+
+    Raises:
+        InputError: the kind is unknown, or a source has no item of exactly this name; with the nearest.
+        MissingError: a source needs a module that is not there to list its items.
+    """
+    from rbench.registry import registry, split_name
+
+    known = registry(kind)
+    source, item = split_name(glob)
+    if item is not None and source in known.names():
+        return _items(known.get(source), glob)
+    return [row for name in known.names() for row in _rows(kind, name) if fnmatchcase(row["name"], glob)]
+
+
+def _items(component: "Component", glob: str) -> list[dict[str, Any]]:
+    from rbench.registry import items_of, source_of
+    from rbench.signature import ParameterError
+
+    names = [f"{component.name}:{item}" for item in items_of(component)] or component.written_names()
+    matching = [name for name in names if fnmatchcase(name, glob)]
+    if not matching and not _PATTERN & set(glob):
+        try:
+            source_of(component, glob)  # an item that is in no list, such as a folder
+        except ParameterError as error:
+            owner = f"{component.kind} {glob!r}"
+            raise error.at(owner, component=owner) from None
+        matching = [glob]
+    return [_row(component, name) for name in matching]
+
+
+def _row(component: "Component", name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "summary": component.summary,
+        "distribution": component.distribution,
+        "version": component.version,
+    }
 
 
 def _rows(kind: str, name: str) -> list[dict[str, Any]]:
@@ -34,11 +79,9 @@ def _rows(kind: str, name: str) -> list[dict[str, Any]]:
 
     try:
         component = registry(kind).get(name)
-        written, summary = component.written_names(), component.summary
+        return [_row(component, item) for item in component.written_names()]
     except RbenchError as error:  # a broken or doubly claimed name must not hide the others
         return [{"name": name, "summary": f"broken: {error}", "distribution": None, "version": None}]
-    origin = {"distribution": component.distribution, "version": component.version}
-    return [{"name": item, "summary": summary, **origin} for item in written]
 
 
 def _table(rows: list[dict[str, Any]], kind: str, glob: str) -> str:
@@ -46,10 +89,14 @@ def _table(rows: list[dict[str, Any]], kind: str, glob: str) -> str:
         return f"no {kind.removesuffix('s')} matches {harmless(repr(glob), NAME)}"
     names = [harmless(row["name"], _WIDTH) for row in rows]
     width = min(28, max(map(len, names)))
-    lines = []
+    lines, said = list[str](), ""
     for name, row in zip(names, rows, strict=True):
         origin = "" if row["distribution"] in ("rbench", None) else f"({row['distribution']} {row['version']})"
         text = f"{one_line(row['summary'], STORED)} {one_line(origin, NAME)}"
+        if text == said and ":" in glob:  # hundreds of items of one source, of which one sentence is true
+            lines.append(name)
+            continue
+        said = text
         wrapped = textwrap.wrap(text, _WIDTH - width - 2) or [""]
         if alone := len(name) > width:
             lines.append(name)

@@ -84,11 +84,19 @@ def _flag_document(facts: "FlagFacts") -> dict[str, Any]:
 
 
 def describe_component(kind: str, name: str) -> dict[str, Any]:
-    """A component as JSON values."""
-    from rbench.registry import registry, split_name
+    """A component as JSON values.
+
+    Raises:
+        InputError: it is unknown or broken, or has no such item; with the nearest.
+        MissingError: it needs a module that is not there to say what it takes or has.
+    """
+    from rbench.registry import about_item, registry, split_name
 
     component = registry(kind).get(name)
-    signature = component.signature(split_name(name)[1])
+    item = split_name(name)[1]
+    if item:
+        _require_item(component, name)
+    signature = component.signature(item)
     source = signature.source
     return {
         "kind": component.kind,
@@ -99,11 +107,23 @@ def describe_component(kind: str, name: str) -> dict[str, Any]:
         "source_version": component.source_version,
         "value": component.value,
         "doc": component.doc,
+        "about": about_item(component, item) if item else {},
         "facts": component.facts(),
         "parameters": [_parameter(p, in_name=p is source) for p in signature.parameters],
         "more_parameters": signature.open,
         "files": _files(component, signature),
     }
+
+
+def _require_item(component: "Component", name: str) -> None:
+    from rbench.registry import source_of
+    from rbench.signature import ParameterError
+
+    try:
+        source_of(component, name)
+    except ParameterError as error:
+        owner = f"{component.kind} {name!r}"
+        raise error.at(owner, component=owner) from None
 
 
 def _files(component: "Component", signature: "Signature") -> dict[str, Any]:
@@ -135,6 +155,11 @@ def _text(document: dict[str, Any]) -> str:
     lines = [f"{document['kind']} {harmless(document['name'], NAME)}", *textwrap.wrap(origin, _WIDTH)]
     for paragraph in filter(None, paragraphs):
         lines += ["", *textwrap.wrap(paragraph, _WIDTH)]
+    if document["about"]:
+        lines += [""]
+    for word, text in document["about"].items():
+        said = one_line(f"{word}: {text}", LINE)
+        lines += textwrap.wrap(said, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     if document["parameters"]:
         lines += ["", "parameters"]
     for parameter in document["parameters"]:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rbench.registry.component import REFUSALS, Component
+from rbench.registry.items import require_item
 from rbench.registry.registry import registry, split_name
-from rbench.signature import ParameterError, show
+from rbench.signature import Parameter, ParameterError, show
 from rbench.signature.version import joined_version
 
 
@@ -73,17 +74,37 @@ def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str
         if first is not None and (rest is not None or (first.required and first.name not in params)):
             written = " or ".join(component.written_names()[:9])
             raise ParameterError("name", f"{base!r} needs more.", remedy=f"Write {written}.")
+        if first is not None and isinstance(item := params.get(first.name), str):
+            require_item(component, item)
         return Bound(component, component.signature().validate(params, name, reserved), None)
-    if first is None:
-        raise ParameterError("name", f"{base!r} takes nothing after a colon.", remedy=f"Write {base}.")
-    if first.name in params:
+    if first is not None and first.name in params:
         raise ParameterError(first.name, f"given twice; {name!r} has {show(rest)}.", remedy="Leave one out.")
-    try:
-        first.check(rest)
-    except ParameterError as error:
-        raise ParameterError("name", f"{name}: {error.detail}") from None
+    first = source_of(component, name)
     arguments = component.signature(rest).validate({first.name: rest, **params}, name, reserved)
     return Bound(component, arguments, first.name)
+
+
+def source_of(component: Component, name: str) -> Parameter:
+    """The parameter that the text after the colon of a name fills, once the text is known to be allowed.
+
+    Args:
+        component: of the name.
+        name: with a colon.
+
+    Raises:
+        ParameterError: it takes no such text, or has no such item; with the nearest.
+        MissingError: it needs a module that is not there to say so.
+    """
+    base, item = split_name(name)
+    first = component.signature().source
+    if first is None:
+        raise ParameterError("name", f"{base!r} takes nothing after a colon.", remedy=f"Write {base}.")
+    try:
+        first.check(item)
+    except ParameterError as error:
+        raise ParameterError("name", f"{name}: {error.detail}") from None
+    require_item(component, item or "")
+    return first
 
 
 def resolved(kind: str, name: str, params: Mapping[str, Any]) -> Bound:

@@ -161,15 +161,24 @@ class ThreatPart(Document):
     eps: float = Field(gt=0, description="Radius on the [0, 1] pixel scale.")
 
 
-class BackbonePart(Document):
-    """The frozen classifier."""
+class NamedPart(Document):
+    """A component by its names and parameters."""
 
     label: str = Field(description="Name in tables.")
     name: str = Field(description="Registry name.")
     params: dict[str, JsonValue] = Field(default={}, description="Every parameter with its value.")
 
 
-class PurifierPart(BackbonePart):
+class BackbonePart(NamedPart):
+    """The frozen classifier."""
+
+    told: tuple[OneLine, ...] = Field(
+        default=(),
+        description="What it does to pixels before its network sees them: resized, normalised; empty in older records.",
+    )
+
+
+class PurifierPart(NamedPart):
     """The transform in front of the backbone."""
 
     stochastic: bool | None = Field(
@@ -177,7 +186,7 @@ class PurifierPart(BackbonePart):
     )
 
 
-class AttackPart(BackbonePart):
+class AttackPart(NamedPart):
     """The attack."""
 
     gradient: GradientPath | None = Field(

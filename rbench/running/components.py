@@ -14,6 +14,7 @@ from torch import nn
 from rbench.attacks.loading import load_attack
 from rbench.backbones.head import load_backbone
 from rbench.backbones.named import Named
+from rbench.backbones.zero_shot import named_by_suite, zero_shot_in
 from rbench.datasets.balanced import balanced
 from rbench.datasets.different import different, told_repeats
 from rbench.datasets.subset import load_dataset
@@ -131,7 +132,7 @@ class Components:
             audits=row.audits,
             unattacked=row.unattacked,
             device=self.device,
-            source=self._bare(attack.source) if attack.source else None,
+            source=self._bare(attack.source, cell.dataset) if attack.source else None,
             stand_in=None if cell.stand_in is None else self._stand_in(row, cell.stand_in),
         )
 
@@ -206,11 +207,11 @@ class Components:
         self._source = None
 
     def _in_use(self, backbone: Part, purifier: Part, dataset: Part | None) -> _Row:
-        by_name = _key("dataset", dataset) if dataset and "class_names" in backbone.given_params else ""
+        by_name = "" if dataset is None else self._named_by(backbone, dataset)
         key = _key("backbone", backbone) + _key("purifier", purifier) + by_name
         if self._row is None or self._row.key != key:
             self._leave_row()
-            own = self._own_backbone(backbone)
+            own = self._own_backbone(backbone, dataset)
             if isinstance(own, Named) and dataset is not None:
                 known = self.dataset(dataset)
                 own.match(known.class_names, known.source)
@@ -238,24 +239,38 @@ class Components:
             row.audits.names[id(row.stand_ins[key])] = part.document()
         return row.stand_ins[key]
 
-    def _bare(self, backbone: str) -> DefendedModel:
+    def _bare(self, backbone: str, dataset: Part) -> DefendedModel:
         """A backbone without a purifier, by its name; kept until another one is asked for."""
         if self._source is None or self._source[0] != backbone:
             self._source = None
-            own = self._own_backbone(resolve_part("backbone", backbone, {}))
+            own = self._own_backbone(resolve_part("backbone", backbone, {}), dataset)
             plain = make("purifier", "identity").to(self.device)
             self._source = backbone, DefendedModel(plain, own, name="identity", backbone_name=backbone)
         return self._source[1]
 
-    def _own_backbone(self, part: Part) -> nn.Module:
-        key = _key("backbone", part)
+    def _named_by(self, backbone: Part, dataset: Part) -> str:
+        """The data set, if the classes of the backbone are named by it; else nothing."""
+        asks = registry("backbone").get(backbone.given_name).facts().get("asks_class_names", False)
+        return _key("dataset", dataset) if asks or "class_names" in backbone.given_params else ""
+
+    def _frozen(self, part: Part, dataset: Part | None) -> nn.Module:
+        """A backbone as it is loaded; a zero-shot one with the classes of the data set, if nobody else names them."""
+        loaded = freeze(self._module("backbone", part))
+        waiting = zero_shot_in(loaded)
+        if waiting is not None and dataset is not None:
+            known = self.dataset(dataset)
+            waiting.name_classes(known.class_names, known.source)
+        return freeze(loaded)
+
+    def _own_backbone(self, part: Part, dataset: Part | None) -> nn.Module:
+        key = _key("backbone", part) + ("" if dataset is None else self._named_by(part, dataset))
         if key not in self._loaded:
-            self._loaded = {key: freeze(self._module("backbone", part))}
+            self._loaded = {key: self._frozen(part, dataset)}
         loaded = self._loaded[key]
         own = None if loaded is None else own_copy(loaded)
         if own is None:
             self._loaded[key] = None  # it cannot be copied; the next one is loaded
-            own = freeze(self._module("backbone", part)) if loaded is None else loaded
+            own = self._frozen(part, dataset) if loaded is None else loaded
         return own.to(self.device)
 
     def _module(self, kind: str, part: Part) -> nn.Module:
@@ -319,9 +334,13 @@ def make(kind: str, name: str, params: Mapping[str, Any] | None = None) -> Any:
         InputError: it is unknown or broken, or refuses its parameters.
         MissingError: it needs a module or file that is not there.
     """
-    loaders = {"backbone": load_backbone, "dataset": load_dataset, "purifier": load_purifier, "attack": load_attack}
+    loaders = {"backbone": _load_backbone, "dataset": load_dataset, "purifier": load_purifier, "attack": load_attack}
     special: Callable[..., Any] | None = loaders.get(registry(kind).kind)
     return load(kind, name, params) if special is None else special(name, params)
+
+
+def _load_backbone(name: str, params: Mapping[str, Any] | None = None) -> nn.Module:
+    return named_by_suite(load_backbone(name, params))
 
 
 def order(dataset: Dataset, chosen: Slice) -> np.ndarray:

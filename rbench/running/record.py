@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from rbench.backbones.told import told
 from rbench.engine.setup import Setup, describe
 from rbench.registry import registry
 from rbench.results.flags.of_cell import unverifiable
@@ -55,6 +56,7 @@ def done(cell: Cell, prepared: Prepared, finished: Finished, data: Mapping[str, 
             **parts,
             "status": "done",
             "dataset": parts["dataset"].model_copy(update=judged),
+            "backbone": parts["backbone"].model_copy(update={"told": told(setup.model.backbone)}),
             "purifier": parts["purifier"].model_copy(update={"stochastic": setup.random}),
             "attack": parts["attack"].model_copy(update=used(cell, setup)),
             "protocol": _protocol(cell, setup.judge.draws, setup.judge.select_draws),

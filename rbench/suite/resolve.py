@@ -90,12 +90,20 @@ def _path_of_missing(part: BoundPart, heads: Sequence[Path], error: InputError) 
 
 
 def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
-    given, speed = _given(bound), _speed(bound)
-    arguments = {key: bound.arguments[key] for key in given if key not in speed}
+    given, idle = _given(bound), _idle(bound)
+    arguments = {key: bound.arguments[key] for key in given if key not in idle}
     params = {key: value.name if isinstance(value, Path) else given[key] for key, value in arguments.items()}
-    item = bound.arguments.get(bound.in_name or "")
-    public = f"{bound.component.name}:{item.name}" if isinstance(item, Path) else name
+    place = _place(bound)
+    public = name if place is None else f"{bound.component.name}:{place.name}"
     return Part(public, params, name, given, label, f"{bound.component.distribution}+{bound.version()}", files)
+
+
+def _place(bound: Bound) -> Path | None:
+    """The path that the text after the colon of a name is; a source whose texts may be folders has the fact `takes_folders`."""
+    item = bound.arguments.get(bound.in_name or "")
+    if isinstance(item, str) and bound.component.facts().get("takes_folders") and Path(item).is_dir():
+        return Path(item).resolve()
+    return item if isinstance(item, Path) else None
 
 
 def _given(bound: Bound) -> dict[str, Any]:
@@ -103,9 +111,16 @@ def _given(bound: Bound) -> dict[str, Any]:
     return {key: to_json(value, key) for key, value in bound.arguments.items() if key != bound.in_name}
 
 
-def _speed(bound: Bound) -> tuple[str, ...]:
-    """The parameters that change nothing but speed: `batch_size` of an attack with the fact `batched = False`, which draws per sample."""
-    return ("batch_size",) if bound.component.facts().get("batched") is False else ()
+def _idle(bound: Bound) -> tuple[str, ...]:
+    """The parameters that decide nothing of an outcome.
+
+    Those are `batch_size` of an attack with the fact `batched = False`, which draws per sample, and what a component names as its fact
+    `decides_nothing`, such as whether a missing file may be fetched.
+    """
+    facts = bound.component.facts()
+    named = facts.get("decides_nothing", ())
+    own = tuple(map(str, named)) if isinstance(named, tuple | list) else ()
+    return (*own, "batch_size") if facts.get("batched") is False else own
 
 
 def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:

@@ -185,7 +185,8 @@ class BackboneSpec(PartSpec):
     class_names: Annotated[list[Name], Field(min_length=2, max_length=MAX_CLASSES)] | None = Field(
         None,
         description="What each of its logits stands for, in their order: they are matched with the class names of the data set, and those "
-        "of other classes are left out, as is usual for parts of ImageNet. If null, label k is logit k.",
+        "of other classes are left out, as is usual for parts of ImageNet. If null, label k is logit k. A zero-shot backbone takes them as "
+        "the texts of its classes, in the order of the labels; those of the data set if null.",
     )
     sha256: Sha256 | None = Field(
         None,

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from rbench.backbones.told import told
 from rbench.datasets.types import WARNED
 from rbench.engine.defended import state_hash
 from rbench.engine.setup import Setup, describe
@@ -161,10 +162,11 @@ class Rejudge:
             return ["samples: labels are not those of the data set"]
         if faults := list(self._data(cell, record)):
             return faults
-        if state_hash(self.components.defended(cell.backbone, cell.purifier, cell.dataset)) != record.provenance.get(
-            "weights_sha256"
-        ):
+        model = self.components.defended(cell.backbone, cell.purifier, cell.dataset)
+        if state_hash(model) != record.provenance.get("weights_sha256"):
             return ["weights: purifier or backbone are not those that were judged (provenance.weights_sha256)"]
+        if record.backbone.told not in ((), told(model.backbone)):
+            return ["backbone.told: not what is found when the backbone is loaded"]
         return []
 
     def _data(self, cell: Cell, record: Record) -> Iterator[str]:

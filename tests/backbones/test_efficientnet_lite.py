@@ -103,13 +103,25 @@ def test_a_same_convolution_divides_the_side_rounding_up(side, stride, kernel):
     assert counts[0, 0] == first**2
 
 
-def test_fresh_weights_take_any_number_of_classes():
-    assert build("efficientnet-lite0", 7).state_dict()["_fc.bias"].shape == (7,)
+@pytest.mark.parametrize("name", ["lite0", "lite2"])
+def test_fresh_weights_take_any_number_of_classes(name):
+    assert build(f"efficientnet-{name}", 7).state_dict()["_fc.bias"].shape == (7,)
+
+
+@pytest.mark.skipif(find_spec("efficientnet_lite_pytorch") is None, reason="pip install efficientnet_lite_pytorch")
+def test_our_lite2_is_the_converted_one():
+    from efficientnet_lite_pytorch import EfficientNet
+
+    theirs, ours = EfficientNet.from_name("efficientnet-lite2").eval(), build("efficientnet-lite2").eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = images(2, 65)
+    with torch.no_grad():
+        assert torch.allclose(ours(x), theirs(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [31, 1025, 64.5, "big"])
 def test_a_size_out_of_range_is_refused(size):
-    with pytest.raises(InputError, match=r"size: found .*, expected int from 32 to 1024 or null, default null"):
+    with pytest.raises(InputError, match=r"size: found .*, expected int from 32 to 1024 or own or null, default null"):
         rbench.load("backbone", "efficientnet-lite:lite0", size=size)
 
 

@@ -168,7 +168,7 @@ def _budget(part: ConvergencePart) -> Budget:
 
 
 def _provenance(record: Record) -> Pairs:
-    told = [("data", line) for line in record.dataset.told]
+    told = [("data", line) for line in record.dataset.told] + [("backbone", line) for line in record.backbone.told]
     return [*told, *((str(name), value(one)) for name, one in sorted(record.provenance.items()) if one is not None)]
 
 
