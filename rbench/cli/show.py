@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rbench.signature import Parameter, Signature
 
 _WIDTH = 80
+_TRUST = "It is code of your own: read here, and run by `rbench run` and `rbench verify` only with --trust."
 
 
 def command(
@@ -85,10 +86,10 @@ def _flag_document(facts: "FlagFacts") -> dict[str, Any]:
 
 def describe_component(kind: str, name: str) -> dict[str, Any]:
     """A component as JSON values."""
-    from rbench.registry import registry, split_name
+    from rbench.registry import registry
 
     component = registry(kind).get(name)
-    signature = component.signature(split_name(name)[1])
+    signature = component.signature(component.split(name)[1])
     source = signature.source
     return {
         "kind": component.kind,
@@ -97,7 +98,8 @@ def describe_component(kind: str, name: str) -> dict[str, Any]:
         "distribution": component.distribution,
         "version": component.version,
         "source_version": component.source_version,
-        "value": component.value,
+        "value": component.place,
+        "needs_trust": component.needs_trust,
         "doc": component.doc,
         "facts": component.facts(),
         "parameters": [_parameter(p, in_name=p is source) for p in signature.parameters],
@@ -111,7 +113,7 @@ def _files(component: "Component", signature: "Signature") -> dict[str, Any]:
     from pathlib import Path
 
     paths = [p.name for p in signature.parameters if Path in (p.annotation, *get_args(p.annotation))]
-    return {"paths": paths, "hook": component.hook("files") is not None}
+    return {"paths": paths, "hook": component.has_hook("files")}
 
 
 def _parameter(parameter: "Parameter", *, in_name: bool) -> dict[str, Any]:
@@ -135,6 +137,8 @@ def _text(document: dict[str, Any]) -> str:
     lines = [f"{document['kind']} {harmless(document['name'], NAME)}", *textwrap.wrap(origin, _WIDTH)]
     for paragraph in filter(None, paragraphs):
         lines += ["", *textwrap.wrap(paragraph, _WIDTH)]
+    if document["needs_trust"]:
+        lines += ["", *textwrap.wrap(_TRUST, _WIDTH)]
     if document["parameters"]:
         lines += ["", "parameters"]
     for parameter in document["parameters"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.registry.component import REFUSALS, Component
-from rbench.registry.registry import registry, split_name
+from rbench.registry.registry import registry
 from rbench.signature import ParameterError, show
 from rbench.signature.version import joined_version
 
@@ -67,7 +67,7 @@ def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str
         InputError: the component is unknown or broken.
     """
     component = registry(kind).get(name)
-    base, rest = split_name(name)
+    base, rest = component.split(name)
     first = component.signature().source
     if not rest:
         if first is not None and (rest is not None or (first.required and first.name not in params)):

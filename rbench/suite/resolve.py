@@ -9,6 +9,7 @@ import yaml
 
 from rbench.errors import InputError
 from rbench.registry import Bound, resolved
+from rbench.registry.own import public_name
 from rbench.signature import to_json
 from rbench.signature.version import joined_version, source_version
 from rbench.suite.binding import BoundPart, BoundSuite
@@ -32,7 +33,7 @@ def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | N
         InputError: unknown component, wrong parameter or missing file.
     """
     bound = resolved(kind, name, params)
-    return _part(name, label or name, bound, digests(_files(bound)))
+    return _part(name, label or public_name(name), bound, digests(_files(bound)))
 
 
 def _files(bound: Bound) -> list[Path]:
@@ -91,10 +92,17 @@ def _path_of_missing(part: BoundPart, heads: Sequence[Path]) -> FieldPath:
 def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
     given, speed = _given(bound), _speed(bound)
     arguments = {key: bound.arguments[key] for key in given if key not in speed}
-    params = {key: value.name if isinstance(value, Path) else given[key] for key, value in arguments.items()}
+    params = {key: value.name if isinstance(value, Path) else _public(given[key]) for key, value in arguments.items()}
     item = bound.arguments.get(bound.in_name or "")
-    public = f"{bound.component.name}:{item.name}" if isinstance(item, Path) else name
+    public = f"{bound.component.name}:{item.name}" if isinstance(item, Path) else public_name(name)
     return Part(public, params, name, given, label, f"{bound.component.distribution}+{bound.version()}", files)
+
+
+def _public(value: Any) -> Any:
+    """A parameter without the folders of code of the user's own that it names."""
+    if isinstance(value, list):
+        return [_public(one) for one in value]
+    return public_name(value) if isinstance(value, str) else value
 
 
 def _given(bound: Bound) -> dict[str, Any]:
