@@ -67,11 +67,15 @@ def add_file(file: Path, content: bytes) -> str:
         file: absolute, links followed. The folder that it lies in counts as that of a script does: its modules are found too.
         content: its bytes.
     """
-    state = hashlib.sha256(f"{file}\0".encode(errors="surrogateescape") + content).hexdigest()[:12]
-    name = f"{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}_{state}"
+    name = _name(file, content)
     _KNOWN.files[name] = str(file)
     add_folder(file.parent)
     return name
+
+
+def _name(file: Path, content: bytes) -> str:
+    state = hashlib.sha256(f"{file}\0".encode(errors="surrogateescape") + content).hexdigest()[:12]
+    return f"{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}_{state}"
 
 
 def add_folder(folder: Path) -> None:
@@ -105,7 +109,10 @@ class _Text(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         """The code of the text."""
-        return self.source_to_code(self.get_data(self.path), self.path)  # type: ignore[no-any-return]
+        content = self.get_data(self.path)
+        if fullname in _KNOWN.files and fullname != _name(Path(self.path), content):
+            raise ImportError(f"{Path(self.path).name} has changed since it was read")
+        return self.source_to_code(content, self.path)  # type: ignore[no-any-return]
 
 
 class _Modules:
