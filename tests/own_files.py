@@ -8,6 +8,7 @@ import pytest
 from fake_plugins import forget
 
 from rbench import own_code
+from rbench.registry import own as own_components
 from rbench.registry import registered
 
 UNET = '''
@@ -53,7 +54,7 @@ class Files:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        forget()
+        _read_anew()
         return path
 
     @property
@@ -82,4 +83,10 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
 def _clear() -> None:
     own_code.forget()
     registered.forget()
+    _read_anew()
+
+
+def _read_anew() -> None:
+    """As a new process would."""
+    own_components._made.cache_clear()
     forget()

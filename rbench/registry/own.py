@@ -126,8 +126,6 @@ def own_component(kind: str, given: str | None) -> OwnComponent:
         if not place or not attribute.isidentifier():
             raise InputError(f"no name of a class or function in {text!r}.", remedy=written(text))
         module, file = _of_file(place) if _is_file(place) else _of_module(place)
-        if file is not None:
-            _refuse_results(file, place)
         _require_name(module, attribute, place)
     except InputError as error:
         raise error.at(component=f"{kind} '{public_name(f'{PREFIX}:{text}')}'") from error
@@ -149,6 +147,7 @@ def _of_file(place: str) -> tuple[str, Path]:
     try:
         file = Path(place).resolve()
         if file.is_file() and place.endswith(".py"):
+            _refuse_results(file, place)
             return add_file(file, file.read_bytes()), file
         problem = "is a folder" if file.is_dir() else "is no .py file" if file.is_file() else "no such file"
     except (OSError, ValueError, RuntimeError) as error:  # no permission; a NUL in the name; links in a circle
@@ -175,12 +174,17 @@ def _of_module(place: str) -> tuple[str, Path | None]:
         raise InputError(f"{place!r} is no code of yours: it comes with {owner}.", remedy=WRITTEN)
     here = Path.cwd().resolve()
     if (here / f"{top}.py").is_file() or (here / top).is_dir():
+        _refuse_results(here / top, place)  # before imports find what lies there
         add_folder(here)
     try:
-        return place, file_of(place)
-    except (ModuleMissingError, ImportError) as error:
-        problem = one_line(error, STORED)
-        raise InputError(f"{problem}, neither in the current folder nor installed.", remedy=WRITTEN) from None
+        file = file_of(place)
+    except ModuleMissingError as error:
+        raise InputError(f"{error}, neither in the current folder nor installed.", remedy=WRITTEN) from None
+    except ImportError as error:
+        raise InputError(f"{one_line(error, STORED)}.") from None
+    if file is not None:
+        _refuse_results(file.resolve(), place)
+    return place, file
 
 
 def _refuse_results(file: Path, place: str) -> None:

@@ -80,6 +80,7 @@ def test_the_version_is_of_the_text_and_of_what_it_imports_beside_it_wherever_th
     first = version()
     for name in ("dims.py", "shades.py"):
         own.write(f"there/{name}", (own.folder / name).read_bytes() + b"\n# a remark\n")
+    own_code.forget()
     os.chdir(own.folder / "there")
     part = resolve_part("purifier", "python:dims.py:Dim", {})
     os.chdir(own.folder)
@@ -209,7 +210,7 @@ WRONG = {
     "": ("no name of a class or function", "Write python:FILE.py:NAME or python:PACKAGE.MODULE:NAME."),
     "dims.py:": ("no name of a class or function", "Write python:"),
     "dims.py:Dim()": ("no name of a class or function", "Write python:"),
-    "dims.py:Dimm": ("dims.py has no 'Dimm'", "Did you mean 'Dim'?"),
+    "dims.py:Dimm": ("dims.py has no 'Dimm'", "Did you mean"),
     "dims.py:Wolf": ("dims.py has no 'Wolf'", "It has Dim, dim."),
     "dim.py:Dim": ("no such file: dim.py", "Did you mean 'dims.py'?"),
     "gone/away.py:Dim": ("no such file: gone/away.py", "A relative path begins in the current folder."),

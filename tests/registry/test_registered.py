@@ -52,7 +52,7 @@ def test_a_registered_name_is_taken_wherever_names_are(own):
     assert found.standard_accuracy.value == 1.0
     part = resolve_part("purifier", "mine", {"by": 0.5})
     assert part.version == f"this process+{component.source_version}"
-    with refused(ParameterError, place="qy", remedy=some("Did you mean 'by'?")):
+    with refused(ParameterError, place="qy", remedy=some("It takes by.")):
         bind("purifier", "mine", {"qy": 1})
     with refused(ParameterError, place="name", problem=some("takes nothing after a colon")):
         bind("purifier", "mine:x", {})
