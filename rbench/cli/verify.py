@@ -65,9 +65,7 @@ def command(
         raise typer.Exit(FAILED)
 
 
-def _planned(
-    root: Path, overrides: Sequence[str], on_read: Callable[[Any], None], *, must: bool
-) -> "Plan | None":
+def _planned(root: Path, overrides: Sequence[str], on_read: Callable[[Any], None], *, must: bool) -> "Plan | None":
     """The suite beside the results, planned today; None where that is impossible and not needed."""
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan

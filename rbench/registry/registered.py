@@ -103,7 +103,9 @@ def registered(kind: str, name: str) -> Registered | None:
     found = _HERE.get((kind, name))
     if found is None and (kind, name) in known().registered:
         component = f"{kind} {name!r}"
-        problem = f"{component} was registered in another process, and worker processes have no part of that one's memory."
+        problem = (
+            f"{component} was registered in another process, and worker processes have no part of that one's memory."
+        )
         remedy = f"Put it into a file and write {PREFIX}:FILE.py:NAME, or run with --workers 0."
         raise InputError(problem, component=component, remedy=remedy)
     return found

@@ -58,7 +58,9 @@ class Registry:
         """Makes a class or function of this process a component; see `rbench.register`."""
         if self.kind not in OWN_KINDS:
             kinds = ", ".join(OWN_KINDS)
-            raise InputError(f"no {self.kind} can be registered.", place="rbench.register", remedy=f"Register one of {kinds}.")
+            raise InputError(
+                f"no {self.kind} can be registered.", place="rbench.register", remedy=f"Register one of {kinds}."
+            )
         registered.add(self.kind, name, made, self._components)
 
     def _unknown(self, whole: str) -> InputError:
@@ -131,4 +133,3 @@ def registry(kind: str) -> Registry:
         names = ", ".join(f"{known}s" for known in close or KINDS)
         raise InputError(f"unknown kind {kind!r}.", remedy=f"{'Close' if close else 'Known'}: {names}.")
     return Registry(singular) if kind == singular else registry(singular)
-

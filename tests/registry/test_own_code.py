@@ -298,7 +298,10 @@ def test_names_of_python_itself_are_never_found_beside_the_file(own):
 
 
 def test_code_that_rewrites_itself_when_it_is_tried_is_not_run(own):
-    own.write("self.py", "from pathlib import Path\nPath('self.py').write_text(Path('self.py').read_text() + 'Y = 1\\n')\nclass X: ...\n")
+    own.write(
+        "self.py",
+        "from pathlib import Path\nPath('self.py').write_text(Path('self.py').read_text() + 'Y = 1\\n')\nclass X: ...\n",
+    )
     trust("python:self.py:X")
     with refused(component=ANY, problem=some("self.py has changed since it was read"), remedy=ANY):
         load("purifier", "python:self.py:X")
