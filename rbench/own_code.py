@@ -112,7 +112,7 @@ class _Text(SourceFileLoader):
         content = self.get_data(self.path)
         if fullname in _KNOWN.files and fullname != _name(Path(self.path), content):
             raise ImportError(f"{Path(self.path).name} has changed since it was read")
-        return self.source_to_code(content, self.path)  # type: ignore[no-any-return]
+        return self.source_to_code(content, self.path)
 
 
 class _Modules:

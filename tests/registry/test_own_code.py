@@ -7,9 +7,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from own_files import SHADES
 from parts import ANY, refused, some
 
 from rbench import own_code
+from rbench.engine.patches import of_package
 from rbench.errors import InputError, MissingError
 from rbench.registry import bind, load, registry
 from rbench.registry.trust import let_run, own_code_in
@@ -305,3 +307,13 @@ def test_code_that_rewrites_itself_when_it_is_tried_is_not_run(own):
     trust("python:self.py:X")
     with refused(component=ANY, problem=some("self.py has changed since it was read"), remedy=ANY):
         load("purifier", "python:self.py:X")
+
+
+def test_what_it_counts_beside_it_starts_anew_for_another_row(own):
+    own.write("shades.py", SHADES + "COUNT = 0\n")
+    trust("python:dims.py:Dim")
+    load("purifier", "python:dims.py:Dim")
+    as_loaded = of_package(registry("purifier").get("python:dims.py:Dim").module)
+    sys.modules["shades"].COUNT = 5
+    as_loaded.reset()
+    assert sys.modules["shades"].COUNT == 0
