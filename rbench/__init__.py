@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from rbench.offline import tell_libraries as _tell_libraries
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "evaluate", "load", "read"]
+__all__ = ["__version__", "evaluate", "load", "read", "register"]
 
 if TYPE_CHECKING:
-    from rbench.api import evaluate, load, read
+    from rbench.api import evaluate, load, read, register
 
 
 def __getattr__(name: str) -> Any:

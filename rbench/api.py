@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -28,7 +28,8 @@ from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import InputError, RbenchError
 from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
-from rbench.registry import Bound, bind
+from rbench.registry import Bound, bind, registry
+from rbench.registry.trust import let_run, own_code_in
 from rbench.results import sample_columns as column
 from rbench.results.flags.of_row import near_chance
 from rbench.results.frames import read
@@ -46,7 +47,7 @@ from rbench.threat.attack import Attack
 from rbench.threat.ball import Ball
 
 of_judging()  # as it is before a user's purifier is made
-__all__ = ["Evaluation", "evaluate", "load", "read"]
+__all__ = ["Evaluation", "evaluate", "load", "read", "register"]
 
 Values = Tensor | NDArray[Any] | Sequence[Any] | None
 """Numbers in memory; None only for what was forgotten."""
@@ -103,7 +104,7 @@ class Evaluation:
         return frozenset(flag.name for flag in self.flags)
 
 
-def load(kind: str, name: str, params: Mapping[str, Any] | None = None, /, **more: Any) -> Any:
+def load(kind: str, name: str, params: Mapping[str, Any] | None = None, /, *, trust: bool = False, **more: Any) -> Any:
     """A component, ready to use: `rbench.load("purifier", "jpeg", quality=50)`.
 
     Purifiers and backbones are torch modules, backbones frozen. `head` gives a backbone another last layer, `classes` chooses some of a
@@ -113,26 +114,51 @@ def load(kind: str, name: str, params: Mapping[str, Any] | None = None, /, **mor
         kind: `purifier`, `backbone`, `dataset` or `attack`.
         name: registry name, with the item after a colon for a source.
         params: its parameters as a map, e.g. those of a stored cell.
+        trust: whether code of your own may run that the name is of (`python:my_unet.py:SmallUNet`); read it first.
         **more: its parameters by keyword.
 
     Raises:
         InputError: it is unknown or broken, or refuses its parameters.
         MissingError: it needs a module or file that is not there.
     """
-    return make(kind, name, {**(params or {}), **more})
+    whole = {**(params or {}), **more}
+    _trust([name, whole], trust=trust)
+    return make(kind, name, whole)
+
+
+def register(kind: str, name: str, component: Callable[..., Any], /) -> None:
+    """Makes a class or function of this process a component by name: `rbench.register("purifier", "mine", SmallUNet)`.
+
+    It may stand in a notebook. Processes that this one begins do not have it; code in a file, `python:FILE.py:NAME`, they do. A name that
+    was registered before gets the new class or function.
+
+    Args:
+        kind: `purifier`, `backbone`, `dataset` or `attack`.
+        name: small letters, digits, `.`, `_`, `-`.
+        component: what is called with its parameters to make one.
+
+    Raises:
+        InputError: the name is none or is a package's, or the component is neither class nor function.
+    """
+    registry(kind).register(name, component)
+
+
+def _trust(document: Any, *, trust: bool) -> None:
+    if trust:
+        let_run(own_code_in(document))
 
 
 def evaluate(
-    backbone: nn.Module,
+    backbone: nn.Module | str,
     images: Values,
     labels: Values = None,
     *,
-    purifier: nn.Module | None = None,
+    purifier: nn.Module | str | None = None,
     attack: str | Attack = "pgd",
     norm: Norm = "Linf",
     eps: float | str | Fraction = "8/255",
     gradient: GradientChoice = "auto",
-    stand_in: nn.Module | None = None,
+    stand_in: nn.Module | str | None = None,
     eot: int = 1,
     draws: int = 16,
     select_draws: int = 64,
@@ -140,12 +166,14 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 64,
     device: str = "cpu",
+    trust: bool = False,
     **params: Any,
 ) -> Evaluation:
     """Judges plain modules under one attack, by the rules of a suite but without files.
 
     Args:
-        backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes]; a copy of it is judged, where it can be copied.
+        backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes]; a copy of it is judged, where it can be copied. It, purifier and
+            stand-in may be names, such as those of `rbench.register`.
         images: a tensor, an array or a list of them, [N, C, H, W], [N, H, W, C] or, if grey, [N, H, W]: floats in [0, 1], or uint8.
         labels: [N] true classes, integers from 0, likewise.
         purifier: images to images of the same shape; the identity if not given.
@@ -161,6 +189,7 @@ def evaluate(
         seed: the root of all randomness.
         batch_size: samples at once; the results of rbench's own attacks do not depend on it.
         device: `auto`, `cpu`, `cuda` or `cuda:N`; the modules are moved there, in eval mode and frozen, and are afterwards as they were.
+        trust: whether code of your own may run that a name is of, as for `load`.
         **params: parameters of a named attack.
 
     Raises:
@@ -171,6 +200,7 @@ def evaluate(
         UserWarning: an image is there more than once, and counts once; or code of a third party changed the state of the process (default
             dtype, seed, ...), which was put back.
     """
+    _trust([backbone, purifier, stand_in, attack, params], trust=trust)
     data = given(images, labels)
     params = {name: _plain(value) for name, value in params.items()}
     bound = _bound(attack, params)
@@ -280,6 +310,7 @@ def _bound(attack: str | Attack, params: Mapping[str, Any]) -> Bound | None:
 
 def _modules(**modules: object) -> tuple[nn.Module, nn.Module | None, nn.Module | None]:
     """Backbone, purifier and stand-in, each known to be a module."""
+    modules = {name: _made(name, module) for name, module in modules.items()}
     for name, module in modules.items():
         if not isinstance(module, nn.Module) and (module is not None or name == "backbone"):
             remedy = "Put it into the forward method of one."
@@ -296,6 +327,16 @@ def _modules(**modules: object) -> tuple[nn.Module, nn.Module | None, nn.Module 
                 "has parameters without a shape yet.", place=name, found=type(module).__name__, remedy=remedy
             )
     return tuple(modules.values())  # type: ignore[return-value]
+
+
+def _made(argument: str, given: object) -> object:
+    """The component of a name; anything else as it is."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return make("backbone" if argument == "backbone" else "purifier", given)
+    except RbenchError as error:
+        raise error.at(argument) from error
 
 
 def _device(wanted: object) -> torch.device:

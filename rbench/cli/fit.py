@@ -10,6 +10,7 @@ import typer
 from rbench.cli import terminal
 from rbench.cli.run import Device, short
 from rbench.cli.terms import Json, Set
+from rbench.cli.trusting import Trust, must_be_trusted
 from rbench.errors import InputError
 from rbench.harmless import LINE, NAME, harmless
 
@@ -21,12 +22,17 @@ Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the weights a
 
 
 def command(
-    recipe: Recipe, set_: Set = None, out: Out = Path("weights"), device: Device = "auto", as_json: Json = False
+    recipe: Recipe,
+    set_: Set = None,
+    out: Out = Path("weights"),
+    device: Device = "auto",
+    trust: Trust = False,
+    as_json: Json = False,
 ) -> None:
     """Train a purifier, a head or a reference backbone; write its weights and their provenance card."""
     from rbench.fit.load import load_recipe
 
-    bound = load_recipe(recipe, set_ or ())
+    bound = load_recipe(recipe, set_ or (), must_be_trusted(recipe, trust=trust))
     if out.exists() and not out.is_dir():
         raise InputError("expected a folder.", place=f"--out: {out}", found="a file")
     from rbench.fit.run import fit  # imported here: torch takes seconds, and a wrong recipe has no use for it

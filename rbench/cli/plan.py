@@ -9,6 +9,7 @@ import typer
 from rbench.cli import terminal
 from rbench.cli.run import Device
 from rbench.cli.terms import Json, Limit, Only, Set, Suite
+from rbench.cli.trusting import Trust, may_be_trusted, must_be_trusted
 from rbench.harmless import NAME, harmless
 from rbench.harmless import columns as taken
 
@@ -30,13 +31,15 @@ def command(
     limit: Limit = None,
     probe: Probe = False,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Show what a suite would run; nothing is executed unless --probe is given."""
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan, plan_document
 
-    planned = plan(load_suite(suite, set_ or ()), only=only, limit=limit)
+    on_read = must_be_trusted(suite, trust=trust) if probe else may_be_trusted(trust=trust)
+    planned = plan(load_suite(suite, set_ or (), on_read), only=only, limit=limit)
     timed = _probed(planned, device) if probe else None
     if as_json:
         document = plan_document(planned)
@@ -108,11 +111,16 @@ def summary(planned: "Plan") -> str:
 
 def _asked(planned: "Plan") -> list[str]:
     from rbench.suite.effort import ASK_ABOVE, very_much
+    from rbench.suite.plan import needs_trust
 
+    lines = []
     much = very_much(planned.cells, lambda cell: None)
-    if much is None:
-        return []
-    return fill(f"{much}; above {ASK_ABOVE:,}, `rbench run` asks for --yes.", 80).splitlines()
+    if much is not None:
+        lines += fill(f"{much}; above {ASK_ABOVE:,}, `rbench run` asks for --yes.", 80).splitlines()
+    if code := needs_trust(planned):
+        names = ", ".join(harmless(one, 2 * NAME) for one in code)
+        lines += fill(f"Code of your own, which `rbench run` runs only with --trust: {names}", 80).splitlines()
+    return lines
 
 
 def _totals(planned: "Plan") -> str:

@@ -9,6 +9,7 @@ import typer
 
 from rbench.cli import terminal
 from rbench.cli.terms import Json, Limit, Only, Set, Suite, Workers
+from rbench.cli.trusting import Trust, must_be_trusted
 from rbench.errors import InputError
 from rbench.harmless import NAME, STORED, harmless
 
@@ -62,6 +63,7 @@ def command(
     ray_address: RayAddress = "local",
     fail_under: FailUnder = None,
     yes: Yes = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
@@ -78,7 +80,7 @@ def command(
     from rbench.suite.plan import plan
 
     size, seconds, floors = batch_size_of(batch_size), timeout_of(timeout), list(map(floor_of, fail_under or ()))
-    spec = load_suite(suite, set_ or ())
+    spec = load_suite(suite, set_ or (), must_be_trusted(suite, trust=trust))
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
     require_known(floors, {(cell.backbone.label, cell.purifier.label) for cell in chosen.cells})

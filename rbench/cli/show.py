@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rbench.signature import Parameter, Signature
 
 _WIDTH = 80
+_TRUST = "It is code of your own: read here, and run by `rbench run` and `rbench verify` only with --trust."
 
 
 def command(
@@ -90,10 +91,10 @@ def describe_component(kind: str, name: str) -> dict[str, Any]:
         InputError: it is unknown or broken, or has no such item; with the nearest.
         MissingError: it needs a module that is not there to say what it takes or has.
     """
-    from rbench.registry import about_item, registry, split_name
+    from rbench.registry import about_item, registry
 
     component = registry(kind).get(name)
-    item = split_name(name)[1]
+    item = component.split(name)[1]
     if item:
         _require_item(component, name)
     signature = component.signature(item)
@@ -105,7 +106,8 @@ def describe_component(kind: str, name: str) -> dict[str, Any]:
         "distribution": component.distribution,
         "version": component.version,
         "source_version": component.source_version,
-        "value": component.value,
+        "value": component.place,
+        "needs_trust": component.needs_trust,
         "doc": component.doc,
         "about": about_item(component, item) if item else {},
         "facts": component.facts(),
@@ -131,7 +133,7 @@ def _files(component: "Component", signature: "Signature") -> dict[str, Any]:
     from pathlib import Path
 
     paths = [p.name for p in signature.parameters if Path in (p.annotation, *get_args(p.annotation))]
-    return {"paths": paths, "hook": component.hook("files") is not None}
+    return {"paths": paths, "hook": component.has_hook("files")}
 
 
 def _parameter(parameter: "Parameter", *, in_name: bool) -> dict[str, Any]:
@@ -160,6 +162,8 @@ def _text(document: dict[str, Any]) -> str:
     for word, text in document["about"].items():
         said = one_line(f"{word}: {text}", LINE)
         lines += textwrap.wrap(said, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    if document["needs_trust"]:
+        lines += ["", *textwrap.wrap(_TRUST, _WIDTH)]
     if document["parameters"]:
         lines += ["", "parameters"]
     for parameter in document["parameters"]:

@@ -88,6 +88,18 @@ def note(text: object) -> None:
     tell(f"note: {harmless(text, LINE)}")
 
 
+def asked(question: str) -> bool:
+    """Whether somebody at the terminal says yes; nobody does where input or standard error is a pipe or a file."""
+    try:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        sys.stderr.write(f"{block(question)} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except (OSError, ValueError, AttributeError):  # closed
+        return False
+
+
 def progress() -> "Console":
     """The console of bars and of lines that say what has ended, on standard error."""
     from rich.console import Console

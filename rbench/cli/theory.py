@@ -12,6 +12,7 @@ import typer
 from rbench.cli import terminal
 from rbench.cli.run import Device, short
 from rbench.cli.terms import Json, Limit, Set, Suite
+from rbench.cli.trusting import Trust, must_be_trusted
 from rbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,13 +53,14 @@ def command(
     tau: Tau = 0.5,
     batch: Batch = 128,
     device: Device = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Measure clean and adversarial cross-entropy, L_con and kappa of a suite's auto-encoders; write table and figure."""
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
 
-    spec = load_suite(suite, set_ or ())
+    spec = load_suite(suite, set_ or (), must_be_trusted(suite, trust=trust))
     planned = plan(spec, limit=limit)
     if out is not None and out.exists() and not out.is_dir():
         raise InputError("expected a folder.", place=f"--out: {out}", found="a file")

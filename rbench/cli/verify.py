@@ -1,6 +1,6 @@
 """`rbench verify`: is what a run folder says true?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +9,7 @@ import typer
 
 from rbench.cli import terminal
 from rbench.cli.terms import Json, Set, Workers
+from rbench.cli.trusting import Trust, may_be_trusted, must_be_trusted
 from rbench.errors import InputError, RbenchError
 from rbench.harmless import NAME, STORED, harmless
 
@@ -37,6 +38,7 @@ def command(
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, metavar="B", help="Images at once.")] = 256,
     workers: Workers = "auto",
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Judge every stored example again, attack some survivors again, and mark what holds as verified. Exit code 4 if anything does not."""
@@ -47,10 +49,11 @@ def command(
     if offline:
         from rbench.verifying.verdict import offline as check
 
-        found = check(folder, _planned(folder, set_ or (), must=False))
+        found = check(folder, _planned(folder, set_ or (), may_be_trusted(trust=False), must=False))
     else:
         demand = {"survivors": survivors, "audit": audit, "batch_size": batch_size}
-        plan = _planned(folder, set_ or (), must=True)
+        allowed = must_be_trusted(folder / "suite.yaml", trust=trust, ask=False, remedy=" --offline runs none of it.")
+        plan = _planned(folder, set_ or (), allowed, must=True)
         assert plan is not None
         found = _online(folder, plan, device, demand, workers)
     against = held(folder, before)
@@ -62,7 +65,7 @@ def command(
         raise typer.Exit(FAILED)
 
 
-def _planned(root: Path, overrides: Sequence[str], *, must: bool) -> "Plan | None":
+def _planned(root: Path, overrides: Sequence[str], on_read: Callable[[Any], None], *, must: bool) -> "Plan | None":
     """The suite beside the results, planned today; None where that is impossible and not needed."""
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
@@ -71,7 +74,7 @@ def _planned(root: Path, overrides: Sequence[str], *, must: bool) -> "Plan | Non
     try:
         if not path.is_file():
             raise InputError("no such file", place=path, remedy="it says which models and data to judge with")
-        return plan(load_suite(path, overrides))
+        return plan(load_suite(path, overrides, on_read))
     except RbenchError as error:
         if must:
             raise

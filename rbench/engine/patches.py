@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
+from rbench.own_code import loaded
+
 _MODULES = (
     *(
         "torch",
@@ -227,13 +229,14 @@ def of_package(module: str) -> Patches:
     """The plain values of the modules and classes of a third party's package, as they are now; nothing of rbench's own or torch's.
 
     Args:
-        module: one of its modules, e.g. that of an entry point.
+        module: one of its modules, e.g. that of an entry point; if that is code of the user's own, what it imports beside it counts too.
     """
     top = module.partition(".")[0]
-    if top in ("rbench", "torch", "torchvision"):
+    if top in ("rbench", "torch", "torchvision", "__main__"):  # the last holds what the user has in a notebook
         return Patches(())
-    names = []
-    for name in sorted(name for name in sys.modules if name == top or name.startswith(f"{top}.")):
+    names, own_code = list[Names](), loaded()
+    package = {name for name in sys.modules if name == top or name.startswith(f"{top}.")}
+    for name in sorted(package.union(own_code if module in own_code else ())):
         here = sys.modules[name]
         own = [v for v in vars(here).values() if isinstance(v, type) and v.__module__ == name]
         names += [replace(_names(owner, name, plain=True), held={}, code={}) for owner in (here, *own)]

@@ -1,6 +1,6 @@
 """From a recipe file to a checked recipe and its components, or to an error of one line that says what is wrong and where."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,15 @@ class BoundRecipe:
         return {field: part_of(self.spec, part) for field, part in self.parts.items()}
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> BoundRecipe:
+def load_recipe(
+    path: str | Path, overrides: Sequence[str] = (), on_read: Callable[[Any], object] = lambda document: None
+) -> BoundRecipe:
     """Reads, overrides and checks a recipe; imports and hashes nothing.
 
     Args:
         path: the YAML file.
         overrides: `field.path=value` each, e.g. `training.epochs=1` or `dataset.path=DIR`.
+        on_read: called with its maps, lists and scalars before any component is looked up.
 
     Raises:
         InputError: one line, `file:line:col: field.path: what was found. What to do`.
@@ -70,6 +73,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> BoundRecipe:
     except ValidationError as error:
         raise first_mistake(document, error, model) from None
     spec.remember(document)
+    on_read(document.plain())
     return BoundRecipe(spec, {field: bound_part(spec, kind, part, (field,)) for field, kind, part in _parts(spec)})
 
 

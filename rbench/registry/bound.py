@@ -7,7 +7,7 @@ from typing import Any
 
 from rbench.registry.component import REFUSALS, Component
 from rbench.registry.items import require_item
-from rbench.registry.registry import registry, split_name
+from rbench.registry.registry import registry
 from rbench.signature import Parameter, ParameterError, show
 from rbench.signature.version import joined_version
 
@@ -68,7 +68,7 @@ def bind(kind: str, name: str, params: Mapping[str, Any], reserved: Sequence[str
         InputError: the component is unknown or broken.
     """
     component = registry(kind).get(name)
-    base, rest = split_name(name)
+    base, rest = component.split(name)
     first = component.signature().source
     if not rest:
         if first is not None and (rest is not None or (first.required and first.name not in params)):
@@ -95,7 +95,7 @@ def source_of(component: Component, name: str) -> Parameter:
         ParameterError: it takes no such text, or has no such item; with the nearest.
         MissingError: it needs a module that is not there to say so.
     """
-    base, item = split_name(name)
+    base, item = component.split(name)
     first = component.signature().source
     if first is None:
         raise ParameterError("name", f"{base!r} takes nothing after a colon.", remedy=f"Write {base}.")

@@ -25,6 +25,12 @@ REFUSALS = (ValueError, OSError)
 """Exceptions with which a component that is constructed or called refuses a value or a file; any other is a mistake in its code."""
 
 
+def split_name(name: str) -> tuple[str, str | None]:
+    """`timm:vit` as its source and item; a plain name has no item."""
+    base, colon, rest = name.partition(":")
+    return base, rest if colon else None
+
+
 @dataclass(frozen=True)
 class Component:
     """A component that an entry point names; nothing is imported before it must be.
@@ -46,6 +52,9 @@ class Component:
     extras: tuple[str, ...] = field(default=(), compare=False)
     _signatures: dict[str | None, Signature] = field(default_factory=dict, compare=False, repr=False)
 
+    needs_trust = False
+    """Whether it runs only where its user has said that it may."""
+
     @property
     def module(self) -> str:
         """The module of the entry point."""
@@ -55,6 +64,15 @@ class Component:
     def attribute(self) -> str:
         """The class or function in that module."""
         return self.value.partition(":")[2].partition("[")[0].strip()
+
+    @property
+    def place(self) -> str:
+        """Where it is defined, as its author would write it."""
+        return self.value
+
+    def split(self, name: str) -> tuple[str, str | None]:
+        """A name of it in parts: what leads to it, and the item after the colon."""
+        return split_name(name)
 
     def load(self) -> Callable[..., Any]:
         """Imports the component.
@@ -68,7 +86,7 @@ class Component:
             for part in self.attribute.split("."):
                 loaded = getattr(loaded, part)
         if not callable(loaded):
-            raise self._wrong(InputError, f"is no class or function: {self.value}")
+            raise self._wrong(InputError, f"is no class or function: {self.place}")
         return loaded
 
     def _imported(self, module: str) -> ModuleType:
@@ -107,15 +125,17 @@ class Component:
         try:
             return static.facts(self.module, self.attribute)
         except (NotStaticError, ModuleMissingError):
-            loaded = self.load()
-            with self.blamed("say what it is"):
-                if isinstance(loaded, type):
-                    constants = dict(vars(loaded))
-                else:
-                    module = vars(sys.modules[loaded.__module__])
-                    constants = {name.lower(): value for name, value in module.items() if name.isupper()}
-                plain = (str, int, float, tuple, list)
-                return {name: v for name, v in constants.items() if isinstance(v, plain) and not name.startswith("_")}
+            return self._facts_of(self.load())
+
+    def _facts_of(self, loaded: Callable[..., Any]) -> dict[str, Any]:
+        with self.blamed("say what it is"):
+            if isinstance(loaded, type):
+                constants = dict(vars(loaded))
+            else:
+                module = vars(sys.modules[loaded.__module__])
+                constants = {name.lower(): value for name, value in module.items() if name.isupper()}
+            plain = (str, int, float, tuple, list)
+            return {name: v for name, v in constants.items() if isinstance(v, plain) and not name.startswith("_")}
 
     @cached_property
     def doc(self) -> str:
@@ -176,6 +196,10 @@ class Component:
             function = getattr(self._imported(module), name, None)
         return function if callable(function) else None
 
+    def has_hook(self, name: str) -> bool:
+        """Whether there is such a hook."""
+        return self.hook(name) is not None
+
     def call_hook(self, name: str, params: Mapping[str, Any]) -> Any:
         """The hook's answer for these parameters; None if there is no such hook."""
         hook = self.hook(name)
@@ -232,7 +256,7 @@ class Component:
         missing = one_line(error.name or text_of(error), STORED)
         top, failed = missing.partition(".")[0], f"failed to {action}: No module named {missing!r}."
         if top == self.module.partition(".")[0]:
-            return self._wrong(InputError, f"{failed} Its entry point is {self.value}.")
+            return self._wrong(InputError, f"{failed} Its entry point is {self.place}.")
         known = f"pip install '{self.distribution}[{top}]'" if top in self.extras else installs(missing)
         unknown = f"Install what {self.distribution} needs; its author knows which package has that module."
         return self._wrong(MissingError, failed, f"       {known}" if known else unknown)

@@ -1,11 +1,17 @@
 """The components of one kind by name, from entry points."""
 
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import Any
 
 from rbench.errors import InputError
+from rbench.own_code import PREFIX
 from rbench.process_state import NOTES, said
-from rbench.registry.component import Component
+from rbench.registry import registered
+from rbench.registry.component import Component, split_name
+from rbench.registry.hints import as_own_code
+from rbench.registry.own import OWN_KINDS, own_component
 from rbench.signature import nearest
 
 KINDS = ("purifier", "backbone", "dataset", "attack", "network", "objective", "reporter")
@@ -25,18 +31,22 @@ class Registry:
 
     def names(self) -> list[str]:
         """All names, sorted."""
-        return sorted(self._components)
+        return sorted({*self._components, *registered.names_here(self.kind)})
 
     def get(self, name: str) -> Component:
         """The component of a name; of the part before the colon if there is one.
 
         Raises:
-            InputError: unknown (with the nearest names), or claimed by two plug-ins.
+            InputError: unknown (with the nearest names), claimed by two plug-ins, or code of the user's own that is not there.
         """
-        base = split_name(name)[0]
+        base, rest = split_name(name)
+        if base == PREFIX and self.kind in OWN_KINDS:
+            return own_component(self.kind, rest)
         rivals = self._components.get(base)
         if not rivals:
-            raise self._unknown(base)
+            if here := registered.registered(self.kind, base):
+                return here
+            raise self._unknown(name)
         if len(rivals) > 1:
             both = " and ".join(f"{c.distribution} {c.version} ({c.value})" for c in rivals)
             component = f"{self.kind} {base!r}"
@@ -44,9 +54,23 @@ class Registry:
             raise InputError(problem, component=component, remedy="Uninstall one of them.")
         return rivals[0]
 
-    def _unknown(self, name: str) -> InputError:
-        close = nearest(name, self._components, count=3)
+    def register(self, name: str, made: Callable[..., Any]) -> None:
+        """Makes a class or function of this process a component; see `rbench.register`."""
+        if self.kind not in OWN_KINDS:
+            kinds = ", ".join(OWN_KINDS)
+            raise InputError(
+                f"no {self.kind} can be registered.", place="rbench.register", remedy=f"Register one of {kinds}."
+            )
+        registered.add(self.kind, name, made, self._components)
+
+    def _unknown(self, whole: str) -> InputError:
+        name = split_name(whole)[0]
+        close = nearest(name, self.names(), count=3)
         names = f"Close: {', '.join(close)}." if close else f"Known: {', '.join(self.names()) or 'none'}."
+        written = as_own_code(self.kind, whole)
+        if written and (not close or ".py" in whole):
+            component = f"{self.kind} {whole!r}"
+            return InputError(f"unknown {component}.", component=component, remedy=written)
         component = f"{self.kind} {name!r}"
         return InputError(
             f"unknown {component}.", component=component, remedy=f"{names}        rbench list {self.kind}s"
@@ -109,9 +133,3 @@ def registry(kind: str) -> Registry:
         names = ", ".join(f"{known}s" for known in close or KINDS)
         raise InputError(f"unknown kind {kind!r}.", remedy=f"{'Close' if close else 'Known'}: {names}.")
     return Registry(singular) if kind == singular else registry(singular)
-
-
-def split_name(name: str) -> tuple[str, str | None]:
-    """`timm:vit` as its source and item; a plain name has no item."""
-    base, colon, rest = name.partition(":")
-    return base, rest if colon else None

@@ -11,6 +11,7 @@ from rbench.allocator import keep_freed_memory
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Evaluated
 from rbench.errors import MissingError, RbenchError
+from rbench.own_code import Known, known, take
 from rbench.results.store import RunFolder
 from rbench.running.components import Components
 from rbench.running.executors import Lost, OnDone, Terms, shelf_of
@@ -25,15 +26,17 @@ class RayActor:
         device: where its models live.
         terms: how it works.
         folder: the working directory of the coordinator, where relative paths of a suite begin; used where it is there too.
+        told: what the coordinator knows and trusts of code of the user's own.
     """
 
-    def __init__(self, device: str, terms: Terms, folder: str) -> None:
+    def __init__(self, device: str, terms: Terms, folder: str, told: Known) -> None:
         import os
 
         import torch
 
         with contextlib.suppress(OSError):
             os.chdir(folder)
+        take(told)
         keep_freed_memory()
         torch.set_num_threads(terms.threads)
         self.worker = Worker(Components(resolve_device(device), shelf_of(terms)), terms.images, terms.batch_size)
@@ -75,7 +78,7 @@ class RayWorkers:
             ray.init(address=address, log_to_driver=False, include_dashboard=False)
         gpus = 1 if device.startswith("cuda") else 0
         self.make = ray.remote(RayActor).options(num_cpus=terms.threads, num_gpus=gpus).remote
-        self.given = (device, terms, str(Path.cwd()))
+        self.given = (device, terms, str(Path.cwd()), known())
         self.actors: list[Any] = [None] * count
         self.begun: dict[Any, int] = {}
         self.at_work: dict[Any, tuple[int, Task]] = {}

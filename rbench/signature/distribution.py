@@ -5,7 +5,7 @@ from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
-from rbench.signature.source import folder_of
+from rbench.signature.source import ModuleMissingError, folder_of
 from rbench.signature.version import Owned
 
 _LIBRARIES = ("site-packages", "dist-packages")
@@ -50,3 +50,34 @@ def _listed(distribution: str) -> frozenset[str]:
         return frozenset()
     tops = (file.parts[0] for file in files if file.suffix in (".py", ".so", ".pyd"))
     return frozenset(top.partition(".")[0] for top in tops if top != ".." and not top.startswith("__editable__"))
+
+
+def beside(module: str) -> Owned:
+    """A function that says whether a top-level module is of the user's own code that a module is part of: it lies in the same folder.
+
+    Of an installed package, that is the package alone.
+
+    Args:
+        module: dotted name.
+
+    Raises:
+        ModuleMissingError: there is no such module.
+    """
+    own = module.partition(".")[0]
+    folder = _resolved(own)
+
+    @cache
+    def owned(top: str) -> bool:
+        if top == own or not top or top in sys.stdlib_module_names or top == "rbench":
+            return top == own
+        try:
+            return folder is not None and folder.name not in _LIBRARIES and _resolved(top) == folder
+        except ModuleMissingError:
+            return False
+
+    return owned
+
+
+def _resolved(top: str) -> Path | None:
+    folder = folder_of(top)
+    return None if folder is None else folder.resolve()

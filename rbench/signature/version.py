@@ -54,8 +54,17 @@ def source_version(module: str, owned: Owned) -> str:
     Raises:
         ModuleMissingError: the module, or a parent of it, is not there.
     """
-    digests = {_digest(name, owned) for name in _closure(module, owned)}
+    digests = {_digest(name, owned) for name in modules_of(module, owned)}
     return _sha256("\n".join(sorted(filter(None, digests))))[:DIGITS]
+
+
+def text_version(text: str) -> str:
+    """The version of Python code that stands in no module, such as that of a cell of a notebook.
+
+    Raises:
+        SyntaxError: it is none.
+    """
+    return _sha256("".join(map(str, _walk(ast.parse(text).body, set()))))[:DIGITS]
 
 
 def joined_version(own: str, others: Sequence[str]) -> str:
@@ -63,8 +72,13 @@ def joined_version(own: str, others: Sequence[str]) -> str:
     return _sha256(" ".join([own, *others]))[:DIGITS] if others else own
 
 
-def _closure(module: str, owned: Owned) -> set[str]:
-    """The module, and those of its distribution that it imports, directly or through others."""
+def modules_of(module: str, owned: Owned) -> set[str]:
+    """The module, and those of its distribution that it imports, directly or through others.
+
+    Args:
+        module: dotted name.
+        owned: whether a top-level module or package belongs to the same distribution.
+    """
     reached, waiting = {module}, [module]
     while waiting:
         source = _source(waiting.pop())

@@ -1,7 +1,8 @@
 """A suite file to a checked `SuiteSpec`, or one line that says what is wrong and where."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,12 +13,15 @@ from rbench.suite.override import override
 from rbench.suite.spec import SuiteSpec
 
 
-def load_suite(path: str | Path, overrides: Sequence[str] = ()) -> SuiteSpec:
+def load_suite(
+    path: str | Path, overrides: Sequence[str] = (), on_read: Callable[[Any], object] = lambda document: None
+) -> SuiteSpec:
     """Reads, overrides and checks a suite.
 
     Args:
         path: the YAML file.
         overrides: `field.path=value` each, e.g. `attacks[0].steps=5` or `dataset.path=images.parquet`.
+        on_read: called with its maps, lists and scalars before any component is looked up.
 
     Raises:
         InputError: one line, `file:line:col: field.path: what was found. What to do`.
@@ -27,6 +31,7 @@ def load_suite(path: str | Path, overrides: Sequence[str] = ()) -> SuiteSpec:
     for text in overrides:
         override(document, text)
     spec = read_spec(document)
+    on_read(document.plain())
     bind_suite(spec)
     return spec
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rbench.errors import InputError
 from rbench.registry import registry
+from rbench.registry.trust import own_code_in
 from rbench.signature import nearest
 from rbench.suite.binding import BoundSuite, bind_suite
 from rbench.suite.budgets import convergence_passes
@@ -140,11 +141,21 @@ def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:
     return tuple(cell for cell in cells if cell in matching or cell.id in before)
 
 
+def needs_trust(planned: Plan) -> list[str]:
+    """The code of the user's own that a plan names, as a suite has it after `python:`: a run of it wants `--trust`."""
+    parts = [part for c in planned.cells for part in (c.dataset, c.backbone, c.purifier, c.attack, c.stand_in) if part]
+    return [one.given for one in own_code_in([[part.given_name, part.given_params] for part in parts])]
+
+
 def plan_document(planned: Plan) -> dict[str, Any]:
-    """A plan as JSON values, for programs; `asks` says why a run of it wants `--yes`, null if it does not."""
+    """A plan as JSON values, for programs.
+
+    `asks` says why a run of it wants `--yes`, null if it does not; `trust` which code it names that runs only with `--trust`.
+    """
     return {
         "suite": planned.spec.suite,
         "asks": very_much(planned.cells, lambda cell: None),
+        "trust": needs_trust(planned),
         "cells": [
             {
                 "id": cell.id,

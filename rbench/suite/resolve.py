@@ -9,6 +9,7 @@ import yaml
 
 from rbench.errors import InputError
 from rbench.registry import Bound, resolved
+from rbench.registry.own import public_name
 from rbench.signature import to_json
 from rbench.signature.version import joined_version, source_version
 from rbench.suite.binding import BoundPart, BoundSuite
@@ -32,7 +33,7 @@ def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | N
         InputError: unknown component, wrong parameter or missing file.
     """
     bound = resolved(kind, name, params)
-    return _part(name, label or name, bound, digests(_files(bound)))
+    return _part(name, label or public_name(name), bound, digests(_files(bound)))
 
 
 def _files(bound: Bound) -> list[Path]:
@@ -92,9 +93,9 @@ def _path_of_missing(part: BoundPart, heads: Sequence[Path], error: InputError) 
 def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
     given, idle = _given(bound), _idle(bound)
     arguments = {key: bound.arguments[key] for key in given if key not in idle}
-    params = {key: value.name if isinstance(value, Path) else given[key] for key, value in arguments.items()}
+    params = {key: value.name if isinstance(value, Path) else _public(given[key]) for key, value in arguments.items()}
     place = _place(bound)
-    public = name if place is None else f"{bound.component.name}:{place.name}"
+    public = public_name(name) if place is None else f"{bound.component.name}:{place.name}"
     return Part(public, params, name, given, label, f"{bound.component.distribution}+{bound.version()}", files)
 
 
@@ -104,6 +105,13 @@ def _place(bound: Bound) -> Path | None:
     if isinstance(item, str) and bound.component.facts().get("takes_folders") and Path(item).is_dir():
         return Path(item).resolve()
     return item if isinstance(item, Path) else None
+
+
+def _public(value: Any) -> Any:
+    """A parameter without the folders of code of the user's own that it names."""
+    if isinstance(value, list):
+        return [_public(one) for one in value]
+    return public_name(value) if isinstance(value, str) else value
 
 
 def _given(bound: Bound) -> dict[str, Any]:

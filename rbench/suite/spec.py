@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from rbench.bundled_files import weights_name
+from rbench.registry.own import public_name
 from rbench.signature import Mistake, fraction, kind_of
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm, Precision
 from rbench.suite.model import FileModel, Model
@@ -164,7 +165,7 @@ class PartSpec(Model):
     @property
     def default_label(self) -> str:
         """The label in tables if the suite gives none."""
-        return self.name
+        return public_name(self.name)
 
     @property
     def added(self) -> dict[str, Any]:
@@ -201,7 +202,8 @@ class BackboneSpec(PartSpec):
     def default_label(self) -> str:
         """The name, with that of the head if there is one."""
         # A comma or slash would be read by --only.
-        return self.name if self.head is None else f"{self.name}+{re.sub('[,/]', '-', weights_name(self.head))}"
+        name = public_name(self.name)
+        return name if self.head is None else f"{name}+{re.sub('[,/]', '-', weights_name(self.head))}"
 
     @property
     def added(self) -> dict[str, Any]:
@@ -222,7 +224,8 @@ class PurifierSpec(PartSpec):
     @property
     def default_label(self) -> str:
         """The name, with `(fixed noise)` if it is fixed, since that is another defence."""
-        return self.name if self.noise == "fresh" else f"{self.name} (fixed noise)"
+        name = public_name(self.name)
+        return name if self.noise == "fresh" else f"{name} (fixed noise)"
 
     @property
     def added(self) -> dict[str, Any]:
@@ -256,10 +259,11 @@ class DatasetSpec(PartSpec):
     @property
     def default_label(self) -> str:
         """The name, with the classes if some were chosen, since fewer classes are another task."""
+        name = public_name(self.name)
         if self.classes is None:
-            return self.name
+            return name
         shown = ", ".join(map(str, self.classes))
-        return f"{self.name} ({f'classes {shown}' if len(self.classes) <= _SHOWN else f'{len(self.classes)} classes'})"
+        return f"{name} ({f'classes {shown}' if len(self.classes) <= _SHOWN else f'{len(self.classes)} classes'})"
 
     @property
     def added(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, TypeVar
 
 from rbench.errors import RbenchError
-from rbench.registry import registry, split_name
+from rbench.registry import registry
 from rbench.signature import ParameterError, Signature, fraction
 from rbench.suite.document import FieldPath
 from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec
@@ -85,7 +85,8 @@ def _parts(spec: SuiteSpec, kind: str, part: Spec, path: FieldPath) -> list[Spec
     if not lists:
         return [part]
     try:
-        signature = registry(kind).get(part.name).signature(split_name(part.name)[1] or None)
+        component = registry(kind).get(part.name)
+        signature = component.signature(component.split(part.name)[1] or None)
     except RbenchError as error:
         raise error.at(spec.place((*path, "name")), component=f"{kind} {part.name!r}") from error
     sweeps = {name: value for name, value in lists.items() if _is_sweep(spec, signature, name, value, path)}

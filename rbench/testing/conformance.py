@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rbench.errors import InputError
-from rbench.registry import registry, split_name
+from rbench.registry import registry
 from rbench.testing.subject import MOST_IMAGES, Shape, Subject, shape_of
 from rbench.testing.verdict import Conformance, Verdict
 
@@ -54,7 +54,7 @@ def check_named(
             made,
             declared=_declared(component, made),
             remake=_remaking(component, name, given),
-            parameters=frozenset(known.name for known in component.signature(split_name(name)[1]).parameters),
+            parameters=frozenset(known.name for known in component.signature(component.split(name)[1]).parameters),
             images=_images(images),
             shape=_shape(shape),
         ),

@@ -1,0 +1,3 @@
+"""What the tests of the registry share."""
+
+from own_files import own  # noqa: F401 - a fixture
