@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS := $(sort $(patsubst %/records,%,$(wildcard results/*/records)))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# torchattacks pins an old requests and robustbench an old timm, so for the tests they come without what they ask for. torchattacks brings an
+# old copy of robustbench, so the real one comes last.
+PINNING := torchattacks geotorch torchdiffeq gdown beautifulsoup4 soupsieve
 
 .PHONY: quickstart test soak coverage bench gpu check results screenshots clean
 
@@ -68,4 +71,5 @@ clean:
 
 .venv/dev: .venv/core tests/plugin_pkg/pyproject.toml
 	$(PIP) -e '.[dev]' ./tests/plugin_pkg
+	$(PIP) --no-deps $(PINNING) && $(PIP) --no-deps robustbench
 	touch $@
