@@ -70,7 +70,7 @@ def torchvision(
     crop: Side | None = None,
     channels: Channels = "auto",
 ) -> Dataset:
-    """CIFAR-10, CIFAR-100, SVHN, STL-10, ImageNet, Imagenette and others, from files in torchvision's layout.
+    """A labelled data set that torchvision knows, from files in its layout.
 
     Args:
         name: the data set, as torchvision's class is called.
