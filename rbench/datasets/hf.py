@@ -29,6 +29,8 @@ from rbench.datasets.types import Dataset
 from rbench.errors import InputError, MissingError, RbenchError
 from rbench.offline import refuse_offline
 
+DECIDES_NOTHING = ("download",)
+"""Parameters that are no part of what is computed."""
 _SHOWN = 8
 _WITHOUT_CODE = 4
 """The major version of the datasets library from which on it runs no code of a data set."""

@@ -23,6 +23,9 @@ Name = Literal[
 ]  # fmt: skip
 Split = Literal["test", "train", "val", "trainval", "extra", "all"]
 
+DECIDES_NOTHING = ("download",)
+"""Parameters that are no part of what is computed."""
+
 
 def files(
     name: Name,
