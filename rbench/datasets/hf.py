@@ -3,6 +3,7 @@
 The library would unpack whatever a file declares, and its pictures too; so nothing is prepared or decoded by it.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from rbench.datasets.types import Dataset
 from rbench.errors import InputError, MissingError, RbenchError
 from rbench.offline import refuse_offline
 
+DECIDES_NOTHING = ("download",)
+"""Parameters that are no part of what is computed."""
 _SHOWN = 8
 _WITHOUT_CODE = 4
 """The major version of the datasets library from which on it runs no code of a data set."""
@@ -228,7 +231,7 @@ def _builder(path: str, config: str | None, place: str, revision: str | None = N
         remedy = "pip install 'rbench[hf]'"
         problem = f"datasets {datasets.__version__} runs code that it finds in a data set"
         raise MissingError(problem, place=place, remedy=remedy)
-    with tempfile.TemporaryDirectory(prefix="rbench-hf-") as cache:
+    with tempfile.TemporaryDirectory(prefix="rbench-hf-") as cache, _quiet("huggingface_hub.repocard"):
         try:
             builder = datasets.load_dataset_builder(path, name=config, revision=revision, cache_dir=cache)
         except Exception as error:  # two dozen types, of four libraries
@@ -236,6 +239,18 @@ def _builder(path: str, config: str | None, place: str, revision: str | None = N
             remedy = "is it a data set of parquet or Arrow files? Name its configuration with config: NAME"
             raise InputError(f"no data set that can be told ({cause})", place=place, remedy=remedy) from error
         yield builder
+
+
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Keeps a library from telling on stderr that a folder has no README with metadata, which it need not have."""
+    speaker = logging.getLogger(logger)
+    level = speaker.level
+    speaker.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        speaker.setLevel(level)
 
 
 def _fetch(name: str, config: str | None, split: str | None, revision: str, component: str) -> None:

@@ -23,6 +23,9 @@ Name = Literal[
 ]  # fmt: skip
 Split = Literal["test", "train", "val", "trainval", "extra", "all"]
 
+DECIDES_NOTHING = ("download",)
+"""Parameters that are no part of what is computed."""
+
 
 def files(
     name: Name,
@@ -70,7 +73,7 @@ def torchvision(
     crop: Side | None = None,
     channels: Channels = "auto",
 ) -> Dataset:
-    """CIFAR-10, CIFAR-100, SVHN, STL-10, ImageNet, Imagenette and others, from files in torchvision's layout.
+    """A labelled data set that torchvision knows, from files in its layout.
 
     Args:
         name: the data set, as torchvision's class is called.
