@@ -78,7 +78,8 @@ def test_all_built_in_components_are_described_without_torch():
         (
             "network",
             "zzz",
-            "unknown network 'zzz'. Known: autoencoder, cifar-resnet18, efficientnet-lite0, efficientnet-lite2, fashion-cnn, unet.        rbench list networks",
+            "unknown network 'zzz'. Known: autoencoder, cifar-resnet18, efficientnet-lite0, efficientnet-lite2, fashion-cnn, unet."
+            "        rbench list networks",
         ),
         ("purifyer", "jpeg", "unknown kind 'purifyer'. Close: purifiers."),
         (

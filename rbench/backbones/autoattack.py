@@ -34,7 +34,7 @@ def components(**_: object) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def autoattack(name: Name) -> "nn.Module":
-    """A ResNet-18 trained on clean CIFAR-10, shipped with AutoAttack (Croce and Hein 2020, arXiv 2003.01690).
+    """A ResNet-18 trained on clean CIFAR-10, shipped with AutoAttack (Croce and Hein 2020, arXiv 2003.01690; MIT license).
 
     The network takes pixels as they are, without normalisation. The weights are read as plain tensors into
     rbench's own ResNet-18; no code of the example is executed.

@@ -24,7 +24,7 @@ def components(**_: object) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def bundled(name: Name) -> "nn.Module":
-    """A small classifier that comes with rbench, trained by a recipe of the repository.
+    """A small classifier that comes with rbench (MIT license), trained by a recipe of the repository.
 
     Args:
         name: `fashion-cnn`, 117,530 parameters, takes [B, 1, 28, 28]; trained on clean Fashion-MNIST. `fashion-cnn-adversarial` is the

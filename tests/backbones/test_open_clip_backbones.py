@@ -9,6 +9,7 @@ import rbench
 from rbench.backbones.head import features_of
 from rbench.backbones.open_clip import files, items, takes
 from rbench.backbones.zero_shot import Cosine, ZeroShot, zero_shot_in
+from rbench.engine.copies import own_copy
 from rbench.errors import InputError
 from rbench.signature import ParameterError
 
@@ -41,6 +42,7 @@ def test_zero_shot_logits_are_those_of_open_clip(clip):
     with torch.no_grad():
         expected = theirs.logit_scale.exp() * normalize(theirs.encode_image(seen(x)), dim=-1) @ texts
     assert frozen(ours)
+    assert own_copy(ours) is not None
     assert torch.allclose(ours(x), expected, atol=1e-4)
     assert differentiable(ours)
 

@@ -8,6 +8,7 @@ import rbench
 from rbench.backbones.architectures.resized import Resized
 from rbench.backbones.head import features_of, with_head
 from rbench.backbones.timm import files, items
+from rbench.engine.copies import own_copy
 from rbench.errors import MissingError
 from rbench.registry import bind
 from rbench.signature import ParameterError
@@ -31,6 +32,7 @@ def test_a_model_of_timm_answers_plain_pixels_as_timm_does_normalised_ones(tmp_p
     ours = rbench.load("backbone", "timm:test_resnet", checkpoint=str(path))
     cfg, x = theirs.pretrained_cfg, images(2)
     assert frozen(ours)
+    assert own_copy(ours) is not None
     assert torch.allclose(ours(x), theirs(normalised(x, cfg["mean"], cfg["std"])), atol=1e-5)
     assert differentiable(ours)
     assert files("test_resnet", checkpoint=path) == [path]

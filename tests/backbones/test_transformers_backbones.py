@@ -10,6 +10,8 @@ import rbench
 from rbench.backbones.architectures.resized import Resized
 from rbench.backbones.head import features_of, with_head
 from rbench.backbones.transformers import files
+from rbench.engine.copies import own_copy
+from rbench.engine.patches import undo_patches
 from rbench.errors import InputError, MissingError
 from rbench.signature import ParameterError
 
@@ -25,6 +27,8 @@ def test_a_classifier_answers_plain_pixels_with_its_logits(tmp_path):
     ours, x = loaded(tmp_path), images(3)
     mean, std = torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1), torch.tensor([0.2, 0.25, 0.3]).view(3, 1, 1)
     assert frozen(ours)
+    assert own_copy(ours) is not None
+    assert undo_patches() == []
     assert torch.allclose(ours(x), theirs((x - mean) / std).logits, atol=1e-5)
     assert differentiable(ours)
     assert {path.name for path in files(str(tmp_path))} == {
