@@ -43,7 +43,9 @@ def test_an_editor_knows_the_parameters_of_a_component():
     jpeg = branch("PurifierSpec", "jpeg")
     assert jpeg["properties"]["name"] == {"const": "jpeg"}
     quality = jpeg["properties"]["quality"]
-    assert (quality["type"], quality["minimum"], quality["maximum"], quality["default"]) == ("integer", 1, 100, 75)
+    one, sweep = quality["anyOf"]
+    assert (one["type"], one["minimum"], one["maximum"], quality["default"]) == ("integer", 1, 100, 75)
+    assert (sweep["type"], sweep["items"]) == ("array", one)
     assert quality["description"]
     assert jpeg["additionalProperties"] is False
     assert "as" in jpeg["properties"]
