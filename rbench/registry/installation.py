@@ -1,7 +1,7 @@
 """What of rbench is installed: its requirements and extras by the metadata of packages, and plug-ins, of which the broken are told."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -12,7 +12,7 @@ from rbench.registry.registry import KINDS, registry
 
 _REQUIREMENT = re.compile(r"\s*([\w.-]+)\s*(?:\[([^\]]*)\])?\s*\(?([^;)]*)\)?\s*(?:;(.*))?", re.DOTALL)
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
-OWN = "rbench"
+OWN, ALL = "rbench", "all"
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,21 @@ def requirements() -> tuple[tuple[Package, ...], tuple[Extra, ...]] | None:
     except metadata.PackageNotFoundError:
         return None
     core = tuple(_package(need) for need in needs if need.extra is None)
-    gathered = {part for need in needs if need.name == OWN and need.extra == "all" for part in need.parts}
     extras = dict[str, list[_Need]]()
     for need in needs:
         if need.extra is not None:
             extras.setdefault(need.extra, []).append(need)
+    gathered = _names(extras.get(ALL, ()))
     return core, tuple(
-        Extra(name, tuple(map(_package, of)), name in gathered)
+        Extra(name, tuple(map(_package, of)), name in gathered or _names(of) <= gathered)
         for name, of in sorted(extras.items())
-        if not any(need.name == OWN for need in of)
+        if name != ALL and OWN not in _names(of) and not (gathered and _names(of) > gathered)
     )
+
+
+def _names(needs: Iterable[_Need]) -> set[str]:
+    """The packages that are asked for, and the extras of rbench, which some builders write out as their packages."""
+    return {name for need in needs for name in (need.name, *(need.parts if need.name == OWN else ()))}
 
 
 def _need(text: str) -> _Need:

@@ -109,12 +109,15 @@ NEEDS = [
     "ray>=2.40; extra == 'ray'",
     "gone-too>=3; extra == 'gone'",
     "old-only; python_version < '3' and extra == 'gone'",
-    "rbench[ray]; extra == 'all'",
+    "pytest; extra == 'dev'",
 ]
+ALL = {"as it is written": ["rbench[ray]; extra == 'all'", "rbench[all]; extra == 'dev'"]}
+ALL["written out"] = ["ray>=2.40; extra == 'all'", "ray>=2.40; extra == 'dev'"]
 
 
-def test_doctor_says_what_installs_what_is_missing_and_ends_with_3(said, monkeypatch):
-    monkeypatch.setattr(metadata, "requires", lambda name: NEEDS)
+@pytest.mark.parametrize("way", ALL)
+def test_doctor_says_what_installs_what_is_missing_and_ends_with_3(said, monkeypatch, way):
+    monkeypatch.setattr(metadata, "requires", lambda name: [*NEEDS, *ALL[way]])
     code, out, _ = said("doctor")
     assert code == 3
     assert "missing: pip install 'not-there-at-all>=1'" in out
