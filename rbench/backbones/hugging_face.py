@@ -8,6 +8,7 @@ from typing import Any
 
 from rbench.errors import InputError, MissingError
 from rbench.harmless import STORED, one_line
+from rbench.offline import refuse_offline
 from rbench.process_state import said
 
 SITE = "https://huggingface.co/"
@@ -74,6 +75,11 @@ def fetched(
         problem = f"{names[0]} of {repository} is not in the cache of Hugging Face"
         remedy = f"write download: true, or fetch it with: hf download {repository}{at}"
         raise MissingError(problem, component=what, remedy=remedy)
+    refuse_offline(
+        f"{names[0]} of {repository}",
+        component=what,
+        remedy=f"copy the cache of Hugging Face that has it: hf download {repository}",
+    )
     return _downloaded(repository, names, what, revision)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.errors import InputError, MissingError
+from rbench.offline import refuse_offline
 
 _HASH = re.compile(r"-([0-9a-f]{8,64})$")
 """The start of a sha256 at the end of a file's name, before its suffix."""
@@ -42,6 +43,7 @@ def fetched_address(url: str, *, what: str, download: bool = False) -> Path:
         if not download:
             remedy = f"write download: true, or copy {url} to {path}"
             raise MissingError(f"{path.name} is not in the cache of torch", component=what, remedy=remedy)
+        refuse_offline(url, component=what, place=path, remedy=f"copy it to {path}")
         _download(url, path, start, what)
     if start:
         with path.open("rb") as content:

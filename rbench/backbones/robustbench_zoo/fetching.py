@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rbench.backbones.robustbench_zoo.names import INSTALL
 from rbench.errors import MissingError
+from rbench.offline import refuse_offline
 
 
 def fetch(address: str, path: Path) -> Path:
@@ -16,9 +17,10 @@ def fetch(address: str, path: Path) -> Path:
         path: where it goes.
 
     Raises:
-        MissingError: gdown, which RobustBench needs, is not installed.
+        MissingError: gdown, which RobustBench needs, is not installed, or nothing may be fetched.
         OSError: it could not be fetched or written.
     """
+    refuse_offline(path.name, component="backbone 'robustbench'", place=path, remedy=f"copy it to {path}")
     try:
         import gdown
     except ImportError as error:
