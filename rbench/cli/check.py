@@ -7,6 +7,7 @@ import typer
 
 from rbench.cli import terminal
 from rbench.cli.terms import Json
+from rbench.cli.trusting import must_be_trusted
 from rbench.errors import InputError
 from rbench.harmless import NAME, harmless
 
@@ -26,10 +27,12 @@ def command(
         str | None,
         typer.Option(metavar="CxHxW", help="Of the images. [default: the first usual one that it takes]"),
     ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Run code of your own (python:...); read it first.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check whether a component keeps to what rbench expects of its kind. Exit code 1 if a property fails."""
     given = parameters(params or ())
+    must_be_trusted(f"check {harmless(name, NAME)}", trust=trust)({"name": name, "params": given})
     from rbench.testing.conformance import (
         check_named,  # torch takes seconds, and a mistyped parameter has no use for it
     )

@@ -19,11 +19,11 @@ Trust = Annotated[
 _SHOWN = 9
 
 
-def must_be_trusted(suite: Path, *, trust: bool, ask: bool = True, remedy: str = "") -> Callable[[Any], None]:
+def must_be_trusted(suite: Path | str, *, trust: bool, ask: bool = True, remedy: str = "") -> Callable[[Any], None]:
     """What is to be done with a suite that was read: the code that it names may run from now on, or the command ends.
 
     Args:
-        suite: the file.
+        suite: the file, or what else names the code, for messages.
         trust: whether the user has said so on the command line.
         ask: whether somebody at a terminal is asked who has not.
         remedy: what else can be done.
@@ -62,7 +62,7 @@ def _names(code: "Sequence[OwnComponent]") -> str:
     return f"{shown} and {len(code) - _SHOWN} more" if len(code) > _SHOWN else shown
 
 
-def _question(suite: Path, code: "Sequence[OwnComponent]") -> str:
+def _question(suite: Path | str, code: "Sequence[OwnComponent]") -> str:
     lines = [f"{harmless(suite, 2 * NAME)} names code that rbench does not bring. It would run with all your rights:"]
     for one in code[:_SHOWN]:
         beside = len(one.modules) - 1

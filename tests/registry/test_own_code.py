@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 from own_files import SHADES
 from parts import ANY, refused, some
+from small_runs import rbench
 
 from rbench import own_code
 from rbench.engine.patches import of_package
@@ -317,3 +318,23 @@ def test_what_it_counts_beside_it_starts_anew_for_another_row(own):
     sys.modules["shades"].COUNT = 5
     as_loaded.reset()
     assert sys.modules["shades"].COUNT == 0
+
+
+INVERSE = """
+import torch
+
+class Inverse(torch.nn.Module):
+    stochastic = False
+
+    def forward(self, x):
+        return 1 - x
+"""
+
+
+def test_the_conformance_kit_runs_it_only_with_trust(own, capsys):
+    own.write("inverse.py", INVERSE)
+    asked = ("check", "purifier", "python:inverse.py:Inverse", "--images", "4", "--shape", "1x8x8")
+    assert rbench(*asked) == 2
+    assert "add --trust" in capsys.readouterr().err
+    assert rbench(*asked, "--trust") == 0
+    assert "runs inverse.py:Inverse" in capsys.readouterr().err
