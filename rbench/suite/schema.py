@@ -95,7 +95,7 @@ def _values(kind: str, parameter: Parameter) -> dict[str, Any]:
     one = parameter.json_schema()
     if kind not in SWEPT:
         return one
-    outer = {key: one.pop(key) for key in ("description", "default", "title") if key in one}
+    outer: dict[str, Any] = {key: one.pop(key) for key in ("description", "default", "title") if key in one}
     return {**outer, "anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 

@@ -31,9 +31,9 @@ def frame(table: Table) -> pd.DataFrame:
             continue
         purifier = cells[0].part("purifier")
         for parameter, value in _params(cells).items():
-            others = {key: other for key, other in purifier.items() if key not in ("version", "label")}
-            others["params"] = {key: other for key, other in _params(cells).items() if key != parameter}
-            key = (panel, str(row["backbone"]), parameter, json.dumps(others, sort_keys=True))
+            fixed = {key: other for key, other in purifier.items() if key not in ("version", "label")}
+            fixed["params"] = {key: other for key, other in _params(cells).items() if key != parameter}
+            key = (panel, str(row["backbone"]), parameter, json.dumps(fixed, sort_keys=True))
             alike[key].append((value, {"row": name, **_accuracies(row)}))
     rows = []
     for (panel, backbone, parameter, others), points in alike.items():
