@@ -38,6 +38,7 @@ def document(
     gradient="auto",
     dataset_label=None,
     backbone_params=None,
+    purifier_params=None,
     name=None,
     judge=JUDGE_VERSION,
 ):
@@ -46,7 +47,7 @@ def document(
         "judge": judge,
         "dataset": {"name": dataset, "params": {}, "samples": samples, "shuffle": 0},
         "backbone": {"name": backbone, "params": backbone_params or {}},
-        "purifier": {"name": purifier, "params": {}},
+        "purifier": {"name": purifier, "params": purifier_params or {}},
         "threat": {"norm": "Linf", "eps": eps},
         "attack": {"name": name or attack, "params": {"as": attack}, "gradient": gradient, "eot": 1},
         "protocol": {"draws": draws, "decide": decide, "seed": 0},

@@ -534,8 +534,7 @@ MUTANTS = (
     Mutant(
         "weights must be those that were judged",
         REJUDGE,
-        "if state_hash(self.components.defended(cell.backbone, cell.purifier, cell.dataset)) != record.provenance.get(\n"
-        '            "weights_sha256"\n        ):',
+        'if state_hash(model) != record.provenance.get("weights_sha256"):',
         "if False:",
         (FORGED, "other_weights"),
     ),

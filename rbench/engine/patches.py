@@ -52,6 +52,8 @@ _CODE = ("__code__", "__defaults__", "__kwdefaults__")
 _TORCH = Path(torch.__file__).parent
 _FOLLOWS = ("Storage",)
 """Names of torch that follow the default dtype."""
+_ADDED = ("smart_apply",)
+"""Methods that transformers adds to torch's class of modules, which neither torch nor rbench calls."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
@@ -107,7 +109,7 @@ class Names:
         changed += [name for name, code in self.code.items() if not code.same()]
         if isinstance(self.owner, type):
             changed += [
-                name for name, v in now.items() if name not in self.held and _method(v) and name not in self.plain
+                name for name, v in now.items() if name not in (*self.held, *self.plain, *_ADDED) and _method(v)
             ]
         return changed
 

@@ -14,6 +14,7 @@ from rbench.backbones.robustbench_zoo import importing, names
 from rbench.backbones.robustbench_zoo.names import ZooModel
 from rbench.backbones.robustbench_zoo.networks import build
 from rbench.errors import MissingError
+from rbench.signature import ParameterError
 
 
 def _usable():
@@ -171,7 +172,7 @@ def test_a_model_of_torchvision_is_sent_there():
 
 
 def test_a_name_that_the_zoo_lacks_is_answered_with_the_nearest_or_where_it_is():
-    with refused(problem=some("no model 'Carmon2019Unlabelled'"), remedy=some("Carmon2019Unlabeled")):
+    with refused(ParameterError, problem=some("has no 'Carmon2019Unlabelled'"), remedy=some("Carmon2019Unlabeled")):
         rbench.load("backbone", "robustbench:Carmon2019Unlabelled")
     with refused(remedy="It is there for dataset: cifar10, threat: L2."):
         rbench.load("backbone", "robustbench:Rony2019Decoupling")

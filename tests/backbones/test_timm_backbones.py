@@ -123,9 +123,11 @@ def test_weights_of_another_network_are_told_by_name(tmp_path):
 
 
 def test_the_names_in_the_source_text_are_those_that_timm_registers():
-    known, written = set(timm.list_models()), set(items())
+    # RobustBench's zoo registers models of its own with timm where it was imported.
+    known = {name for name in timm.list_models() if timm.model_entrypoint(name).__module__.startswith("timm.")}
+    written = set(items())
     assert known <= written
-    tags = {name for name in timm.list_models(include_tags=True) if "." in name}
+    tags = {name for name in timm.list_models(include_tags=True) if "." in name and name.partition(".")[0] in known}
     assert len(tags - written) < len(tags) / 20
 
 

@@ -8,7 +8,6 @@ import lzma
 import tarfile
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -185,9 +184,7 @@ class Switched(nn.Module):
 
 
 def test_119_the_networks_with_other_means_inside_get_torchvisions_switch_with_its_weights(tmp_path, monkeypatch):
-    named = SimpleNamespace(url="w", transforms=lambda: SimpleNamespace(mean=[0.5], std=[0.5]))
-    monkeypatch.setattr(sources, "_named", lambda name, weights: named)
-    monkeypatch.setattr(sources, "_fetched", lambda url, what: tmp_path / "w.pth")
+    monkeypatch.setattr(sources, "files", lambda name, **_: [tmp_path / "w.pth"])
     monkeypatch.setattr(rbench_weights, "load", lambda *_: Switched())
     assert sources.torchvision("googlenet", weights="IMAGENET1K_V1").network.transform_input is True
     assert sources.torchvision("googlenet", weights="w.pth").network.transform_input is False

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_runs import Made
+from made_runs import Made
 from pages import EVERY, EVIL, HALF, NONE, filled, hostile, pictures
 
 from rbench import reports
@@ -52,9 +53,29 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def drawn(root):
+def swept(tmp_path_factory):
+    """One purifier with three values of a parameter, one of them with another parameter too, on all samples."""
+    made = Made(tmp_path_factory.mktemp("swept") / "run")
+    for quality, robust, more in ((75, NONE, {}), (10, EVERY, {}), (50, HALF, {}), (20, HALF, {"mode": "slow"})):
+        params = {"quality": quality, **more}
+        made.done("pgd", clean=EVERY, robust=robust, cell_changes={"purifier_params": params})
+    made.plan()
+    return made.root
+
+
+@pytest.fixture(scope="module")
+def drawn(root, swept):
     """All figures with their data."""
-    return report(table(read_runs([root])))
+    sweep = {place: content for place, content in report(table(read_runs([swept]))).items() if "robust-vs" in place}
+    return report(table(read_runs([root]))) | sweep
+
+
+def test_a_sweep_has_the_rows_that_differ_in_one_parameter_in_the_order_of_its_values(root, swept):
+    found = frame("robust-vs-standard", swept)
+    assert found["value"].tolist() == ["10", "50", "75"]
+    assert found["robust"].tolist() == [1.0, 0.5, 0.0]
+    assert set(found["line"]) == {"jpeg on cnn: quality"}
+    assert frame("robust-vs-standard", root).empty
 
 
 def test_the_dumbbell_has_the_rows_with_a_blind_attack(root):
