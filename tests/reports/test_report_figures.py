@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_runs import Made
-from made_runs import Made
 from pages import EVERY, EVIL, HALF, NONE, filled, hostile, pictures
 
 from rbench import reports

