@@ -159,6 +159,9 @@ def test_the_library_is_imported_and_nothing_that_stood_in_is_left():
 
 
 def test_the_library_leaves_its_own_file_lists_readable():
+    with warnings.catch_warnings():  # of timm, at names that robustbench still uses
+        warnings.simplefilter("ignore")
+        importing.library()
     from robustbench import loaders
 
     listed = loaders.pkg_resources.resource_filename(loaders.__name__, "helper_files/imagenet_test_image_ids.txt")

@@ -48,7 +48,7 @@ SMALL = {
 
 LITTLE = {
     "timm": {"images": 4, "shape": "3x64x64"},
-    **dict.fromkeys(("transformers", "open-clip", "hub", "robustbench"), {"images": 4, "shape": "3x32x32"}),
+    **{name: {"images": 4, "shape": "3x32x32"} for name in ("transformers", "open-clip", "hub", "robustbench")},
 }
 """Images that made models take."""
 
@@ -96,7 +96,7 @@ OURS = [
 
 
 @pytest.mark.parametrize(("kind", "name"), OURS, ids=lambda value: value)
-def test_every_registered_name_conforms(kind, name, files, hub_cache, tmp_path):
+def test_every_registered_name_conforms(kind, name, files, hub_cache, tmp_path):  # noqa: F811
     made = MADE.get((kind, name))
     items = {**NAMED, **files} if made is None else {(kind, name): made(tmp_path)}
     written, params = items.get((kind, name), (name, PARAMS.get((kind, name), {})))
