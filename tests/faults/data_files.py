@@ -1,6 +1,5 @@
 """Small data sets in files, right and wrong, and a suite that runs them."""
 
-import io
 import json
 import struct
 import zlib
@@ -9,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from made_pictures import png
 from PIL import Image
 from small_runs import rbench
+
+from rbench.datasets.parquet import parquet
 
 SUITE = """\
 suite: data
@@ -55,14 +57,18 @@ def save(folder: Path, x, y, **more) -> str:
     return "{name: npz, path: x.npz}"
 
 
-def encoded(image: Image.Image, form: str = "PNG", **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
+def rgb(height=20, width=30, seed=0):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def png(array) -> bytes:
-    return encoded(Image.fromarray(array))
+def pixels(image):
+    """What a data set gives of it."""
+    return np.asarray(image, np.float32).transpose(2, 0, 1) / np.float32(255)
+
+
+def one_picture(folder: Path, content: bytes):
+    """A data set of one."""
+    return parquet(parquet_file(folder / "one.parquet", [content], [0]))
 
 
 def deep_png(side: int = 8) -> bytes:

@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from data_files import encoded, folders, grey, parquet_file, png, run, save, stopped, suite
+from data_files import folders, grey, parquet_file, run, save, stopped, suite
+from made_pictures import encoded, png
 from parts import refused, some
 from PIL import Image
 from small_runs import rbench as command

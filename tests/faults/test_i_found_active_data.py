@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_files import deep_png, encoded, folders, parquet_file, png
+from data_files import deep_png, folders, one_picture, parquet_file, pixels, rgb
+from made_pictures import encoded, png
 from parts import refused, some
 from PIL import EpsImagePlugin, Image
 from small_runs import environment
@@ -27,18 +28,6 @@ LIMIT = 512 * 2**20
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def rgb(height=20, width=30, seed=0):
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-def pixels(image):
-    return np.asarray(image, np.float32).transpose(2, 0, 1) / np.float32(255)
-
-
-def one_picture(tmp_path, content):
-    return parquet(parquet_file(tmp_path / "one.parquet", [content], [0]))
 
 
 # --- 103: data that act -------------------------------------------------------------------------------------------

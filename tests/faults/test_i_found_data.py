@@ -5,7 +5,8 @@ import struct
 import numpy as np
 import pytest
 import torch
-from data_files import deep_png, encoded, folders, grey, parquet_file, png, run, save, stopped
+from data_files import deep_png, folders, grey, one_picture, parquet_file, pixels, rgb, run, save, stopped
+from made_pictures import encoded, png
 from parts import refused, some
 from PIL import Image, ImageOps
 from small_runs import faults, records, verify
@@ -24,21 +25,6 @@ from rbench.results.table import table
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def rgb(height=20, width=30, seed=0):
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-def pixels(image):
-    return np.asarray(image, np.float32).transpose(2, 0, 1) / np.float32(255)
-
-
-def one_picture(tmp_path, content):
-    return parquet(parquet_file(tmp_path / "one.parquet", [content], [0]))
-
-
-# --- 103: data that act -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])

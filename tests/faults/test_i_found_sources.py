@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_files import grey, png, run, stopped, suite
+from data_files import grey, run, stopped, suite
+from made_pictures import png
 from small_runs import rbench as command
 from small_runs import records
 

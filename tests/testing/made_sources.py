@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
+from made_pictures import pixels, png
 from safetensors.torch import save_file
 from zoo import COMMIT, repository, saved_clip, saved_timm, saved_vit
 
@@ -61,18 +61,12 @@ def robustbench(folder: Path) -> Item:
 
 
 def _pictures() -> list[bytes]:
-    pixels = np.random.default_rng(0).integers(0, 256, (6, 12, 12, 3), np.uint8)
-    files = []
-    for one in pixels:
-        sink = io.BytesIO()
-        Image.fromarray(one).save(sink, "PNG")
-        files.append(sink.getvalue())
-    return files
+    return list(map(png, pixels(6, shape=(12, 12, 3))))
 
 
 def npy(folder: Path) -> Item:
     """Two files."""
-    np.save(folder / "x.npy", np.random.default_rng(0).integers(0, 256, (6, 12, 12, 3), np.uint8))
+    np.save(folder / "x.npy", pixels(6, shape=(12, 12, 3)))
     np.save(folder / "y.npy", np.arange(6) % 3)
     return f"npy:{folder / 'x.npy'}", {"labels": str(folder / "y.npy")}
 

@@ -7,16 +7,18 @@ from torch import Tensor, nn
 from rbench.errors import InputError
 
 
-class Logits(nn.Module):
+class _Asking(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+
+class Logits(_Asking):
     """The logits of a network that answers with several things by name.
 
     Args:
         network: takes `pixel_values` [B, C, H, W].
     """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, classes]."""
@@ -24,16 +26,12 @@ class Logits(nn.Module):
         return logits
 
 
-class Pooled(nn.Module):
+class Pooled(_Asking):
     """The pooled features of such a network: of DINOv2 and DINOv3 the class token after the last norm.
 
     Args:
         network: takes `pixel_values` [B, C, H, W].
     """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, features].
@@ -51,16 +49,12 @@ class Pooled(nn.Module):
         return pooled.flatten(1)
 
 
-class Flipped(nn.Module):
+class Flipped(_Asking):
     """A network that takes the channels in the reverse order, BGR for RGB.
 
     Args:
         network: takes them so.
     """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
 
     def forward(self, x: Tensor) -> Any:
         """What the network answers."""

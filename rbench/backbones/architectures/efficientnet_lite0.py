@@ -63,12 +63,14 @@ class EfficientNetLite0(nn.Module):
         classes: number of logits.
     """
 
+    _stages = STAGES
+
     def __init__(self, *, classes: int = 1000) -> None:
         super().__init__()
         self._conv_stem = SameConv(3, STEM, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(STEM, eps=EPS)
         blocks, inputs = [], STEM
-        for count, kernel, stride, expansion, outputs in STAGES:
+        for count, kernel, stride, expansion, outputs in self._stages:
             blocks.append(Block(inputs, outputs, kernel, stride, expansion))
             blocks += [Block(outputs, outputs, kernel, 1, expansion) for _ in range(count - 1)]
             inputs = outputs

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rbench.reports.figures.rows import MOST_PANELS, named
-from rbench.reports.figures.style import WIDTH, blank, colour, flush, marker, shown
+from rbench.reports.figures.style import WIDTH, colour, marker, shown, stacked
 from rbench.reports.plain import csv_text
 from rbench.results.table import Table
 
@@ -45,12 +45,7 @@ def frame(table: Table) -> pd.DataFrame:
 def draw(data: pd.DataFrame) -> "Figure":
     """A panel for each set of samples, a line for each defended model."""
     panels = list(dict.fromkeys(data["panel"]))[:MOST_PANELS]
-    figure = blank(WIDTH * 0.8, 0.4 + 2.9 * len(panels))
-    axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    for axis, panel in zip(axes, panels, strict=True):
-        _panel(axis, data[data["panel"] == panel])
-        axis.set_title(shown(panel, 66))
-    return flush(figure)
+    return stacked(data, panels, WIDTH * 0.8, _panel)
 
 
 def _panel(axis: "Axes", rows: pd.DataFrame) -> None:

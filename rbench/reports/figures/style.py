@@ -1,7 +1,7 @@
 """The style of every figure, and its rendering to bytes: the same data give the same file."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from rbench.reports.plain import visible
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MARKERS = "osD^vPX*"
@@ -54,6 +55,25 @@ def flush(figure: "Figure") -> "Figure":
         place, title = axis.get_position(), axis.get_title(loc="left")
         axis.set_title(title, loc="left", x=-place.x0 / place.width + EDGE)
     return figure
+
+
+def stacked(
+    data: "pd.DataFrame", panels: Sequence[str], width: float, draw: "Callable[[Axes, pd.DataFrame], None]"
+) -> "Figure":
+    """One panel below the other.
+
+    Args:
+        data: with a column `panel`.
+        panels: those that are drawn.
+        width: inches.
+        draw: draws the rows of one panel.
+    """
+    figure = blank(width, 0.4 + 2.9 * len(panels))
+    axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axis, panel in zip(axes, panels, strict=True):
+        draw(axis, data[data["panel"] == panel])
+        axis.set_title(shown(panel, 66))
+    return flush(figure)
 
 
 def colour(place: int) -> str:
