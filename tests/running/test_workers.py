@@ -142,7 +142,9 @@ def test_a_worker_that_does_nothing_is_taken_for_hung_and_killed(dying, tmp_path
         workers.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGKILL]
+)
 def test_workers_end_with_their_run_and_the_next_one_goes_on(number, tmp_path):
     suite = tmp_path / "small.yaml"
     suite.write_text(SHORT)
