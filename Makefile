@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # old copy of robustbench, so the real one comes last.
 PINNING := torchattacks geotorch torchdiffeq gdown beautifulsoup4 soupsieve
 
-.PHONY: quickstart test soak coverage bench gpu check results screenshots clean
+.PHONY: quickstart test soak coverage bench gpu check results docs reference screenshots clean
 
 quickstart: .venv/core  ## from nothing to the quickstart leaderboard, verified
 	$(BIN)/rbench run suites/quickstart.yaml --out runs/quickstart > /dev/null
@@ -48,6 +48,12 @@ results: .venv/core  ## all committed leaderboards, the page of all and the figu
 	$(BIN)/rbench report results/quickstart --to figures > /dev/null
 	$(BIN)/rbench report $(RUNS) --to html,figures --out results
 
+docs: .venv/docs  ## the documentation as a site, into build/site; a link that leads nowhere is an error
+	$(BIN)/python -m tools.site
+
+reference: .venv/core  ## what the documentation has from the code, made again
+	$(BIN)/python -m tools.reference
+
 screenshots: .venv/dev  ## those of the documentation, from the page of all results
 	$(BIN)/python docs/screenshots.py results/leaderboard.html docs
 
@@ -67,6 +73,10 @@ clean:
 
 .venv/coverage: .venv/dev
 	$(PIP) -e '.[coverage]'
+	touch $@
+
+.venv/docs: .venv/core
+	$(PIP) -e '.[docs]'
 	touch $@
 
 .venv/dev: .venv/core tests/plugin_pkg/pyproject.toml

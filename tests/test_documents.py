@@ -16,8 +16,8 @@ from rbench.results.record import Flag
 from rbench.suite.cell import JUDGE_VERSION
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*.md"), *ROOT.glob("tests/**/*.md")])
-FOLDERS = ("rbench", "tests", "bench", "docs", "recipes", "suites")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("results/*.md"), *ROOT.glob("tests/**/*.md")])
+FOLDERS = ("rbench", "tests", "tools", "bench", "docs", "recipes", "suites")
 CITING = sorted(
     {*PAGES, *(path for folder in FOLDERS for kind in ("*.py", "*.yaml") for path in (ROOT / folder).rglob(kind))}
     - {Path(__file__)}  # which cites rules that do not exist, to see them found
@@ -105,7 +105,7 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_and_every_file_that_a_page_names_is_there(page):
     tests = {name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", text(path))}
     assert set(re.findall(r"`(test_\w+)`", text(page))) <= tests
@@ -135,18 +135,22 @@ def test_the_version_of_the_rules_is_that_of_the_code():
     assert f"**`JUDGE_VERSION` is {JUDGE_VERSION}.**" in JUDGING
 
 
-# --- the code of CONTRIBUTING -------------------------------------------------------------------------------------
+# --- the code of docs/write -------------------------------------------------------------------------------------
 
 SNIPPET = re.compile(
     r"```python\n(?P<code>.*?)```\n\n```toml\n\[project\.entry-points\.\"(?P<group>[\w.]+)\"\]\n(?P<name>[\w-]+) = \"(?P<value>\S+)\"\n```",
     re.DOTALL,
 )
-SNIPPETS = {found["group"].removeprefix("rbench."): found for found in SNIPPET.finditer(text(ROOT / "CONTRIBUTING.md"))}
+SNIPPETS = {
+    found["group"].removeprefix("rbench."): found
+    for page in sorted(ROOT.glob("docs/write/*.md"))
+    for found in SNIPPET.finditer(text(page))
+}
 
 
 @pytest.fixture
 def shown(plugins):
-    """Installs the code that CONTRIBUTING shows for a kind of component; the name that it gives itself."""
+    """Installs the code that docs/write shows for a kind of component; the name that it gives itself."""
 
     def install(kind):
         found = SNIPPETS[kind]

@@ -80,7 +80,11 @@ def test_no_bare_except_swallows_a_signal():
     assert offences(bare) == []
 
 
-SCRIPTS = [path for folder in ("bench", "recipes", "results", "docs") for path in sorted((ROOT / folder).glob("*.py"))]
+SCRIPTS = [
+    path
+    for pattern in ("bench/*.py", "recipes/*.py", "results/*.py", "docs/**/*.py", "tools/**/*.py")
+    for path in sorted(ROOT.glob(pattern))
+]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,0 +1,47 @@
+"""The notebook runs as a script and as a notebook, and its types hold."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from shown_code import ROOT
+from small_runs import environment
+
+NOTEBOOK = ROOT / "docs/notebooks/own_purifier.py"
+SMALL = {"SAMPLES = 64": "SAMPLES = 4", "STEPS = 40": "STEPS = 2"}
+
+
+@pytest.fixture
+def small():
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    for given, smaller in SMALL.items():
+        assert text.count(given) == 1
+        text = text.replace(given, smaller)
+    return text
+
+
+def test_it_runs_as_a_script(small, capsys):
+    names = {"__name__": "__main__"}
+    exec(compile(small, str(NOTEBOOK), "exec"), names)
+    assert list(names["table"].index) == ["blind", "exact", "identity in its place"]
+    assert re.search(r"robust against all three: \d+\.\d% of 4", capsys.readouterr().out)
+
+
+def test_it_has_five_cells_of_code(small):
+    assert len(re.findall(r"^# %%$", small, re.MULTILINE)) == 5
+
+
+def test_it_runs_as_a_notebook(small, tmp_path):
+    jupytext, nbclient = pytest.importorskip("jupytext"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    notebook = jupytext.reads(small, fmt="py:percent")
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert "robust against all three" in str(notebook.cells[-1].outputs)
+
+
+def test_its_types_hold():
+    pytest.importorskip("mypy")
+    line = [sys.executable, "-m", "mypy", "--strict", "--python-executable", sys.executable, str(NOTEBOOK)]
+    done = subprocess.run(line, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
