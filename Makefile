@@ -41,6 +41,7 @@ check: .venv/dev  ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tools docs/notebooks
 	$(BIN)/lint-imports
 
 results: .venv/core  ## all committed leaderboards, the page of all and the figures, made again from the committed records
@@ -54,8 +55,9 @@ docs: .venv/docs  ## the documentation as a site, into build/site; a link that l
 reference: .venv/core  ## what the documentation has from the code, made again
 	$(BIN)/python -m tools.reference
 
-screenshots: .venv/dev  ## those of the documentation, from the page of all results
+screenshots: .venv/dev docs  ## those of the documentation, from the page of all results and the front page of the site
 	$(BIN)/python docs/screenshots.py results/leaderboard.html docs
+	$(BIN)/python -m tools.front_page
 
 clean:
 	rm -rf .venv runs build dist

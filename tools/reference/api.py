@@ -67,9 +67,9 @@ def found(module: str, name: str) -> Found:
 def _class(module: str, name: str) -> ast.ClassDef | None:
     try:
         node = found(module, name).node
-    except (LookupError, OSError):  # a class of Python or of a library
+    except LookupError:  # a class of Python or of a library
         return None
-    return node if isinstance(node, ast.ClassDef) and find_spec(found(module, name).module) else None
+    return node if isinstance(node, ast.ClassDef) else None
 
 
 def _is_module(name: str) -> bool:
@@ -124,4 +124,4 @@ def _members(node: ast.ClassDef) -> list[str]:
     for one in own:
         call = "" if any(ast.unparse(mark) in ("property", "cached_property") for mark in one.decorator_list) else "()"
         lines.append(f"- `{one.name}{call}`: {(ast.get_docstring(one) or '').partition(chr(10))[0]}")
-    return ["\n".join(lines)] if lines else []
+    return ["**properties and methods**", "\n".join(lines)] if lines else []
