@@ -16,7 +16,9 @@ from rbench.results.record import Flag
 from rbench.suite.cell import JUDGE_VERSION
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("results/*.md"), *ROOT.glob("tests/**/*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("results/*.md"), *ROOT.glob("tests/**/*.md")]
+)
 FOLDERS = ("rbench", "tests", "tools", "bench", "docs", "recipes", "suites")
 CITING = sorted(
     {*PAGES, *(path for folder in FOLDERS for kind in ("*.py", "*.yaml") for path in (ROOT / folder).rglob(kind))}

@@ -1,7 +1,7 @@
 """The documentation as a site: `python -m tools.site` puts the pages together and has mkdocs build them, strictly.
 
-Pages are read on a forge as they are, so their links lead to files of the repository. In the site what lies outside of `docs/` is a copy under
-`repository/`, pages among them, and the notebook is a page.
+Pages are read on a forge as they are, so their links lead to files of the repository. In the site what lies outside of `docs/` is a copy
+under `repository/`, pages among them, and the notebook is a page.
 """
 
 import os

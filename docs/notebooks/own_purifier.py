@@ -14,8 +14,9 @@
 # %% [markdown]
 # # Evaluate a purifier of your own
 #
-# A purifier is any `torch.nn.Module` that turns images into images. Here it is put in front of a frozen classifier and attacked by someone who
-# ignores it, and by someone who does not. Open this file as a notebook with jupytext, or run it as a script.
+# A purifier is any `torch.nn.Module` that turns images into images. Here it is put in front of a frozen classifier
+# and attacked by someone who ignores it, and by someone who does not. Open this file as a notebook with jupytext, or
+# run it as a script.
 
 # %%
 import pandas as pd
@@ -30,8 +31,8 @@ images, labels = data.read(data.ids[:SAMPLES]), data.labels[:SAMPLES]
 backbone = rbench.load("backbone", "bundled:fashion-cnn")
 
 # %% [markdown]
-# The purifier draws every pixel towards the nearest of four grey levels, along a steep but smooth stair. It has a gradient, so nothing is hidden; it is
-# only small almost everywhere.
+# The purifier draws every pixel towards the nearest of four grey levels, along a steep but smooth stair. It has a
+# gradient, so nothing is hidden; it is only small almost everywhere.
 
 
 # %%
@@ -53,8 +54,8 @@ class SoftSteps(nn.Module):
 
 
 # %% [markdown]
-# Three attackers, all PGD in the same ball: one differentiates the bare classifier (`blind`), one the purifier as it is (`exact`), one passes through it
-# and differentiates the identity in its place (`bpda`).
+# Three attackers, all PGD in the same ball: one differentiates the bare classifier (`blind`), one the purifier as it
+# is (`exact`), one passes through it and differentiates the identity in its place (`bpda`).
 
 # %%
 STEPS = 40
@@ -85,7 +86,8 @@ table = pd.DataFrame(
 print(table)
 
 # %% [markdown]
-# A sample counts as robust if it survives all of them: that is the number to report. Attacked images are in `adversarial`, a verdict for each in `samples`.
+# A sample counts as robust if it survives all of them: that is the number to report. Attacked images are in
+# `adversarial`, a verdict for each in `samples`.
 
 # %%
 worst = pd.concat([one.samples["robust"] for one in found.values()], axis=1).min(axis=1).mean()

@@ -10,9 +10,9 @@ import yaml
 from fake_plugins import Plugins
 from shown_code import PAGES, ROOT, blocks, commands, lines
 from small_runs import rbench
-from tools.reference.commands import terms
 
 from rbench.cli.main import VERBS, app
+from tools.reference.commands import terms
 
 ALWAYS = {"--debug", "--help", "-h", "--version"}
 OPTIONS = {verb: {word for term in terms(verb) if term.is_option for word in term.written.split()} for verb in VERBS}

@@ -2,10 +2,10 @@
 
 import pytest
 from shown_code import PAGES, ROOT
-from tools.reference import api, blocks, commands, docstrings, words
-from tools.reference.pages import PARTS, current
 
 from rbench.cli.main import VERBS
+from tools.reference import api, blocks, commands, docstrings, words
+from tools.reference.pages import PARTS, current
 
 
 @pytest.mark.parametrize("path", PARTS)
@@ -24,7 +24,9 @@ def _marked(page):
 
 def test_a_part_is_put_in_place_and_what_stands_around_it_stays():
     page = "before\n\n<!-- made: x -->\nold\n<!-- /made -->\n\nafter\n"
-    assert blocks.with_part("x", "new \\1", page) == "before\n\n<!-- made: x -->\n\nnew \\1\n\n<!-- /made -->\n\nafter\n"
+    assert (
+        blocks.with_part("x", "new \\1", page) == "before\n\n<!-- made: x -->\n\nnew \\1\n\n<!-- /made -->\n\nafter\n"
+    )
     with pytest.raises(ValueError, match="'y'"):
         blocks.with_part("y", "new", page)
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from shown_code import PAGES, ROOT
+
 from tools import site
 
 FETCHED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=\"?(?:https?:)?//")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from tools.reference.docstrings import markdown
-
 import rbench
 from rbench import testing
+from tools.reference.docstrings import markdown
 
 _Definition = ast.FunctionDef | ast.ClassDef
 
@@ -36,7 +35,9 @@ def for_tests() -> str:
     """The same for `rbench.testing`, and the fixture of pytest."""
     parts = [section for name in sorted(testing.__all__) for section in _sections("rbench.testing", name)]
     fixture = found("rbench.testing.pytest_plugin", "rbench_check")
-    return "\n\n".join([*parts, "## rbench_check", "A fixture of pytest, there wherever rbench is installed.", _doc(fixture.node)])
+    return "\n\n".join(
+        [*parts, "## rbench_check", "A fixture of pytest, there wherever rbench is installed.", _doc(fixture.node)]
+    )
 
 
 def _sections(package: str, name: str) -> list[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tools.reference.words import code, table
 from typer.models import ArgumentInfo, OptionInfo
 
 from rbench.cli.main import VERBS
+from tools.reference.words import code, table
 
 _TAKES = {int: "N", float: "X", str: "TEXT"}
 

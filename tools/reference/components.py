@@ -4,10 +4,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tools.reference.words import cell, code, table, value
-
 from rbench.cli.show import describe_component
 from rbench.registry import registry
+from tools.reference.words import cell, code, table, value
 
 
 def of_kind(kind: str) -> Callable[[], str]:

@@ -3,7 +3,13 @@
 import inspect
 import re
 
-_SECTIONS = {"Args": "arguments", "Attributes": "attributes", "Raises": "raises", "Warns": "warns", "Returns": "returns"}
+_SECTIONS = {
+    "Args": "arguments",
+    "Attributes": "attributes",
+    "Raises": "raises",
+    "Warns": "warns",
+    "Returns": "returns",
+}
 _HEAD = re.compile(rf"^({'|'.join(_SECTIONS)}):$", re.MULTILINE)
 _ENTRY = re.compile(r"^(\*{0,2}[\w.]+): ", re.MULTILINE)
 

@@ -1,9 +1,8 @@
 """What a leaderboard shows, from the code: its columns, and the flags with meaning, cause and cure."""
 
-from tools.reference.words import code, table
-
 from rbench.results.columns import COLUMNS
 from rbench.results.flags.catalogue import FLAGS
+from tools.reference.words import code, table
 
 
 def columns() -> str:

@@ -18,7 +18,10 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/reference/attacks.md": {"attacks": components.of_kind("attack")},
     "docs/reference/backbones.md": {"backbones": components.of_kind("backbone")},
     "docs/reference/datasets.md": {"data sets": components.of_kind("dataset")},
-    "docs/reference/training.md": {"networks": components.of_kind("network"), "objectives": components.of_kind("objective")},
+    "docs/reference/training.md": {
+        "networks": components.of_kind("network"),
+        "objectives": components.of_kind("objective"),
+    },
     "docs/reference/reporters.md": {"reporters": components.of_kind("reporter")},
 }
 """Pages by their path, and what makes the parts of each by name."""

@@ -1,9 +1,8 @@
 """The reference of records and samples, from their schemas."""
 
-from tools.reference.words import code, keys, table
-
 from rbench.results.record import Record
 from rbench.results.samples import SCHEMA
+from tools.reference.words import code, keys, table
 
 
 def record() -> str:

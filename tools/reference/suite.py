@@ -3,9 +3,8 @@
 import json
 from collections.abc import Mapping
 
-from tools.reference.words import Schema, code, keys
-
 from rbench.suite.schema import suite_schema
+from tools.reference.words import Schema, code, keys
 
 _PARTS = {
     "DatasetSpec": ("dataset", "datasets"),
