@@ -9,8 +9,8 @@ from rbench.registry import registry
 from tools.reference.words import cell, code, table, value
 
 
-def of_kind(kind: str) -> Callable[[], str]:
-    """What makes the page of a kind, by its singular: `purifier`."""
+def of_kind(kind: str, head: str = "##") -> Callable[[], str]:
+    """What makes the page of a kind, by its singular, `purifier`, with a heading of this level for each component."""
 
     def made() -> str:
         known = registry(kind)
@@ -19,7 +19,7 @@ def of_kind(kind: str) -> Callable[[], str]:
             [kind, "what it is"],
             [[f"[{code(one['name'])}](#{one['name']})", cell(_paragraphs(one)[0])] for one in found],
         )
-        return "\n\n".join([index, *map(_section, found)])
+        return "\n\n".join([index, *(_section(one, head) for one in found)])
 
     return made
 
@@ -29,9 +29,9 @@ def _paragraphs(found: dict[str, Any]) -> list[str]:
     return [" ".join(part.split()) for part in body.split("\n\n")] or [""]
 
 
-def _section(found: dict[str, Any]) -> str:
+def _section(found: dict[str, Any], head: str) -> str:
     written = [name for name in found["written"] if name != found["name"]]
-    parts = [f"## {found['name']}", *_paragraphs(found)]
+    parts = [f"{head} {found['name']}", *_paragraphs(found)]
     if written:
         parts.append(f"Written {', '.join(map(code, written))}.")
     rows = [_row(one) for one in found["parameters"]]
@@ -43,8 +43,8 @@ def _section(found: dict[str, Any]) -> str:
         said = ", ".join(f"{code(name)} {value(fact)}" for name, fact in found["facts"].items())
         parts.append(f"Facts: {said}.")
     by = [*map(code, found["files"]["paths"]), *(["its own list of files"] if found["files"]["hook"] else [])]
-    if by:
-        parts.append(f"Files, part of the id of a cell: by {' and '.join(by)}.")
+    if by and found["kind"] != "reporter":
+        parts.append(f"Files, part of the id of a cell: {', '.join(by)}.")
     return "\n\n".join(parts)
 
 

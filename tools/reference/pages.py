@@ -19,8 +19,8 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/reference/backbones.md": {"backbones": components.of_kind("backbone")},
     "docs/reference/datasets.md": {"data sets": components.of_kind("dataset")},
     "docs/reference/training.md": {
-        "networks": components.of_kind("network"),
-        "objectives": components.of_kind("objective"),
+        "networks": components.of_kind("network", "###"),
+        "objectives": components.of_kind("objective", "###"),
     },
     "docs/reference/reporters.md": {"reporters": components.of_kind("reporter")},
 }
