@@ -85,7 +85,19 @@ def _flag_document(facts: "FlagFacts") -> dict[str, Any]:
 
 
 def describe_component(kind: str, name: str) -> dict[str, Any]:
-    """A component as JSON values.
+    """A component as JSON values, with the version of its source.
+
+    Raises:
+        InputError: it is unknown or broken, or has no such item; with the nearest.
+        MissingError: it needs a module that is not there to say what it takes or has.
+    """
+    from rbench.registry import registry
+
+    return {**described(kind, name), "source_version": registry(kind).get(name).source_version}
+
+
+def described(kind: str, name: str) -> dict[str, Any]:
+    """What a component is and takes, as JSON values; for its version all modules that it imports would be read.
 
     Raises:
         InputError: it is unknown or broken, or has no such item; with the nearest.
@@ -105,7 +117,6 @@ def describe_component(kind: str, name: str) -> dict[str, Any]:
         "written": component.written_names(),
         "distribution": component.distribution,
         "version": component.version,
-        "source_version": component.source_version,
         "value": component.place,
         "needs_trust": component.needs_trust,
         "doc": component.doc,

@@ -2,7 +2,7 @@
 
 import ast
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import cache
 from pathlib import Path
 
 import rbench
@@ -58,11 +58,15 @@ def found(module: str, name: str) -> Found:
     for node in ast.walk(_tree(module)):
         if isinstance(node, _Definition) and node.name == name and not name.startswith("_"):
             return Found(module, node)
-        if isinstance(node, ast.ImportFrom) and node.module and any(alias.name == name for alias in node.names):
-            deeper = f"{node.module}.{name}"
-            if find_spec(node.module) and not _is_module(deeper):
-                return found(node.module, name)
+        if isinstance(node, ast.ImportFrom) and _brings(node, name):
+            return found(str(node.module), name)
     raise LookupError(f"{module} has no {name}")
+
+
+def _brings(node: ast.ImportFrom, name: str) -> bool:
+    """Whether an import takes a name, which is no module, from a module of rbench."""
+    module = node.module or ""
+    return any(one.name == name for one in node.names) and bool(_file(module)) and not _file(f"{module}.{name}")
 
 
 def _class(module: str, name: str) -> ast.ClassDef | None:
@@ -73,18 +77,20 @@ def _class(module: str, name: str) -> ast.ClassDef | None:
     return node if isinstance(node, ast.ClassDef) else None
 
 
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+def _file(module: str) -> Path | None:
+    """The file of a module of rbench, found without importing what it is in; None if there is none."""
+    first, *rest = module.split(".")
+    path = Path(rbench.__path__[0]).joinpath(*rest)
+    files = (path.with_suffix(".py"), path / "__init__.py") if first == "rbench" else ()
+    return next((file for file in files if file.is_file()), None)
 
 
+@cache
 def _tree(module: str) -> ast.Module:
-    spec = find_spec(module)
-    if spec is None or spec.origin is None or not module.startswith("rbench"):
-        raise LookupError(module)
-    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    file = _file(module)
+    if file is None:
+        raise LookupError(f"{module} is no module of rbench")
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def _shown(node: _Definition) -> str:

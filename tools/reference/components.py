@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from rbench.cli.show import describe_component
+from rbench.cli.show import described
 from rbench.registry import registry
 from tools.reference.words import cell, code, table, value
 
@@ -14,7 +14,7 @@ def of_kind(kind: str, head: str = "##") -> Callable[[], str]:
 
     def made() -> str:
         known = registry(kind)
-        found = [describe_component(kind, name) for name in known.names() if known.get(name).distribution == "rbench"]
+        found = [described(kind, name) for name in known.names() if known.get(name).distribution == "rbench"]
         index = table(
             [kind, "what it is"],
             [[f"[{code(one['name'])}](#{one['name']})", cell(_paragraphs(one)[0])] for one in found],
