@@ -35,3 +35,19 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path):
     assert len(made) > 30
     ours = [page for page in made if page.name != "leaderboard.html" or "results" not in page.parts]
     assert [str(page) for page in ours if FETCHED.search(page.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("broken", ["[a](nowhere.md)", "[a](quickstart.md#no-such-heading)", "[a](../results)"])
+def test_a_link_that_leads_nowhere_ends_the_building(broken, tmp_path):
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("material")
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    for name in set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2])):
+        (pages / name).parent.mkdir(exist_ok=True)
+        (pages / name).write_text("# A page\n")
+    assert site.rendered(pages, tmp_path / "good").returncode == 0
+    (pages / "index.md").write_text(f"# A page\n\n{broken}\n")
+    found = site.rendered(pages, tmp_path / "bad")
+    assert found.returncode == 1
+    assert "index.md" in found.stderr
