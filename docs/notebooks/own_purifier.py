@@ -19,6 +19,8 @@
 # run it as a script.
 
 # %%
+from typing import Literal
+
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -59,7 +61,11 @@ class SoftSteps(nn.Module):
 
 # %%
 STEPS = 40
-attackers = {"blind": "blind", "exact": "exact", "identity in its place": "bpda"}
+attackers: dict[str, Literal["blind", "exact", "bpda"]] = {
+    "blind": "blind",
+    "exact": "exact",
+    "identity in its place": "bpda",
+}
 found = {
     name: rbench.evaluate(
         backbone, images, labels, purifier=SoftSteps(), attack="pgd", steps=STEPS, gradient=gradient, eps=0.1

@@ -97,7 +97,8 @@ def _shown(node: _Definition) -> str:
     if isinstance(node, ast.ClassDef):
         return ""
     given, lines = node.args, list[str]()
-    defaults = [None] * (len(given.posonlyargs) + len(given.args) - len(given.defaults)) + list(given.defaults)
+    plain = len(given.posonlyargs) + len(given.args) - len(given.defaults)
+    defaults: list[ast.expr | None] = [*[None] * plain, *given.defaults]
     for place, (one, default) in enumerate(zip([*given.posonlyargs, *given.args], defaults, strict=True)):
         lines.append(_argument(one, default))
         if place == len(given.posonlyargs) - 1:
