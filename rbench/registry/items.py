@@ -7,6 +7,7 @@ words such as `origin` and `license` to what is known of one.
 
 from collections.abc import Iterable
 
+from rbench.elsewhere import data_of, located
 from rbench.harmless import STORED, one_line
 from rbench.registry.component import Component
 from rbench.signature import ParameterError, nearest
@@ -39,9 +40,9 @@ def require_item(component: Component, item: str) -> None:
         ParameterError: there is no such item; with the nearest.
         MissingError: the source needs a module that is not there to say so.
     """
-    if component.hook("items") is None:
+    if component.hook("items") is None or data_of(f"{component.name}:{item}") is not None:
         return
-    known = items_of(component)
+    known, item = items_of(component), located(item)
     if item in known:
         return
     takes = component.hook("takes")
