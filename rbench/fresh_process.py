@@ -1,4 +1,4 @@
-"""A process that has run nothing yet, with the environment and working directory of this one, which finds and trusts the same code and files.
+"""A process that has run nothing yet, with environment and folder of this one, which finds the same files and trusts the same code.
 
 `multiprocessing` starts one server with torch imported and nothing run, which forks for each process; where a system has no such server,
 or torch is not imported here yet, every process starts from nothing. Imports no torch itself: plug-ins are tried where torch is not needed.

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -10,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from rbench.bundles.manifest import MOST_BYTES, NAME_IN_BUNDLE, Manifest, Member, is_member, manifest_text, read_manifest
+from rbench.bundles.manifest import (
+    MOST_BYTES,
+    NAME_IN_BUNDLE,
+    Manifest,
+    Member,
+    is_member,
+    manifest_text,
+    read_manifest,
+)
 from rbench.errors import InputError, MissingError, WrongHash
 from rbench.first_look.zips import contents_size
 from rbench.harmless import NAME, harmless
@@ -113,7 +122,9 @@ def unpack(path: Path, into: Path) -> Manifest:
     """
     try:
         if contents_size(path, path.stat().st_size) > MOST_NAMES:
-            raise InputError(f"more than {MOST_NAMES / 2**20:g} MiB of names", place=path, remedy="nothing was unpacked")
+            raise InputError(
+                f"more than {MOST_NAMES / 2**20:g} MiB of names", place=path, remedy="nothing was unpacked"
+            )
         with zipfile.ZipFile(path) as archive:
             entries = _entries(archive, path)
             manifest = _manifest(archive, entries, path)
@@ -202,7 +213,10 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, known: Member, int
         raise WrongHash("is damaged", place=place, remedy=_AGAIN) from error
     if digest.hexdigest() != known.sha256:
         raise WrongHash(
-            f"expected sha256 {known.sha256}, as the manifest says", place=place, found=digest.hexdigest(), remedy=_AGAIN
+            f"expected sha256 {known.sha256}, as the manifest says",
+            place=place,
+            found=digest.hexdigest(),
+            remedy=_AGAIN,
         )
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what is in it, by sha256, and what its suite's paths stand for. Written by anybody, so nothing in it is believed."""
+"""The manifest of a bundle: what is in it, by sha256, and what paths of its suite stand for. Anybody may have written it."""
 
 import json
 import re
@@ -23,8 +23,8 @@ _KNOWN = re.compile(
     rf"|(files/[0-9a-f]{{12}}|cache/torch|cache/hub)(/{_PLAIN}){{1,16}}",
     re.ASCII,
 )
-_RUNS = re.compile(r"(?i).*\.(py[a-z0-9]?|pyc|so|pyd|dll|dylib|pth|egg|sh|bat|exe)(\.\d+)*")
-"""Names of files that Python or a system would run. `.pth` is Python's own list of imports as well as a usual name of weights; see `runs`."""
+_RUNS = re.compile(r"(?i).*\.(py[a-z0-9]?|pyc|so|pyd|dll|dylib|egg|sh|bat|exe)(\.\d+)*")
+"""Names of files that Python or a system would run. `.pth` is a usual name of weights, and Python reads it in folders of packages alone."""
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -46,7 +46,13 @@ class Placed(Document):
     @classmethod
     def _is_a_path(cls, text: str) -> str:
         name = PurePath(text).name
-        if is_absolute(text) or ":" in text or not text.isprintable() or name in ("", "..") or not is_member(f"files/{'0' * 12}/{name}"):
+        if (
+            is_absolute(text)
+            or ":" in text
+            or not text.isprintable()
+            or name in ("", "..")
+            or not is_member(f"files/{'0' * 12}/{name}")
+        ):
             raise ValueError("no relative path of a file")
         return text
 
@@ -91,7 +97,9 @@ class Manifest(Document):
     places: tuple[Placed, ...] = Field(default=(), description="What paths of the suite stand for.")
     data: Data
     plug_ins: tuple[PackedPlugIn, ...] = Field(default=(), description="Whose code is not in the bundle.")
-    code: dict[str, str] = Field(default={}, description="sha256 of files of the author's own code, by name; none is in the bundle.")
+    code: dict[str, str] = Field(
+        default={}, description="sha256 of files of the author's own code, by name; none is in the bundle."
+    )
     lacking: tuple[Lacking, ...] = ()
 
 
@@ -104,7 +112,7 @@ def is_member(name: str) -> bool:
 
 def runs(name: str) -> bool:
     """Whether Python or a system would run a file of this name."""
-    return bool(_RUNS.fullmatch(name)) and not name.endswith(".pth")
+    return bool(_RUNS.fullmatch(name))
 
 
 def manifest_text(manifest: Manifest) -> str:

@@ -235,7 +235,10 @@ def _pack_refs(packing: _Packing, root: Path, file: Path) -> None:
 
 def _comes_along(file: Path) -> bool:
     """Whether a file is part of an installed package, so that whoever installs that has it."""
-    folders = [ASSETS, *map(Path, (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()))]
+    folders = [
+        ASSETS,
+        *map(Path, (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages())),
+    ]
     return any(_covers(folder, file) for folder in folders if folder != Path(sys.prefix))
 
 
@@ -286,6 +289,8 @@ def _notes(manifest: Manifest) -> Iterator[str]:
     for one in manifest.lacking:
         yield f"{one.name} is not in it: {one.component} reads it from a place of its own (sha256 {one.sha256})"
     for plug_in in manifest.plug_ins:
-        yield f"{plug_in.kind} {plug_in.name!r} is code of {plug_in.distribution} {plug_in.version or ''}, which is not in it".replace(" ,", ",")
+        yield f"{plug_in.kind} {plug_in.name!r} is code of {plug_in.distribution} {plug_in.version or ''}, which is not in it".replace(
+            " ,", ","
+        )
     for name, sha256 in manifest.code.items():
         yield f"{name} is code of your own, which is not in it (sha256 {sha256}): whoever verifies it needs the file"

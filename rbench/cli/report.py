@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def command(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Run folders, such as results/quickstart, or bundles.", show_default=False),
+        typer.Argument(
+            metavar="DIR...", help="Run folders, such as results/quickstart, or bundles.", show_default=False
+        ),
     ],
     to: Annotated[
         str | None,

@@ -61,9 +61,7 @@ def command(
         else:
             demand = {"survivors": survivors, "audit": audit, "batch_size": batch_size}
             allowed = must_be_trusted(_suite(run), trust=trust, ask=False, remedy=_code_of(run))
-            plan = planned_of(
-                run.root, set_ or (), on_read=allowed, files=places, beside=run.beside, given=run.given
-            )
+            plan = planned_of(run.root, set_ or (), on_read=allowed, files=places, beside=run.beside, given=run.given)
             found = _online(run.root, plan, device, demand, workers)
         against = held(run.root, before)
         tables, found = against.edited, replace(found, notes=(*found.notes, *run.claims, *against.notes))

@@ -126,7 +126,7 @@ def _threat(cell: Cell) -> ThreatPart:
 
 
 def _origins(cell: Cell) -> dict[str, Any]:
-    """The packages that brought the components, with their versions, and the sha256 of each file of the user's own code; no part of the id."""
+    """The packages that brought the components, with versions, and the sha256 of files of the user's own code; no part of the id."""
     parts = [
         ("dataset", cell.dataset),
         ("backbone", cell.backbone),

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-from rbench.elsewhere import portable
 from rbench.bundled_files import weights_name
+from rbench.elsewhere import portable
 from rbench.registry.own import public_name
 from rbench.signature import Mistake, fraction, kind_of
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm, Precision

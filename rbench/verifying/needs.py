@@ -47,7 +47,7 @@ class PlugIn:
 
     @property
     def needed(self) -> str:
-        """What to install, for a reader: `small-unet 0.3 (pip install small-unet==0.3)`; without a line where a name is none of a package."""
+        """What to install: `small-unet 0.3 (pip install small-unet==0.3)`; nothing to type where a name is none of a package."""
         shown = harmless(self.distribution, NAME) + ("" if self.version is None else f" {harmless(self.version, NAME)}")
         if not _DISTRIBUTION.fullmatch(self.distribution):
             return f"{shown} (no name of a package)"
@@ -171,7 +171,7 @@ def find_code(document: Any, said: Brought, folders: Sequence[Path], place: obje
     Raises:
         MissingError: one is nowhere; names it with its sha256.
     """
-    notes = []
+    notes, parents = list[str](), set[Path]()
     for text in dict.fromkeys(texts(document)):
         prefix, given = parted(text)
         file = given.rpartition(":")[0]
@@ -182,17 +182,32 @@ def find_code(document: Any, said: Brought, folders: Sequence[Path], place: obje
         if not _is_file(Path(located_code(file))):
             there = [folder / name for folder in folders if _is_file(folder / name)]
             if not there:
-                hashed = f" (sha256 {sha256})" if sha256 else ""
-                raise MissingError(
-                    f"needs {harmless(name, NAME)}{hashed}, so its records say: code of its author's own, which no results bring.",
-                    place=place,
-                    remedy="Put the file into the current folder and read it, then add --trust.",
-                )
+                raise _lacking(name, sha256, place)
             elsewhere.code_is_at(file, there[0].absolute())
-        found = Path(located_code(file))
-        if sha256 and hashlib.sha256(found.read_bytes()).hexdigest() != sha256:
+        parents.add(Path(located_code(file)).absolute().parent)
+    if not parents:
+        return []
+    for name, sha256 in said.code.items():
+        found = [parent / name for parent in sorted(parents) if is_name(name) and _is_file(parent / name)]
+        if is_name(name) and not found:
+            raise _lacking(name, sha256, place)
+        if found and hashlib.sha256(found[0].read_bytes()).hexdigest() != sha256:
             notes.append(f"{harmless(name, NAME)} is not the file of the records (sha256 {sha256})")
     return notes
+
+
+def is_name(name: str) -> bool:
+    """Whether it is the name of a file that lies beside others, and no path."""
+    return name.endswith(".py") and PurePath(name).name == name and "\\" not in name
+
+
+def _lacking(name: str, sha256: str | None, place: object) -> MissingError:
+    hashed = f" (sha256 {sha256})" if sha256 else ""
+    return MissingError(
+        f"needs {harmless(name, NAME)}{hashed}, so its records say: code of its author's own, which no results bring.",
+        place=place,
+        remedy="Put the file into the current folder and read it, then add --trust.",
+    )
 
 
 def code_told(said: Brought) -> str:

@@ -44,7 +44,9 @@ attacks: [{{name: pgd, steps: 2}}]
 
 def install(plugins: Plugins) -> None:
     """The plug-in, as pip would."""
-    plugins.add("small-unet", {"small_unet": UNET}, {"rbench.purifiers": {"small-unet": "small_unet:SmallUnet"}}, version="0.3")
+    plugins.add(
+        "small-unet", {"small_unet": UNET}, {"rbench.purifiers": {"small-unet": "small_unet:SmallUnet"}}, version="0.3"
+    )
 
 
 def author(folder: Path) -> Path:

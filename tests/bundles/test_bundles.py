@@ -1,7 +1,6 @@
 """`rbench bundle` and `rbench verify BUNDLE`: results that travel without their author's machine."""
 
 import json
-import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -79,7 +78,9 @@ def test_two_bundles_of_a_folder_are_the_same_bytes_and_the_manifest_names_all(r
         manifest = json.loads(archive.read("manifest.json"))
     assert names == sorted(names)
     assert sorted(manifest["members"]) == [name for name in names if name != "manifest.json"]
-    assert {name for name in before if name.startswith(("records/", "samples/", "images/", "gallery/", "suite", "cells"))} < set(names)
+    assert {
+        name for name in before if name.startswith(("records/", "samples/", "images/", "gallery/", "suite", "cells"))
+    } < set(names)
     assert not [name for name in names if name.endswith(".py")]
     assert [placed["text"] for placed in manifest["places"]] == ["net.safetensors", "unet.txt"]
     assert manifest["plug_ins"] == [
@@ -127,7 +128,17 @@ def test_a_member_that_is_not_the_manifests_is_told_by_its_name(bundle, tmp_path
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "/x", "files/000000000000/../../x", "records/x.py", "files/000000000000/a.py", "C:/x", "images\\x", "run.lock"]
+    "name",
+    [
+        "../x",
+        "/x",
+        "files/000000000000/../../x",
+        "records/x.py",
+        "files/000000000000/a.py",
+        "C:/x",
+        "images\\x",
+        "run.lock",
+    ],
 )
 def test_a_name_that_no_bundle_has_is_refused_and_nothing_written(bundle, tmp_path, capsys, name):
     def more(members):
@@ -202,4 +213,4 @@ def test_tables_are_made_of_a_bundle(bundle, capsys, tmp_path):
     assert rbench("report", bundle, "--to", "csv", "--out", tmp_path / "out") == 0
     assert "small-unet" in (tmp_path / "out" / "leaderboard.csv").read_text()
     assert rbench("compare", bundle) == 0
-    assert not os.listdir(tmp_path / "reviewer")
+    assert not list((tmp_path / "reviewer").iterdir())
