@@ -37,7 +37,10 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 _BLOCK = 2**20
 _BIG = 2**31 - 1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN = (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, EOFError, KeyError, RuntimeError)
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, OSError),
+    *(ValueError, NotImplementedError, EOFError, KeyError, RuntimeError),
+)
 _AGAIN = "get it again"
 
 

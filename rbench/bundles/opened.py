@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -16,7 +17,7 @@ from rbench.bundles.archive import unpack
 from rbench.bundles.manifest import Manifest
 from rbench.elsewhere import KeptData
 from rbench.errors import InputError
-from rbench.harmless import NAME, harmless
+from rbench.harmless import NAME, STORED, harmless
 from rbench.results.files import writing
 
 _CACHES = {"torch": "TORCH_HOME", "hub": "HF_HUB_CACHE"}
@@ -46,10 +47,15 @@ class Opened:
     def claims(self) -> list[str]:
         """What a reader has to take the bundle's word for, one line each."""
         data = elsewhere.told().data
-        if self.manifest is None or data is None:
+        if self.manifest is None:
             return []
+        names = ", ".join(placed.text for placed in self.manifest.places)
+        brought = [f"the bundle brings {harmless(names, STORED)}"] if names else []
+        if data is None:
+            return brought
         files = ", ".join(f"{harmless(name, NAME)} (sha256 {sha256})" for name, sha256 in data.files.items())
         return [
+            *brought,
             f"the images are those of the bundle; that they are of {files or 'that data set'} is its claim, which --files DIR "
             "holds against the file"
         ]
@@ -72,6 +78,9 @@ def opened(given: Path) -> Iterator[Opened]:
     before = deepcopy(elsewhere.told())
     try:
         if given.is_file():
+            if not zipfile.is_zipfile(given):
+                remedy = "Give the folder that `rbench run` wrote, such as results/quickstart, or a bundle of one."
+                raise InputError("neither a run folder nor a bundle", place=given, remedy=remedy)
             with writing(Path(tempfile.gettempdir())):
                 temporary = tempfile.TemporaryDirectory(prefix="rbench-", ignore_cleanup_errors=True)
             with temporary as folder:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
-from rbench.elsewhere import located
+from rbench.elsewhere import located, told
 from rbench.registry.component import REFUSALS, Component
 from rbench.registry.items import require_item
 from rbench.registry.registry import registry
@@ -29,8 +29,17 @@ class Bound:
 
     @property
     def located(self) -> dict[str, Any]:
-        """The arguments, each path that of where the file is."""
-        return {name: located(value) for name, value in self.arguments.items()}
+        """The arguments, each path that of where the file is. A word that names one of several things is never taken for a path."""
+        if not told().files:
+            return dict(self.arguments)
+        words = {one.name for one in self.component.signature().parameters if get_origin(one.annotation) is Literal}
+        only_listed = self.component.has_hook("items") and not self.component.has_hook("takes")
+        if self.in_name is not None and only_listed:
+            words.add(self.in_name)
+        return {
+            name: value if name in words and not isinstance(value, Path) else located(value)
+            for name, value in self.arguments.items()
+        }
 
     def make(self) -> Any:
         """Imports and constructs the component."""

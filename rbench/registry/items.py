@@ -42,13 +42,13 @@ def require_item(component: Component, item: str) -> None:
     """
     if component.hook("items") is None or data_of(f"{component.name}:{item}") is not None:
         return
-    known, item = items_of(component), located(item)
+    known = items_of(component)
     if item in known:
         return
     takes = component.hook("takes")
     if takes is not None:
         with component.blamed(f"look for {item!r}"):
-            if takes(item):
+            if takes(located(item)):
                 return
     close = nearest(item, known, count=_CLOSE)
     listed = f"rbench list {component.kind}s '{component.name}:*'"

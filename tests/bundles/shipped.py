@@ -42,6 +42,11 @@ attacks: [{{name: pgd, steps: 2}}]
 """
 
 
+def site_of(root: Path) -> Path:
+    """Where the plug-in is installed."""
+    return root / "site"
+
+
 def install(plugins: Plugins) -> None:
     """The plug-in, as pip would."""
     plugins.add(

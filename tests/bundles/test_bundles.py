@@ -2,85 +2,109 @@
 
 import json
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from fake_plugins import forget
+from fake_plugins import Plugins, forget
 from forger import Forger
-from shipped import author, bundled, install, rewritten
-from small_runs import content, rbench, verify
+from shipped import author, bundled, install, rewritten, site_of
+from small_runs import content, faults, rbench, verify
 
 from rbench import elsewhere
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run of an author whose files are outside of the current folder, and its bundle, both made once."""
+    root = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(site_of(root)), *sys.path])
+        install(Plugins(site_of(root)))
+        author(root / "author")
+        (root / "here").mkdir()
+        patch.chdir(root / "here")
+        patch.setenv("RBENCH_CACHE", str(root / "cache"))
+        assert rbench("run", root / "author" / "suite.yaml", "--out", "run") == 0
+        assert bundled(Path("run"), root / "b.zip") == 0
+        yield root
+    forget()
+
+
 @pytest.fixture
-def run(tmp_path, plugins, monkeypatch):
-    """A run folder in a current folder that has nothing of the author's."""
-    install(plugins)
-    author(tmp_path / "author")
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("RBENCH_CACHE", str(tmp_path / "cache"))
-    assert rbench("run", tmp_path / "author" / "suite.yaml", "--out", "run") == 0
+def run(made, tmp_path, monkeypatch):
+    """The run folder, in a current folder that has nothing of the author's; the author's machine is at hand."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RBENCH_CACHE", str(made / "cache"))
+    shutil.copytree(made / "here" / "run", tmp_path / "run")
     return Path("run")
 
 
 @pytest.fixture
-def bundle(run, tmp_path, monkeypatch):
-    """Its bundle, in another folder; of all else nothing is left."""
-    assert bundled(run, tmp_path / "b.zip") == 0
-    for folder in ("author", "here", "cache"):
-        shutil.rmtree(tmp_path / folder)
+def bundle(made, tmp_path, monkeypatch):
+    """Its bundle, on another machine: what the author's had is nowhere."""
     (tmp_path / "reviewer").mkdir()
+    shutil.copy(made / "b.zip", tmp_path)
     monkeypatch.chdir(tmp_path / "reviewer")
-    return tmp_path / "b.zip"
+    monkeypatch.setenv("RBENCH_CACHE", str(tmp_path / "cache"))
+    (made / "author").rename(made / "away")
+    yield tmp_path / "b.zip"
+    (made / "away").rename(made / "author")
 
 
-def test_no_absolute_path_is_stored_and_files_outside_of_the_current_folder_are_found_again(run, tmp_path, capsys):
+def test_no_absolute_path_is_stored_and_files_outside_of_the_current_folder_are_found_again(
+    made, run, monkeypatch, capsys
+):
     for name, data in content(run).items():
-        assert str(tmp_path).encode() not in data, name
+        assert str(made).encode() not in data, name
     suite = (run / "suite.yaml").read_text()
     assert "path: photos.npz" in suite
     assert "file:net.safetensors" in suite
-    assert verify(run, capsys)[0] == 0
+    assert verify(run, capsys, "--offline")[0] == 0
     assert rbench("run", run / "suite.yaml", "--out", run) == 0
-    shutil.rmtree(tmp_path / "cache")
+    monkeypatch.setenv("RBENCH_CACHE", "nothing")
     code, found, _ = verify(run, capsys)
     assert code == 3
     assert "needs photos.npz (sha256 " in found["error"]["problem"]
-    assert verify(run, capsys, "--files", str(tmp_path / "author"))[0] == 0
+    assert verify(run, capsys, "--offline", "--files", str(made / "author"))[0] == 0
 
 
-def test_a_bundle_is_verified_where_nothing_of_its_author_is(bundle, plugins, tmp_path, capsys):
+def test_a_bundle_is_verified_where_nothing_of_its_author_is(bundle, capsys):
     code, found, _ = verify(bundle, capsys)
     assert code == 0, found
     assert len(found["cells"]) == 2
     assert all(cell["evidence"]["examples"] == 6 for cell in found["cells"])
     assert any("photos.npz" in note and "its claim" in note for note in found["notes"])
     assert elsewhere.told() == elsewhere.Elsewhere()
-    assert not list(tmp_path.glob("rbench-*"))
-    shutil.rmtree(plugins.folder)
-    plugins.folder.mkdir()
+    assert not list(Path.cwd().iterdir())
+
+
+def test_a_plug_in_that_is_missing_is_told_by_package_and_version(made, bundle, monkeypatch, capsys):
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall("folder")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(site_of(made))])
     forget()
-    code, found, _ = verify(bundle, capsys)
-    assert (code, found["error"]["type"]) == (3, "MissingError")
-    assert "needs small-unet 0.3 (pip install small-unet==0.3)" in found["error"]["problem"]
+    for place in (bundle, Path("folder")):
+        code, found, _ = verify(place, capsys)
+        assert (code, found["error"]["type"]) == (3, "MissingError")
+        assert "needs small-unet 0.3 (pip install small-unet==0.3), so its records say" in found["error"]["problem"]
+    monkeypatch.undo()
+    forget()
 
 
-def test_two_bundles_of_a_folder_are_the_same_bytes_and_the_manifest_names_all(run, tmp_path):
+def test_two_bundles_of_a_folder_are_the_same_bytes_and_the_manifest_names_all(made, run):
     before = content(run)
-    assert bundled(run, tmp_path / "a.zip") == bundled(run, tmp_path / "b.zip") == 0
+    assert bundled(run, Path("again.zip")) == 0
     assert content(run) == before
-    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+    assert Path("again.zip").read_bytes() == (made / "b.zip").read_bytes()
+    with zipfile.ZipFile("again.zip") as archive:
         names = archive.namelist()
         manifest = json.loads(archive.read("manifest.json"))
     assert names == sorted(names)
     assert sorted(manifest["members"]) == [name for name in names if name != "manifest.json"]
-    assert {
-        name for name in before if name.startswith(("records/", "samples/", "images/", "gallery/", "suite", "cells"))
-    } < set(names)
+    results = ("records/", "samples/", "images/", "gallery/", "suite.yaml", "cells.jsonl", "leaderboard.")
+    assert {name for name in before if name.startswith(results)} < set(names)
     assert not [name for name in names if name.endswith(".py")]
     assert [placed["text"] for placed in manifest["places"]] == ["net.safetensors", "unet.txt"]
     assert manifest["plug_ins"] == [
@@ -88,16 +112,16 @@ def test_two_bundles_of_a_folder_are_the_same_bytes_and_the_manifest_names_all(r
     ]
 
 
-def test_a_bundle_without_data_asks_for_them_by_name_and_hash(run, tmp_path, monkeypatch, capsys):
+def test_a_bundle_without_data_asks_for_them_by_name_and_hash(made, run, tmp_path, monkeypatch, capsys):
     assert bundled(run, tmp_path / "b.zip", "--without-data") == 0
     assert "photos.npz (sha256 " in capsys.readouterr().err
     monkeypatch.setenv("RBENCH_CACHE", str(tmp_path / "other"))
     code, found, _ = verify(tmp_path / "b.zip", capsys)
     assert code == 3
     assert "needs photos.npz (sha256 " in found["error"]["problem"]
-    code, found, _ = verify(tmp_path / "b.zip", capsys, "--files", str(tmp_path / "author"))
+    code, found, _ = verify(tmp_path / "b.zip", capsys, "--offline", "--files", str(made / "author"))
     assert code == 0
-    assert not found["notes"]
+    assert found["notes"] == ["the bundle brings net.safetensors, unet.txt"]
 
 
 def test_a_flipped_byte_is_told_by_the_name_of_its_member(bundle, capsys):
@@ -187,17 +211,16 @@ def test_a_forged_bundle_fails_as_its_folder_would(run, tmp_path, capsys):
     forged.agree()
     forged.write()
     forged.report()
-    folder = verify(run, capsys)
-    assert folder[0] == 4
+    assert verify(run, capsys, "--offline")[0] == 0  # its files agree
     assert bundled(run, tmp_path / "b.zip") == 0
-    found = verify(tmp_path / "b.zip", capsys)
-    assert found[0] == 4
-    assert [cell["faults"] for cell in found[1]["cells"]] == [cell["faults"] for cell in folder[1]["cells"]]
+    code, found, _ = verify(tmp_path / "b.zip", capsys)
+    assert code == 4
+    assert any("the defended model answers otherwise" in fault for fault in faults(found))
 
 
 def test_other_weights_than_those_judged_are_not_packed(run, tmp_path, capsys):
-    (tmp_path / "author" / "unet.txt").write_text("0.8")
-    assert bundled(run, tmp_path / "b.zip") == 4
+    (tmp_path / "unet.txt").write_text("0.8")
+    assert bundled(run, tmp_path / "b.zip", "--files", str(tmp_path)) == 4
     assert "unet.txt is not the file that was judged" in capsys.readouterr().err
     assert not (tmp_path / "b.zip").exists()
 
@@ -209,7 +232,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(run, tmp_path):
     assert mine.read_text() == "mine"
 
 
-def test_tables_are_made_of_a_bundle(bundle, capsys, tmp_path):
+def test_tables_are_made_of_a_bundle(bundle, tmp_path):
     assert rbench("report", bundle, "--to", "csv", "--out", tmp_path / "out") == 0
     assert "small-unet" in (tmp_path / "out" / "leaderboard.csv").read_text()
     assert rbench("compare", bundle) == 0
