@@ -129,10 +129,19 @@ def portable(text: str) -> str:
 def _portable(path: str) -> str:
     pure = PurePath(path)
     if PurePosixPath(path).is_absolute() and ".." not in pure.parts:
-        for here in (Path.cwd(), Path(os.environ.get("PWD", "/"))):
+        for here in _here():
             if here != pure and here != Path(here.anchor) and pure.is_relative_to(here):
                 return pure.relative_to(here).as_posix()
     return PureWindowsPath(path).name  # it takes both separators
+
+
+def _here() -> list[Path]:
+    """The current folder, and what a shell calls it that came there by a link."""
+    here, named = Path.cwd(), Path(os.environ.get("PWD", "."))
+    with suppress(OSError):
+        if named.is_absolute() and named.samefile(here):
+            return [here, named]
+    return [here]
 
 
 def remember(text: str, files_sha256: str, place: Path) -> None:

@@ -57,7 +57,7 @@ class Opened:
         return [
             *brought,
             f"the images are those of the bundle; that they are of {files or 'that data set'} is its claim, which --files DIR "
-            "holds against the file"
+            "holds against the file",
         ]
 
 

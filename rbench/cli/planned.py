@@ -51,14 +51,20 @@ def planned_of(
     for line in require_plug_ins(said, place):
         terminal.note(line)
 
+    missing = dict[str, str]()
+
     def read(document: Any) -> None:
         for line in find_code(document, said, [*files, *beside, Path.cwd()], place):
             terminal.note(line)
-        missing = find_places(document, folder.read_cells() or [], files)
-        if missing:
-            needed = ", ".join(f"{harmless(name, NAME)} (sha256 {sha256})" for name, sha256 in missing.items())
-            remedy = "--files DIR says where it is."
-            raise MissingError(f"needs {needed}, which is not here.", place=place, remedy=remedy)
+        missing.update(find_places(document, folder.read_cells() or [], files))
         on_read(document)
 
-    return plan(load_suite(path, overrides, read))
+    try:
+        return plan(load_suite(path, overrides, read))
+    except InputError as error:
+        lacking = {name: sha256 for name, sha256 in missing.items() if name in str(error)}
+        if "no such file" not in error.problem or not lacking:
+            raise
+        needed = ", ".join(f"{harmless(name, NAME)} (sha256 {sha256})" for name, sha256 in lacking.items())
+        remedy = "--files DIR says where it is."
+        raise MissingError(f"needs {needed}, which is not here.", place=place, remedy=remedy) from error
