@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -80,7 +80,7 @@ def command(
     from rbench.suite.plan import plan
 
     size, seconds, floors = batch_size_of(batch_size), timeout_of(timeout), list(map(floor_of, fail_under or ()))
-    spec = load_suite(suite, set_ or (), must_be_trusted(suite, trust=trust))
+    spec = load_suite(suite, set_ or (), _read(suite, must_be_trusted(suite, trust=trust)))
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
     require_known(floors, {(cell.backbone.label, cell.purifier.label) for cell in chosen.cells})
@@ -130,6 +130,20 @@ def command(
             terminal.tell(f"--fail-under: {line}")
     if failed or under:
         raise typer.Exit(1)
+
+
+def _read(suite: Path, allowed: "Callable[[Any], None]") -> "Callable[[Any], None]":
+    """What is to be done with a suite that was read; of one that lies beside its results files are looked for first."""
+
+    def on_read(document: Any) -> None:
+        if (suite.parent / "cells.jsonl").is_file():
+            from rbench.results.store import RunFolder
+            from rbench.suite.places import find_places
+
+            find_places(document, RunFolder(suite.parent).read_cells() or [])
+        allowed(document)
+
+    return on_read
 
 
 def _usual(suite: str) -> Path:

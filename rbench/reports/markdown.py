@@ -1,5 +1,6 @@
 """The leaderboard as a page of Markdown, in percent, for readers; programs read the CSV file."""
 
+from rbench.harmless import without_paths
 from rbench.reports.groups import Row, groups, heading, remark
 from rbench.reports.plain import markdown_name, markdown_text, percent
 from rbench.reports.published import beside, has_published, legend
@@ -42,8 +43,8 @@ def markdown(table: Table) -> str:
         "",
         *([legend(), ""] if has_published(table.rows()) else []),
         *_legend(table),
-        *(f"- {markdown_text(note)}" for note in table.notes),
-        *(f"- not used: {markdown_text(one.message)}" for one in table.broken),
+        *(f"- {markdown_text(without_paths(note))}" for note in table.notes),
+        *(f"- not used: {markdown_text(without_paths(one.message))}" for one in table.broken),
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.errors import InputError
+from rbench.harmless import without_paths
 from rbench.reports.gallery import first_changed, ignores_purifier, strongest_first
 from rbench.reports.groups import heading, remark
 from rbench.reports.page.cells import CellView, Doubt, cell_view, doubt
@@ -112,8 +113,8 @@ def page(table: Table) -> Page:
         suites=list(suites.values()),
         flags=[(name, facts) for name, facts in FLAGS.items() if name in raised],
         choices=_choices(rows),
-        notes=table.notes,
-        broken=[one.message for one in table.broken],
+        notes=[without_paths(note) for note in table.notes],
+        broken=[without_paths(one.message) for one in table.broken],
         published=legend() if has_published(table.rows()) else "",
     )
 
