@@ -32,6 +32,11 @@ def suite_schema() -> dict[str, Any]:
     threat.pop("items", None)
     threat.pop("type", None)
     threat["anyOf"] = [*_RADIUS["anyOf"], {"type": "array", "items": _RADIUS, "minItems": 1}]
+    definitions["ThreatSpec"]["anyOf"] = [
+        {"required": ["norm", "eps"]},
+        {"required": ["corruption"]},
+        {"required": ["corruptions"]},
+    ]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **suite,

@@ -5,13 +5,22 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from rbench.bundled_files import weights_name
 from rbench.registry.own import public_name
 from rbench.signature import Mistake, fraction, kind_of
+from rbench.suite.corruption_names import Corruptions, Severities
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm, Precision
 from rbench.suite.model import FileModel, Model
 
@@ -290,13 +299,74 @@ class AttackSpec(PartSpec):
     purifiers: list[str] | None = Field(None, description="Labels of the only purifiers to attack; all if null.")
 
 
-class ThreatSpec(Model):
-    """What the attacker may change."""
+_NORM = "How the size of a perturbation is measured."
+_EPS = "Radius on the [0, 1] pixel scale, e.g. 8/255; a list is a sweep."
 
-    norm: Norm = Field(description="How the size of a perturbation is measured.")
-    eps: Annotated[list[Radius], BeforeValidator(_listed), Field(min_length=1, max_length=100)] = Field(
-        description="Radius on the [0, 1] pixel scale, e.g. 8/255; a list is a sweep."
+
+def _of_ball(field: str, description: str) -> WrapValidator:
+    """A field that every threat has but one of corruptions alone, which has no ball."""
+
+    def check(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        if value is None:
+            corrupts = any(info.data.get(key, ()) is not None for key in ("corruption", "corruptions"))
+            if corrupts and info.data.get("norm") is None:
+                return None if field == "norm" else []
+            raise Mistake("missing.", remedy=description)
+        if field == "eps" and "norm" in info.data and info.data["norm"] is None:
+            raise Mistake("a radius needs a norm.", found=kind_of(value), remedy="Write norm: Linf, or leave eps out.")
+        return handler(value)
+
+    return WrapValidator(check)
+
+
+class ThreatSpec(Model):
+    """What may happen to an image: an attacker moves it within a ball, or it is corrupted, or both one after the other.
+
+    `norm` and `eps` make the ball; `corruptions` are images of their own, which are judged beside it.
+    """
+
+    corruption: Corruptions | None = Field(
+        None, description="A common corruption by name, e.g. `gaussian-blur`; the same as `corruptions`."
     )
+    corruptions: Corruptions | None = Field(
+        None,
+        description="`all` for the 15 of Hendrycks and Dietterich 2019, or names; their mean accuracy stands beside robust accuracy.",
+    )
+    severity: Severities = Field([1, 2, 3, 4, 5], description="Of corruptions, from 1 to 5; one or a list.")
+    path: Name | None = Field(
+        None,
+        description="Folder of corrupted images in the layout of CIFAR-10-C or ImageNet-C; they are made anew if null.",
+    )
+    norm: Annotated[Norm, _of_ball("norm", _NORM)] = Field(
+        None,  # type: ignore[assignment]
+        validate_default=True,
+        description=_NORM,
+    )
+    eps: Annotated[
+        list[Radius],
+        BeforeValidator(_listed),
+        Field(min_length=1, max_length=100),
+        _of_ball("eps", _EPS),
+    ] = Field(
+        None,  # type: ignore[assignment]
+        validate_default=True,
+        description=_EPS,
+    )
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        if self.corruption is not None and self.corruptions is not None:
+            raise Mistake("corruption and corruptions are the same key.", remedy="Write one of them.")
+        given = self.model_fields_set & {"severity", "path"}
+        if given and not self.names:
+            found = " and ".join(sorted(given))
+            raise Mistake(f"{found} without corruptions.", found=found, remedy="Write corruptions: all.")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The corruptions in their order; none for a threat that is a ball alone."""
+        return tuple(self.corruption or self.corruptions or ())
 
 
 class ProtocolSpec(Model):
@@ -327,6 +397,20 @@ class StoreSpec(Model):
     )
 
 
+def _attacks(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Every suite has attacks but one of corruptions alone, which has no ball to attack in."""
+    threat = info.data.get("threat")
+    alone = threat is not None and threat.norm is None
+    if value is None and (alone or threat is None):  # a threat that is wrong is told instead
+        return []
+    if value is None:
+        raise Mistake("missing.", remedy="Every suite has it.")
+    if alone:
+        remedy = "Give threat a norm and eps, or leave attacks out."
+        raise Mistake("corruptions alone have no ball to attack in.", found=kind_of(value), remedy=remedy)
+    return handler(value)
+
+
 class SuiteSpec(FileModel):
     """A suite: every backbone behind every purifier under every attack."""
 
@@ -343,6 +427,10 @@ class SuiteSpec(FileModel):
     threat: ThreatSpec
     backbones: Annotated[list[BackboneSpec], Field(min_length=1)]
     purifiers: list[PurifierSpec] = Field(default_factory=list, description="`identity` comes first if it is missing.")
-    attacks: Annotated[list[AttackSpec], Field(min_length=1)]
+    attacks: Annotated[list[AttackSpec], Field(min_length=1), WrapValidator(_attacks)] = Field(
+        None,  # type: ignore[assignment]
+        validate_default=True,
+        description="Left out where the threat is corruptions alone.",
+    )
     protocol: ProtocolSpec = Field(default_factory=lambda: ProtocolSpec())
     store: StoreSpec = Field(default_factory=lambda: StoreSpec())
