@@ -78,7 +78,9 @@ def _require_labels(labels: NDArray[np.int64], dataset: Dataset, file: Path, sta
         sample = int(dataset.ids[wrong[0]])
         problem = f"label {labels[sample]}, the clean image has {there[wrong[0]]}"
         place = f"{file}: sample {start + sample}"
-        raise InputError(problem, place=place, found=f"label {labels[sample]}", remedy="are these the same images in the same order?")
+        raise InputError(
+            problem, place=place, found=f"label {labels[sample]}", remedy="are these the same images in the same order?"
+        )
 
 
 def _of_pictures(folder: Path, dataset: Dataset, source: str, params: Mapping[str, Any]) -> Read:
@@ -103,7 +105,11 @@ def _names(source: str, params: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         photos = listed_photos(Path(params["path"]), None if names is None else Path(names))
         return [(photo.parent.name, photo.name) for photo, _ in photos]
     if source == "image-folder":
-        return [(kind.name, one.relative_to(kind).as_posix()) for kind in _classes(Path(params["path"])) for one in _pictures(kind)[0]]
+        return [
+            (kind.name, one.relative_to(kind).as_posix())
+            for kind in _classes(Path(params["path"]))
+            for one in _pictures(kind)[0]
+        ]
     problem = f"the layout of ImageNet-C is matched by names of files, which data set {source!r} has not."
     raise InputError(problem, place="threat.path", found=source, remedy="Take imagenet or image-folder")
 
@@ -111,4 +117,9 @@ def _names(source: str, params: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
 def _require_shape(shape: Sequence[int], dataset: Dataset, file: Path) -> None:
     if tuple(shape) != dataset.shape:
         found, wanted = ("x".join(map(str, one)) for one in (shape, dataset.shape))
-        raise InputError(f"images of {found}, the clean ones have {wanted}", place=file, found=found, remedy="the sizes must be equal")
+        raise InputError(
+            f"images of {found}, the clean ones have {wanted}",
+            place=file,
+            found=found,
+            remedy="the sizes must be equal",
+        )

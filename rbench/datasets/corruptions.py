@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rbench.datasets.types import Ids, Images
-from rbench.errors import InputError
+from rbench.errors import InputError, MissingError
 
 LEAST = 32
 """Pixels a side that the library needs."""
@@ -45,7 +45,10 @@ def corrupted(images: Images, ids: Ids, name: str, severity: int, seed: int) -> 
         found = f"{channels} channels, {height}x{width}"
         remedy = "Take larger images, or give path: the folder of corrupted ones"
         raise InputError(
-            f"corruptions are made of grey or RGB images from {LEAST}x{LEAST} up.", place="threat", found=found, remedy=remedy
+            f"corruptions are made of grey or RGB images from {LEAST}x{LEAST} up.",
+            place="threat",
+            found=found,
+            remedy=remedy,
         )
     levels = np.rint(images * np.float32(255)).astype(np.uint8)
     made = np.empty_like(levels)
@@ -59,6 +62,19 @@ def corrupted(images: Images, ids: Ids, name: str, severity: int, seed: int) -> 
     finally:
         np.random.set_state(before)  # noqa: NPY002
     return made
+
+
+def ready() -> None:
+    """Imports the library, before anything is watched: that takes seconds, and sets variables of the environment that are its own.
+
+    Raises:
+        MissingError: it is not there.
+    """
+    try:
+        import imagecorruptions  # noqa: F401
+    except ImportError as error:
+        remedy = "pip install 'rbench[corruptions]'"
+        raise MissingError(f"corruptions cannot be made: {error}", place="threat", remedy=remedy) from error
 
 
 def seed_of(seed: int, sample: int, name: str, severity: int) -> int:

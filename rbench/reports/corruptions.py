@@ -84,7 +84,7 @@ def legend(table: Table) -> str:
     ]
     if made:
         parts.append(
-            "Images were made by imagecorruptions-imaug with the parameters of ImageNet-C: of small images these are not those of CIFAR-10-C."
+            "Images were made by imagecorruptions-imaug with the parameters of ImageNet-C: small ones are not those of CIFAR-10-C."
         )
     if any(row.published is not None for row in table.corruptions):
         parts.append(f"published: what {source()} has of the same model on all of CIFAR-10-C.")
@@ -102,10 +102,15 @@ def markdown_sections(table: Table) -> list[str]:
     for rows in sections(table):
         shown = titles(rows)
         lines += [f"## Common corruptions: {markdown_text(heading(rows))}", ""]
-        lines += [_line(["backbone", "purifier", *(f"{name} %" if name != "95 %" else "95 % interval" for name in shown)])]
+        lines += [
+            _line(["backbone", "purifier", *(f"{name} %" if name != "95 %" else "95 % interval" for name in shown)])
+        ]
         lines += [_line(["---", "---", *("---:" for _ in shown)])]
         for row in rows:
-            values = [f"**{one}**" if name == "corruptions" else one for name, one in zip(shown, figures(row, shown), strict=True)]
+            values = [
+                f"**{one}**" if name == "corruptions" else one
+                for name, one in zip(shown, figures(row, shown), strict=True)
+            ]
             lines.append(_line([markdown_name(row.backbone), markdown_name(row.purifier), *values]))
         lines += ["", *(line for remark in remarks(rows) for line in (markdown_text(remark), ""))]
     return [*lines, *([markdown_text(legend(table)), ""] if lines else [])]
@@ -136,7 +141,7 @@ def _estimates(row: CorruptionRow) -> list[tuple[str, str, Estimate]]:
     return [*single, *means, *([(ALL, ALL, row.mean)] if row.mean else [])]
 
 
-def _field(value: float | int | bool | None) -> str:
+def _field(value: object) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -85,7 +85,9 @@ def _corrupted(rows: list[CorruptionRow]) -> str:
         own = [*([latex_text(named(row.backbone))] if several else []), latex_text(named(row.purifier))]
         values = [one.replace("-", "--") for one in figures(row, shown)]
         lines.append(f"    {' & '.join([*own, *values])} \\\\")
-    caption = f"{latex_text(heading_of(rows))}: accuracy in percent. Corruptions is the mean over them, clustered by image."
+    caption = (
+        f"{latex_text(heading_of(rows))}: accuracy in percent. Corruptions is the mean over them, clustered by image."
+    )
     return "\n".join(
         [
             "\\begin{table}",

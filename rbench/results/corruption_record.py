@@ -55,7 +55,9 @@ class CorruptionRecord(Document):
     """The result of one corruption on one defended model. Reading it imports, opens and fetches nothing that it names."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema", description="Version of this document.")
-    cell: dict[str, JsonValue] = Field(description="The resolved cell: all that makes its `id`, the `id`, and the `labels`.")
+    cell: dict[str, JsonValue] = Field(
+        description="The resolved cell: all that makes its `id`, the `id`, and the `labels`."
+    )
     status: Literal["done", "failed"] = Field(description="Only a `done` cell has figures.")
     error: OneLine | None = Field(default=None, description="Why the cell failed, in one line.")
     dataset: DatasetPart = Field(description="The data the cell was judged on.")
@@ -64,14 +66,19 @@ class CorruptionRecord(Document):
     protocol: Protocol = Field(description="How a random defence is judged.")
     severities: tuple[SeverityPart, ...] = Field(default=(), description="What came out at each severity.")
     mean_accuracy: Figure | None = Field(
-        default=None, description="Mean over the severities, with an interval clustered by image; null unless the cell is done."
+        default=None,
+        description="Mean over the severities, with an interval clustered by image; null unless the cell is done.",
     )
     cost: Cost = Field(default=Cost(), description="What the cell took.")
     audit: dict[str, bool | int | float | str | None] = Field(
         default={}, description="What was measured of the defended model before."
     )
-    result_hash: str | None = Field(default=None, description="Hash of the per-sample outcome: equal for equal results.")
-    provenance: dict[str, JsonValue] = Field(default={}, description="Versions, platform, device, date and hashes of weights.")
+    result_hash: str | None = Field(
+        default=None, description="Hash of the per-sample outcome: equal for equal results."
+    )
+    provenance: dict[str, JsonValue] = Field(
+        default={}, description="Versions, platform, device, date and hashes of weights."
+    )
 
     @property
     def id(self) -> str:
@@ -139,14 +146,20 @@ class Judged:
     """
 
     def __init__(
-        self, ids: NDArray[np.int64], labels: NDArray[np.int64], severity: tuple[int, ...], predictions: NDArray[np.int32]
+        self,
+        ids: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        severity: tuple[int, ...],
+        predictions: NDArray[np.int32],
     ) -> None:
         self.ids, self.labels, self.severity, self.predictions = ids, labels, severity, predictions
 
     def values(self, decide: Any) -> NDArray[np.float64]:
         """The value in [0, 1] of each sample at each severity, float64 [N, severities], by the decide rule."""
         places = range(len(self.severity))
-        return np.stack([decided(self.predictions[:, place], self.labels, decide) for place in places], axis=1).astype(float)
+        return np.stack([decided(self.predictions[:, place], self.labels, decide) for place in places], axis=1).astype(
+            float
+        )
 
     def hash(self) -> str:
         """sha256 of what was decided about every sample."""
@@ -186,7 +199,9 @@ def read_judged(path: Path, record: CorruptionRecord) -> Judged:
         raise InputError(f"{path}: no such file, though its record is done.")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            if [(one.name, str(one.type)) for one in file.schema_arrow] != [(one.name, str(one.type)) for one in SCHEMA]:
+            if [(one.name, str(one.type)) for one in file.schema_arrow] != [
+                (one.name, str(one.type)) for one in SCHEMA
+            ]:
                 raise InputError(f"{path}: its columns are not those of corrupted samples.")
             if file.metadata.num_rows != rows or not rows:
                 raise InputError(f"{path}: {file.metadata.num_rows} rows, but its record has {rows}.")

@@ -22,7 +22,9 @@ _MODEL = ("dataset", "backbone", "purifier")
 
 COLUMNS: dict[str, Column] = {
     "corruptions": Column(
-        "Mean accuracy over common corruptions and severities (mCA), no attack; never part of robust accuracy.", "fraction", "higher"
+        "Mean accuracy over common corruptions and severities (mCA), no attack; never part of robust accuracy.",
+        "fraction",
+        "higher",
     ),
     "corruptions_low": Column("Lower end of its 95 % interval, clustered by image.", "fraction", "higher"),
     "corruptions_high": Column("Upper end of its 95 % interval, clustered by image.", "fraction", "higher"),
@@ -90,7 +92,9 @@ def corruption_rows(cells: Sequence[ReadCorrupted]) -> tuple[CorruptionRow, ...]
     """A row for each defended model of each folder, best mean first among rows that were judged alike; rows without a mean come last."""
     found: dict[Any, list[ReadCorrupted]] = defaultdict(list)
     for cell in cells:
-        key = id_of({**{part: cell.document[part] for part in (*_MODEL, "protocol")}, "judge": cell.document.get("judge")})
+        key = id_of(
+            {**{part: cell.document[part] for part in (*_MODEL, "protocol")}, "judge": cell.document.get("judge")}
+        )
         found[cell.root, key].append(cell)
     rows = [row for some in found.values() if (row := _row(some)) is not None]
     places = {mark: place for place, mark in enumerate(dict.fromkeys(row.group for row in rows))}
@@ -133,13 +137,16 @@ def _row(cells: Sequence[ReadCorrupted]) -> CorruptionRow | None:
         if everything is None
         else {one: clustered(everything[:, place].mean(axis=1)) for place, one in enumerate(severity)},
         by_name={
-            name: {one: clustered(found[:, place]) for place, one in enumerate(severity)} for name, found in values.items()
+            name: {one: clustered(found[:, place]) for place, one in enumerate(severity)}
+            for name, found in values.items()
         },
         decide=decide,
         draws=None if record is None else record.protocol.draws,
         status=blocked or "done",
         verified=all(cell.verified for cell in cells),
-        group=id_of({**alike, "data": record and record.dataset.sha256, "threat": threat, "judge": first.document.get("judge")}),
+        group=id_of(
+            {**alike, "data": record and record.dataset.sha256, "threat": threat, "judge": first.document.get("judge")}
+        ),
         model=model_of(first.document),
         cells=tuple(cells),
         published=_published(first, names, severity, images),
@@ -165,7 +172,9 @@ def _blocked(corrupted: Sequence[ReadCorrupted], done: Sequence[ReadCorrupted]) 
         assert first.judged is not None
         assert cell.record is not None
         assert first.record is not None
-        same = all(np.array_equal(getattr(first.judged, name), getattr(cell.judged, name)) for name in ("ids", "labels"))
+        same = all(
+            np.array_equal(getattr(first.judged, name), getattr(cell.judged, name)) for name in ("ids", "labels")
+        )
         weights = [one.record and one.record.provenance.get("weights_sha256") for one in (first, cell)]
         if not same or first.record.dataset.sha256 != cell.record.dataset.sha256:
             return f"mixed: {first.name} and {cell.name} were judged on different data"

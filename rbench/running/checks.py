@@ -95,9 +95,7 @@ def _changed(
             yield cell
 
 
-def done_by(
-    tasks: Sequence[Task], executor: Executor, on_note: Callable[[str], None]
-) -> Iterator[tuple[Task, Result]]:
+def done_by(tasks: Sequence[Task], executor: Executor, on_note: Callable[[str], None]) -> Iterator[tuple[Task, Result]]:
     """What comes of tasks that any worker may do, each when it is done."""
     waiting, busy, losses = deque(tasks), set[int](), Losses()
     while waiting or busy:

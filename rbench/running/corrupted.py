@@ -10,7 +10,7 @@ import torch
 
 from rbench.backbones.told import told
 from rbench.datasets.corrupted_files import corrupted_files
-from rbench.datasets.corruptions import corrupted
+from rbench.datasets.corruptions import corrupted, ready
 from rbench.engine.answers import refuse_other_answers
 from rbench.engine.setup import watched
 from rbench.engine.two_faces import refuse_other_sizes
@@ -42,6 +42,7 @@ def images_of(cell: CorruptedCell, components: Components) -> Make:
         source = part.given_name.partition(":")[0]
         read = corrupted_files(folder, name, components.dataset(part), source, part.given_params)
         return lambda clean, severity: read(clean.ids.cpu().numpy(), severity)
+    ready()
     return lambda clean, severity: corrupted(clean.x.cpu().numpy(), clean.ids.cpu().numpy(), name, severity, seed)
 
 

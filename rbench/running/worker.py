@@ -19,8 +19,8 @@ from rbench.results import sample_columns as column
 from rbench.results.store import RunFolder
 from rbench.running.check import check, weigh
 from rbench.running.components import Components
-from rbench.running.corrupted import corruption_record, judge_corrupted
 from rbench.running.conclude import Finished, conclude
+from rbench.running.corrupted import corruption_record, judge_corrupted
 from rbench.running.memory import out_of_memory
 from rbench.running.prepare import Prepared, prepare
 from rbench.running.record import done

@@ -68,7 +68,11 @@ def _severities(value: Any) -> list[int]:
 Corruptions = Annotated[
     list[str],
     BeforeValidator(_names),
-    Field(json_schema_extra={"anyOf": [{"enum": [ALL, *KNOWN]}, {"type": "array", "items": {"enum": [ALL, *KNOWN]}, "minItems": 1}]}),
+    Field(
+        json_schema_extra={
+            "anyOf": [{"enum": [ALL, *KNOWN]}, {"type": "array", "items": {"enum": [ALL, *KNOWN]}, "minItems": 1}]
+        }
+    ),
 ]
 Severities = Annotated[
     list[int],

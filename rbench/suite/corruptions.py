@@ -139,7 +139,15 @@ def corrupted_cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[CorruptedCel
             )  # fmt: skip
             for corruption in corruptions:
                 yield CorruptedCell(
-                    dataset, piece, backbone, purifier, corruption, protocol.draws, protocol.decide, protocol.seed, probe
+                    dataset,
+                    piece,
+                    backbone,
+                    purifier,
+                    corruption,
+                    protocol.draws,
+                    protocol.decide,
+                    protocol.seed,
+                    probe,
                 )
 
 
@@ -188,7 +196,9 @@ def files_of(folder: Path, name: str, severity: tuple[int, ...]) -> list[Path]:
     if (folder / own).is_dir():
         return [folder / own / str(one) for one in severity]
     problem = f"neither {own}.npy (CIFAR-10-C) nor a folder {own} (ImageNet-C) in {folder}."
-    raise InputError(problem, found=name, remedy="Give the folder of all corruptions, or leave path out to have them made.")
+    raise InputError(
+        problem, found=name, remedy="Give the folder of all corruptions, or leave path out to have them made."
+    )
 
 
 def library_version() -> str:
@@ -205,4 +215,3 @@ def library_version() -> str:
 
 def _code(module: str) -> str:
     return f"rbench+{source_version(f'rbench.datasets.{module}', lambda top: top == 'rbench')}"
-

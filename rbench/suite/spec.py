@@ -20,8 +20,8 @@ from pydantic import (
 from rbench.bundled_files import weights_name
 from rbench.registry.own import public_name
 from rbench.signature import Mistake, fraction, kind_of
-from rbench.suite.corruption_names import Corruptions, Severities
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm, Precision
+from rbench.suite.corruption_names import Corruptions, Severities
 from rbench.suite.model import FileModel, Model
 
 MAX_SEED = 2**32 - 1

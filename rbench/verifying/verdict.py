@@ -67,6 +67,7 @@ def offline(root: Path, plan: Plan | None = None) -> Verified:
         faults = contradictions(folder, cell.record, cell.samples, cell.document, old=bool(unjudged))
         verdicts.append(Verdict(cell, (*faults, *found.faults), found.notes, unjudged=unjudged))
     verdicts += [
-        Verdict(as_cell(one), tuple(faults), tuple(said), unjudged=why) for one, _, faults, said, why in held(runs.corrupted, plan)
+        Verdict(as_cell(one), tuple(faults), tuple(said), unjudged=why)
+        for one, _, faults, said, why in held(runs.corrupted, plan)
     ]
     return Verified(tuple(verdicts), runs.broken, notes)

@@ -129,7 +129,10 @@ class CorruptionsView:
 def _corruptions(rows: Sequence[CorruptionRow]) -> CorruptionsView:
     shown, severity = titles(rows), rows[0].severity
     single = [
-        (row.purifier, [(name, [percent(by[one].value) for one in severity if one in by]) for name, by in row.by_name.items()])
+        (
+            row.purifier,
+            [(name, [percent(by[one].value) for one in severity if one in by]) for name, by in row.by_name.items()],
+        )
         for row in rows
     ]
     lines = [(row.backbone, row.purifier, figures(row, shown)) for row in rows]
@@ -138,7 +141,10 @@ def _corruptions(rows: Sequence[CorruptionRow]) -> CorruptionsView:
 
 def page(table: Table) -> Page:
     """The page of a table; reads the pictures, verifications and suites of its run folders."""
-    roots = [*(cell.root for cells in table.cells for cell in cells), *(cell.root for row in table.corruptions for cell in row.cells)]
+    roots = [
+        *(cell.root for cells in table.cells for cell in cells),
+        *(cell.root for row in table.corruptions for cell in row.cells),
+    ]
     suites = _suites(roots)
     anchors = {root: suite.anchor for root, suite in suites.items()}
     rows = [_row(f"row-{place + 1}", fields, table, place, anchors) for place, fields in enumerate(table.rows())]
