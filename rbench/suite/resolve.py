@@ -17,7 +17,8 @@ from rbench.suite.cell import Part
 from rbench.suite.document import FieldPath, resolve_scalar
 from rbench.suite.files import digest, digests, require_sha256
 from rbench.suite.model import FileModel
-from rbench.suite.spec import SuiteSpec, ThreatSpec
+from rbench.suite.spec import SuiteSpec
+from rbench.suite.threat_spec import ThreatSpec
 
 
 def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | None = None) -> Part:
