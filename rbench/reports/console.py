@@ -79,7 +79,8 @@ def _corrupted(rows: list[CorruptionRow]) -> Grid:
         grid.add_column("backbone", overflow="fold")
     grid.add_column("purifier", overflow="fold")
     for name in shown:
-        grid.add_column(name.replace(" ", "\n", 1) if name != "95 %" else name, justify="right", no_wrap=True)
+        short = name.replace("severity ", "sev.\n").replace("robust ", "robust\n")
+        grid.add_column(short, justify="right", no_wrap=True)
     for row in rows:
         names = [Text(named(row.backbone))] if several else []
         grid.add_row(*names, Text(named(row.purifier)), *figures(row, shown))

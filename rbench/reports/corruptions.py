@@ -4,6 +4,7 @@ import csv as standard
 import io
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 from rbench.claims.figures import source
 from rbench.reports.groups import Row
@@ -133,6 +134,27 @@ def corruptions_csv(table: Table) -> str:
             values = [*map(_field, numbers), csv_text(row.decide), *map(_field, rest)]
             writer.writerow([*texts, severity, *values])
     return sink.getvalue()
+
+
+def documents(table: Table) -> list[dict[str, Any]]:
+    """The rows as JSON values, for programs."""
+    return [
+        {
+            "dataset": row.dataset,
+            "backbone": row.backbone,
+            "purifier": row.purifier,
+            "n": row.n,
+            "images": row.images,
+            "status": row.status,
+            "verified": row.verified,
+            "standard_accuracy": row.standard and row.standard._asdict(),
+            "corruptions": row.mean and row.mean._asdict(),
+            "severities": {str(one): found._asdict() for one, found in row.by_severity.items()},
+            "names": {name: {str(one): found.value for one, found in by.items()} for name, by in row.by_name.items()},
+            "published": row.published,
+        }
+        for row in table.corruptions
+    ]
 
 
 def _estimates(row: CorruptionRow) -> list[tuple[str, str, Estimate]]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from rbench.signature import Mistake, kind_of, nearest
 
@@ -65,24 +65,5 @@ def _severities(value: Any) -> list[int]:
     return sorted(int(one) for one in given)
 
 
-Corruptions = Annotated[
-    list[str],
-    BeforeValidator(_names),
-    Field(
-        json_schema_extra={
-            "anyOf": [{"enum": [ALL, *KNOWN]}, {"type": "array", "items": {"enum": [ALL, *KNOWN]}, "minItems": 1}]
-        }
-    ),
-]
-Severities = Annotated[
-    list[int],
-    BeforeValidator(_severities),
-    Field(
-        json_schema_extra={
-            "anyOf": [
-                {"enum": list(SEVERITIES)},
-                {"type": "array", "items": {"enum": list(SEVERITIES)}, "minItems": 1, "uniqueItems": True},
-            ]
-        }
-    ),
-]
+Corruptions = Annotated[list[str], BeforeValidator(_names)]
+Severities = Annotated[list[int], BeforeValidator(_severities)]
