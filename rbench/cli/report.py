@@ -77,6 +77,9 @@ def publish(leaderboard: "Table", target: Path | None, formats: "Sequence[str]",
 
 
 def _document(leaderboard: "Table") -> dict[str, Any]:
+    from rbench.reports.corruptions import documents
+
+    corrupted = {"corruptions": documents(leaderboard)} if leaderboard.corruptions else {}
     return {
         "schema": 1,
         "columns": {name: asdict(column) for name, column in leaderboard.columns.items()},
@@ -84,6 +87,7 @@ def _document(leaderboard: "Table") -> dict[str, Any]:
             row | {"flags": [asdict(flag) for flag in doubts]}
             for row, doubts in zip(leaderboard.rows(), leaderboard.doubts, strict=True)
         ],
+        **corrupted,
         "broken": [asdict(one) for one in leaderboard.broken],
         "notes": leaderboard.notes,
     }

@@ -111,7 +111,13 @@ def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], worke
         many = min(workers_for(workers, device, 1, plan.cells), len(rows.names))
         here = map(rows.judged, rows.names)
         judged = here if many < 1 else judged_apart(root, plan, device, wanted, rows.names, many)
-        return concluded(rows, judged, _progress)
+        found = concluded(rows, judged, _progress)
+        if not plan.corrupted:
+            return found
+        from rbench.verifying.corrupted_again import verify_corruptions
+
+        corrupted = verify_corruptions(root, plan, str(resolve_device(device)), wanted.batch_size, _progress)
+        return replace(found, verdicts=(*found.verdicts, *corrupted))
 
 
 def _progress(verdict: "Verdict") -> None:

@@ -28,6 +28,7 @@ PACKAGES = {
     "diffusers": "'rbench[diffusion]'",
     "ray": "'rbench[ray]'",
     "datasets": "'rbench[hf]'",
+    "imagecorruptions": "'rbench[corruptions]'",
 }
 """By module: what `pip install` takes. A name that a stranger's code imports is no advice: anybody may have put a package under it."""
 

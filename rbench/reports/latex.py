@@ -1,7 +1,10 @@
 """The leaderboard as LaTeX tables in the style of booktabs, ready to paste into a paper."""
 
+from rbench.reports.corruptions import figures, sections, titles
+from rbench.reports.corruptions import heading as heading_of
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
 from rbench.reports.plain import named, percent, visible
+from rbench.results.corruption_rows import CorruptionRow
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
@@ -29,7 +32,7 @@ def report(table: Table) -> dict[str, str]:
 
 def latex(table: Table) -> str:
     """A `table` environment for each group of rows; needs the packages booktabs, textcomp and fontenc with T1."""
-    parts = [_environment(rows) for rows in groups(table)]
+    parts = [*(_environment(rows) for rows in groups(table)), *map(_corrupted, sections(table))]
     return "% \\usepackage{booktabs,textcomp} \\usepackage[T1]{fontenc}\n" + "\n".join(parts)
 
 
@@ -63,6 +66,39 @@ def _environment(rows: list[Row]) -> str:
             "    Purifier & Standard & Robust & 95\\,\\% interval & Blind & Flags \\\\",
             "    \\midrule",
             *_lines(rows),
+            "    \\bottomrule",
+            "  \\end{tabular}",
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
+def _corrupted(rows: list[CorruptionRow]) -> str:
+    """A `table` environment for common corruptions."""
+    shown = titles(rows)
+    several = len({row.backbone for row in rows}) > 1
+    names = [["Backbone"] if several else [], ["Purifier"]]
+    head = [*(name for some in names for name in some), *(latex_text(name) for name in shown)]
+    lines = []
+    for row in rows:
+        own = [*([latex_text(named(row.backbone))] if several else []), latex_text(named(row.purifier))]
+        values = [one.replace("-", "--") for one in figures(row, shown)]
+        lines.append(f"    {' & '.join([*own, *values])} \\\\")
+    caption = (
+        f"{latex_text(heading_of(rows))}: accuracy in percent. Corruptions is the mean over them, clustered by image."
+    )
+    return "\n".join(
+        [
+            "\\begin{table}",
+            "  \\centering",
+            "  \\small",
+            f"  \\caption{{{caption}}}",
+            f"  \\begin{{tabular}}{{{'l' * (len(head) - len(shown))}{'r' * len(shown)}}}",
+            "    \\toprule",
+            f"    {' & '.join(head)} \\\\",
+            "    \\midrule",
+            *lines,
             "    \\bottomrule",
             "  \\end{tabular}",
             "\\end{table}",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rbench.errors import InputError, RbenchError
+from rbench.results.corrupted_runs import CorruptedFolder
 from rbench.results.output import require_own, same_file
 from rbench.results.store import RunFolder
 from rbench.suite.cell import Cell, Part, defended_id
@@ -44,7 +45,9 @@ def open_run(planned: Plan, root: Path, given: Path | None = None) -> Iterator[R
     with folder.lock():
         # The cells first: by them a folder is known as ours, so a suite without them is somebody else's.
         folder.write_cells([cell_document(cell) for cell in planned.cells])
-        folder.drop_other_audits({defended_id(cell.backbone, cell.purifier) for cell in planned.cells})
+        CorruptedFolder(root).write_plan([cell.labelled() for cell in planned.corrupted])
+        models = (*planned.cells, *planned.corrupted)
+        folder.drop_other_audits({defended_id(cell.backbone, cell.purifier) for cell in models})
         if not keep:
             folder.write_suite(planned.resolved)
             remember_places(planned.cells)

@@ -89,7 +89,7 @@ def run(
     place = resolve_device(device)
     terms = Terms(images, batch_size, threads, folder.root.resolve(), timeout)
     with threads_of(threads), interruptible():
-        executor = _executor(place, workers, terms, ray_address)
+        executor = executor_of(place, workers, terms, ray_address)
         try:
             begun = checked(cells, doubted, folder, executor, on_note)
             hooks = Hooks(begun.cells, begun.samples, on_progress, on_note)
@@ -98,7 +98,8 @@ def run(
             executor.close()
 
 
-def _executor(place: torch.device, workers: int, terms: Terms, ray_address: str | None) -> Executor:
+def executor_of(place: torch.device, workers: int, terms: Terms, ray_address: str | None) -> Executor:
+    """The workers of a run: this process, others of this machine, or actors of a Ray cluster."""
     if ray_address is not None:
         from rbench.running.ray_workers import RayWorkers
 

@@ -19,6 +19,7 @@ from rbench.suite.document import FieldPath, resolve_scalar
 from rbench.suite.files import digest, digests, require_sha256
 from rbench.suite.model import FileModel
 from rbench.suite.spec import SuiteSpec
+from rbench.suite.threat_spec import ThreatSpec
 
 
 def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | None = None) -> Part:
@@ -185,13 +186,21 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
     return {
         "suite": spec.suite,
         "dataset": entry(suite.dataset, dataset),
-        "threat": {"norm": spec.threat.norm, "eps": [_eps(eps.text) for eps in spec.threat.eps]},
+        "threat": _threat(spec.threat),
         "backbones": [entry(b, {"purifiers": b.spec.purifiers} if b.spec.purifiers else {}) for b in suite.backbones],
         "purifiers": [entry(p) for p in suite.purifiers],
-        "attacks": attacks,
+        **({"attacks": attacks} if attacks else {}),
         "protocol": spec.protocol.model_dump(),
         "store": spec.store.model_dump(),
     }
+
+
+def _threat(threat: ThreatSpec) -> dict[str, Any]:
+    ball = {"norm": threat.norm, "eps": [_eps(eps.text) for eps in threat.eps]} if threat.eps else {}
+    if not threat.names:
+        return ball
+    folder = {} if threat.path is None else {"path": threat.path}
+    return {**ball, "corruptions": list(threat.names), "severity": list(threat.severity), **folder}
 
 
 def _eps(text: str) -> Any:
