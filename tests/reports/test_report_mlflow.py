@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import matplotlib as mpl
 import pytest
 from fake_plugins import Plugins
 from made_runs import Made
@@ -217,7 +218,7 @@ assert "torch" not in sys.modules
 """
     done = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", "-c", code, str(tmp_path / "small-suite")],
-        env={**unwatched, **settings, "HOME": str(home), "MPLCONFIGDIR": str(tmp_path / "mpl")},
+        env={**unwatched, **settings, "HOME": str(home), "MPLCONFIGDIR": mpl.get_cachedir()},
         capture_output=True,
         text=True,
         check=False,
