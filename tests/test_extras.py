@@ -1,4 +1,4 @@
-"""Every extra installs alone beside the core, and `all` as well, from a wheel: as the package index has them today, nothing is installed."""
+"""Every extra installs alone beside the core, and `all` too, from a wheel, by what the package index has today; nothing is installed."""
 
 import subprocess
 import sys

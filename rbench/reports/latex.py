@@ -114,7 +114,14 @@ def _cells(row: Row, columns: dict[str, str]) -> list[str]:
     flags = " ".join(FLAGS[name].short for name in row["flags"])
     if row["robust_accuracy"] is None:
         state = latex_text(named(row["status"].split(":")[0]))
-        return [*names, percent(row["standard_accuracy"]), f"\\multicolumn{{2}}{{c}}{{{state}}}", *published, "--", flags]
+        return [
+            *names,
+            percent(row["standard_accuracy"]),
+            f"\\multicolumn{{2}}{{c}}{{{state}}}",
+            *published,
+            "--",
+            flags,
+        ]
     interval = f"{percent(row['robust_low'])}--{percent(row['robust_high'])}"
     blind = "--" if row["blind_robust_accuracy"] is None else percent(row["blind_robust_accuracy"])
     return [

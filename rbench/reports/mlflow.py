@@ -15,6 +15,8 @@ from typing import Any
 from rbench.errors import MissingError
 from rbench.reports import Files, mlflow_store, put
 from rbench.reports.tracked import Tracked, tracked
+from rbench.results.columns import COLUMNS
+from rbench.results.published import COLUMNS as PUBLISHED
 from rbench.results.record import record_text
 from rbench.results.table import Table
 
@@ -25,6 +27,7 @@ _OF_A_ROW = ("accuracy-per-attack", "convergence", "loss-paths", "images")
 """Figures that say something of one row."""
 _MOST = 100
 """Metrics, parameters or tags that MLflow takes at once."""
+_COLUMNS = COLUMNS.keys() | PUBLISHED.keys()
 _ENDS = {"done": "FINISHED", "failed": "FAILED", "cancelled": "KILLED", "planned": "SCHEDULED"}
 
 
@@ -69,7 +72,8 @@ def _send_experiment(client: Any, table: Table, name: str, rows: Sequence[Tracke
     _log(client, run, {}, {}, {"rbench.kind": LEADERBOARD, "rows": str(len(rows))})
     _attach(client, run, _files_of_table(whole))
     client.set_terminated(run.info.run_id, status="FINISHED")
-    return f"mlflow: {len(rows)} rows in the experiment {name} of {place}"
+    count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+    return f"mlflow: {count} in the experiment {name} of {place}"
 
 
 def _send_row(client: Any, experiment: str, row: Tracked, files: Files) -> None:
@@ -98,7 +102,7 @@ def _experiment(client: Any, name: str) -> str:
 def _run(client: Any, experiment: str, key: str, name: str, params: Mapping[str, str], began: int | None) -> Any:
     """The run of a row: that of an earlier report, or a new one where there is none or a parameter is another; MLflow changes none."""
     for run in client.search_runs([experiment], f"tags.`{KEY}` = '{key}'", max_results=_MOST):
-        if all(run.data.params.get(name, value) == value for name, value in params.items()):
+        if all(run.data.params.get(known, value) == value for known, value in params.items()):
             return run
     return client.create_run(experiment, start_time=began, run_name=name, tags={KEY: key})
 
@@ -106,7 +110,7 @@ def _run(client: Any, experiment: str, key: str, name: str, params: Mapping[str,
 def _log(
     client: Any, run: Any, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]
 ) -> None:
-    """Logs what a run does not have yet; what it has and the row has no more becomes no number, and its flag goes."""
+    """Logs what a run does not have yet; of what the row has no more, metrics become no number, and tags go."""
     entities: Any = import_module("mlflow.entities")
     had, now, ident = run.data, int(time.time() * 1000), run.info.run_id
     gone = {name: nan for name, value in had.metrics.items() if name not in metrics and not isnan(value)}
@@ -115,7 +119,7 @@ def _log(
     _log_all(client, ident, params=[entities.Param(*one) for one in params.items() if one[0] not in had.params])
     _log_all(client, ident, tags=[entities.RunTag(*one) for one in tags.items() if had.tags.get(one[0]) != one[1]])
     for name in had.tags:
-        if name.startswith("flag.") and name not in tags:
+        if (name.startswith("flag.") or name in _COLUMNS) and name not in tags:
             client.delete_tag(ident, name)
 
 

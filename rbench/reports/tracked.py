@@ -183,6 +183,8 @@ def _flags(doubts: Sequence[RowFlag]) -> dict[str, str]:
 
 def _began(record: Record | None) -> int | None:
     try:
-        return max(0, int(datetime.fromisoformat(str(record.provenance["date"])).timestamp() * 1000)) if record else None
+        return (
+            max(0, int(datetime.fromisoformat(str(record.provenance["date"])).timestamp() * 1000)) if record else None
+        )
     except (KeyError, ValueError, OverflowError, OSError):
         return None

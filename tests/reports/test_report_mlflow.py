@@ -61,8 +61,19 @@ def runs_of(client, kind, name="small-suite"):
 def test_a_row_has_what_was_asked_for_what_came_out_and_its_doubts(tmp_path):
     (row,) = tracked(filled(tmp_path))
     assert (row.experiment, row.name, row.status) == ("small-suite", "cnn/jpeg (Linf 8/255)", "done")
-    expected = {"purifier": "jpeg", "purifier.quality": "50", "backbone": "cnn", "dataset": "toy", "dataset.samples": "4"}
-    expected |= {"threat.norm": "Linf", "threat.eps": "8/255", "protocol.decide": "mean", "attacks": '["pgd", "apgd+eot"]'}
+    expected = {
+        "purifier": "jpeg",
+        "purifier.quality": "50",
+        "backbone": "cnn",
+        "dataset": "toy",
+        "dataset.samples": "4",
+    }
+    expected |= {
+        "threat.norm": "Linf",
+        "threat.eps": "8/255",
+        "protocol.decide": "mean",
+        "attacks": '["pgd", "apgd+eot"]',
+    }
     expected |= {"version.torch": "2.14.1", "version.rbench": "0.1.0", "attack.apgd_eot.gradient": "auto"}
     assert row.params.items() >= expected.items()
     measured = {"robust_accuracy": 0.5, "standard_accuracy": 1.0, "attack/pgd/robust_accuracy": 0.5, "n": 4.0}
@@ -75,7 +86,9 @@ def test_a_row_has_what_was_asked_for_what_came_out_and_its_doubts(tmp_path):
     assert (row.began, row.seconds) == (1795946400000, 4.0)
 
 
-@pytest.mark.parametrize(("status", "shown"), [("failed", "failed"), ("cancelled", "cancelled"), ("missing", "planned")])
+@pytest.mark.parametrize(
+    ("status", "shown"), [("failed", "failed"), ("cancelled", "cancelled"), ("missing", "planned")]
+)
 def test_a_row_without_a_number_is_a_state(tmp_path, status, shown):
     made = Made(tmp_path / "run")
     made.done("pgd", clean=EVERY, robust=EVERY)
@@ -101,14 +114,16 @@ def test_names_are_plain_and_attacks_that_would_share_one_do_not(tmp_path):
 @needs_mlflow
 def test_a_row_is_a_run_and_reporting_again_updates_it(tmp_path, client, monkeypatch):
     (line,) = send(filled(tmp_path / "a"))
-    assert line.startswith("mlflow: 1 rows in the experiment small-suite of file:///")
+    assert line.startswith("mlflow: 1 row in the experiment small-suite of file:///")
     (first,) = runs_of(client, "row")
     (row,) = tracked(filled(tmp_path / "b"))
     assert (first.info.run_name, first.info.status, first.info.start_time) == (row.name, "FINISHED", row.began)
     assert first.data.tags[KEY] == row.key
     assert first.data.params == dict(row.params)
     assert first.data.metrics == dict(row.metrics)
-    assert {one.path for one in client.list_artifacts(first.info.run_id, "figures")} == {"figures/accuracy-per-attack.png"}
+    assert {one.path for one in client.list_artifacts(first.info.run_id, "figures")} == {
+        "figures/accuracy-per-attack.png"
+    }
     assert len(client.list_artifacts(first.info.run_id, "records")) == 2
     (whole,) = runs_of(client, "leaderboard")
     found = {one.path for one in client.list_artifacts(whole.info.run_id)}
@@ -140,6 +155,7 @@ def test_another_version_is_another_run_and_a_number_that_is_no_more_is_none(tmp
     (run,) = (run for run in runs_of(client, "row") if run.info.status == "FAILED")
     assert len(runs_of(client, "row")) == 2
     assert math.isnan(run.data.metrics["robust_accuracy"])
+    assert "strongest_attack" not in run.data.tags
     assert run.data.metrics["standard_accuracy"] == 1.0
 
 
@@ -155,7 +171,8 @@ def test_a_name_that_acts_is_only_text(tmp_path, client, monkeypatch):
 
 @needs_mlflow
 @pytest.mark.parametrize(
-    "place", ["https://ann:secret@tracking.example/x", "databricks", "postgresql://ann:secret@db.example/x", "s3://bucket"]
+    "place",
+    ["https://ann:secret@tracking.example/x", "databricks", "postgresql://ann:secret@db.example/x", "s3://bucket"],
 )
 def test_offline_nothing_is_sent_to_another_machine(tmp_path, monkeypatch, place):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
@@ -225,7 +242,9 @@ assert "torch" not in sys.modules
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == [f"note: mlflow: 1 rows in the experiment small-suite of {settings['MLFLOW_TRACKING_URI']}"]
+    assert done.stderr.splitlines() == [
+        f"note: mlflow: 1 row in the experiment small-suite of {settings['MLFLOW_TRACKING_URI']}"
+    ]
     assert not list(home.rglob("*mlflow*"))
     logged = json.loads((tmp_path / "small-suite" / "mlflow.json").read_text())
     assert [run["name"] for run in logged] == ["cnn/jpeg (Linf 8/255)"]
