@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # old copy of robustbench, so the real one comes last.
 PINNING := torchattacks geotorch torchdiffeq gdown beautifulsoup4 soupsieve
 
-.PHONY: quickstart test soak coverage bench gpu check results screenshots clean
+.PHONY: quickstart test soak extras coverage bench gpu check results screenshots clean
 
 quickstart: .venv/core  ## from nothing to the quickstart leaderboard, verified
 	$(BIN)/rbench run suites/quickstart.yaml --out runs/quickstart > /dev/null
@@ -22,6 +22,9 @@ soak: .venv/dev  ## the tests that take hours: all crash points, 50 kills, 5,000
 	mkdir -p runs
 	{ date; $(BIN)/python -m pytest -v -m soak; echo $$? > runs/soak.exit; } 2>&1 | tee runs/soak.txt
 	exit $$(cat runs/soak.exit)
+
+extras: .venv/dev  ## whether every extra installs alone beside the core on Python 3.11 to 3.13, and `all`, by what the package index has today
+	$(BIN)/python -m pytest -v -n1 -m index
 
 coverage: .venv/coverage  ## branches of suite loader, store, judge and verifying that the tests reach; fails below 95 %
 	rm -f .coverage .coverage.*
