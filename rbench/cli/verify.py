@@ -112,7 +112,7 @@ def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], worke
         here = map(rows.judged, rows.names)
         judged = here if many < 1 else judged_apart(root, plan, device, wanted, rows.names, many)
         found = concluded(rows, judged, _progress)
-        if not plan.corrupted:
+        if not rows.runs.corrupted:
             return found
         from rbench.verifying.corrupted_again import verify_corruptions
 

@@ -93,7 +93,8 @@ def _of_pictures(folder: Path, dataset: Dataset, source: str, params: Mapping[st
         path = folder / str(severity) / kind / name
         pixels, _ = read_picture(require(path, "corrupted picture"), str(path), geometry)
         _require_shape(pixels.shape, dataset, path)
-        return np.rint(pixels * np.float32(255)).astype(np.uint8)
+        levels: Bytes = np.rint(pixels * np.float32(255)).astype(np.uint8)
+        return levels
 
     return lambda ids, severity: np.stack([picture(int(sample), severity) for sample in ids])
 

@@ -50,7 +50,7 @@ def corrupted(images: Images, ids: Ids, name: str, severity: int, seed: int) -> 
             found=found,
             remedy=remedy,
         )
-    levels = np.rint(images * np.float32(255)).astype(np.uint8)
+    levels: Bytes = np.rint(images * np.float32(255)).astype(np.uint8)
     made = np.empty_like(levels)
     before = np.random.get_state()  # noqa: NPY002 - the library draws from it
     try:

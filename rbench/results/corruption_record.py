@@ -163,7 +163,7 @@ class Judged:
 
     def hash(self) -> str:
         """sha256 of what was decided about every sample."""
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "sample": self.ids,
             "label": self.labels,
             "severity": np.asarray(self.severity, np.int64),

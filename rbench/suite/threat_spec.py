@@ -96,7 +96,7 @@ class ThreatSpec(Model):
         description="Folder of corrupted images in the layout of CIFAR-10-C or ImageNet-C; they are made anew if null.",
     )
     norm: Annotated[Norm, _of_ball("norm", _NORM)] = Field(
-        None,  # type: ignore[assignment]
+        None,
         validate_default=True,
         description=_NORM,
     )
@@ -106,7 +106,7 @@ class ThreatSpec(Model):
         Field(min_length=1, max_length=100),
         _of_ball("eps", _EPS),
     ] = Field(
-        None,  # type: ignore[assignment]
+        None,
         validate_default=True,
         description=_EPS,
     )
