@@ -148,7 +148,4 @@ def _files_of_table(table: Table) -> Files:
     """The leaderboard as text, as a page and as data, and all its figures."""
     from rbench.reports import csv, figures, html, markdown
 
-    made: dict[str, str | bytes] = {}
-    for reporter in (markdown.report, csv.report, html.report, figures.report):
-        made |= reporter(table)
-    return made
+    return {**markdown.report(table), **csv.report(table), **html.report(table), **figures.report(table)}
