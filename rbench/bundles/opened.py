@@ -18,6 +18,7 @@ from rbench.bundles.manifest import Manifest
 from rbench.elsewhere import KeptData
 from rbench.errors import InputError
 from rbench.harmless import NAME, STORED, harmless
+from rbench.results.corrupted_runs import FOLDER as CORRUPTIONS
 from rbench.results.files import writing
 
 _CACHES = {"torch": "TORCH_HOME", "hub": "HF_HUB_CACHE"}
@@ -87,7 +88,7 @@ def opened(given: Path) -> Iterator[Opened]:
                 root = Path(folder, "bundle")
                 root.mkdir()
                 manifest = unpack(given, root)
-                if not (root / "records").is_dir():
+                if not any((root / records).is_dir() for records in ("records", CORRUPTIONS)):
                     raise InputError("a bundle without records", place=given)
                 with _caches(root):
                     _say_places(root, manifest)

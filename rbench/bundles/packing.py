@@ -33,6 +33,7 @@ from rbench.suite.document import parse
 from rbench.suite.files import digest, digests
 from rbench.suite.places import texts
 from rbench.suite.plan import Plan
+from rbench.verifying.corruptions import held
 from rbench.verifying.needs import brought
 from rbench.verifying.planned import asked_of
 
@@ -79,6 +80,9 @@ def packed(folder: RunFolder, plan: Plan, *, with_data: bool) -> Packed:
     packing, suite = _Packing(dict(_results(folder.root))), bind_suite(plan.spec)
     for part in _parts(suite):
         _pack_part(packing, part)
+    for cell in plan.corrupted:
+        for name, sha256 in cell.corruption.files.items():
+            packing.lacking[f"corruptions {name}"] = Lacking(component="threat.corruptions", name=name, sha256=sha256)
     data = _data(packing, read, plan, suite, with_data=with_data)
     _without_absolute(packing, plan)
     said = brought(folder)
@@ -99,12 +103,13 @@ def _require_judged(read: Runs, plan: Plan, folder: RunFolder) -> None:
     """Refuses a folder that could not be verified where it lies: a bundle of it would be no better."""
     for broken in read.broken:
         raise InputError(broken.message, remedy="rbench verify says more")
-    if not any(cell.status == "done" for cell in read.cells):
+    if not any(cell.status == "done" for cell in (*read.cells, *read.corrupted)):
         raise InputError("no finished cell", place=folder.root, remedy="rbench run makes some")
     asked, _ = asked_of(read.cells, plan)
-    for one in asked.values():
-        for fault in one.faults:
-            raise WrongHash(fault, place=folder.root, remedy="rbench verify says more")
+    faults = [fault for one in asked.values() for fault in one.faults]
+    faults += [fault for _, found, _, _, _ in held(read.corrupted, plan) for fault in found]
+    for fault in faults:
+        raise WrongHash(fault, place=folder.root, remedy="rbench verify says more")
 
 
 def _results(root: Path) -> Iterator[tuple[str, Path]]:
@@ -265,7 +270,7 @@ def _data(packing: _Packing, read: Runs, plan: Plan, suite: BoundSuite, *, with_
         elif not own and not is_member(f"files/{'0' * 12}/{PurePath(stored).name}"):
             raise InputError("a bundle has no data of such names", place=place, remedy="rename it")
     if kept:
-        packing.members |= _samples(read, plan.cells[0])
+        packing.members |= _samples(read, [*plan.cells, *(cell.probe for cell in plan.corrupted)][0])
     return Data(name=portable(suite.dataset.name), files=hashes, kept=kept, own=own)
 
 
@@ -274,10 +279,10 @@ def _samples(read: Runs, first: Cell) -> Mapping[str, bytes]:
     components = Components(torch.device("cpu"))
     dataset, ids = components.dataset(first.dataset), components.chosen(first.dataset, first.slice)
     found = components.data_hash(first.dataset, ids)
-    for cell in read.cells:
+    for cell in (*read.cells, *read.corrupted):
         if cell.record is not None and cell.status == "done" and cell.record.dataset.sha256 != found:
             problem = "images or labels are not those that were judged (dataset.sha256)"
-            raise WrongHash(problem, place=cell.root / "records" / f"{cell.id}.json", found=found)
+            raise WrongHash(problem, place=cell.root, component=cell.id, found=found)
     return {f"data/{name}": content for name, content in kept_slice(dataset, order(dataset, first.slice)).items()}
 
 

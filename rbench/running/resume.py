@@ -11,7 +11,7 @@ from rbench.results.output import require_own, same_file
 from rbench.results.store import RunFolder
 from rbench.suite.cell import Cell, Part, defended_id
 from rbench.suite.load import load_suite
-from rbench.suite.places import remember_places
+from rbench.suite.places import remember_corruptions, remember_places
 from rbench.suite.plan import Plan, plan
 
 Redo = Literal["missing", "failed", "all"]
@@ -50,7 +50,8 @@ def open_run(planned: Plan, root: Path, given: Path | None = None) -> Iterator[R
         folder.drop_other_audits({defended_id(cell.backbone, cell.purifier) for cell in models})
         if not keep:
             folder.write_suite(planned.resolved)
-            remember_places(planned.cells)
+            remember_places([*planned.cells, *(cell.probe for cell in planned.corrupted)])
+            remember_corruptions(planned.spec.threat.path)
         yield folder
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from rbench.elsewhere import located
 from rbench.errors import InputError, MissingError
 from rbench.registry.requirements import installs
 from rbench.signature.version import source_version
@@ -168,7 +169,7 @@ def _corruptions(spec: SuiteSpec) -> list[Corruption]:
     if threat.path is None:
         made = f"{LIBRARY} {library_version()}, {_code('corruptions')}"
         return [Corruption(name, severity, made) for name in threat.names]
-    folder, read = Path(threat.path), _code("corrupted_files")
+    folder, read = Path(located(threat.path)), _code("corrupted_files")
     found = []
     for name in threat.names:
         try:

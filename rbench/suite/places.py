@@ -12,6 +12,8 @@ from rbench.suite.files import sha256_of
 
 LISTS = ("dataset", "backbones", "purifiers", "attacks")
 """The fields of a suite that name components."""
+_CORRUPTIONS = sha256_of({})
+"""What stands for the hash of a folder of corrupted images where its place is kept: each of its files has one in its cell."""
 _LABELS = ("as", "purifiers", "gradient", "sha256")
 """Keys of a component whose texts name no file."""
 
@@ -29,6 +31,12 @@ def remember_places(cells: Iterable[Cell]) -> None:
                 stored = portable(path)
                 if not _exists(stored):
                     elsewhere.remember(stored, sha256_of(part.files), Path(path))
+
+
+def remember_corruptions(path: str | None) -> None:
+    """The same for the folder of corrupted images of a threat; which images these are, hashes say."""
+    if path is not None and is_absolute(path) and not _exists(portable(path)):
+        elsewhere.remember(portable(path), _CORRUPTIONS, Path(path))
 
 
 def _parts(cell: Cell) -> Iterator[Part]:
@@ -80,7 +88,17 @@ def find_places(document: Any, cells: Sequence[Mapping[str, Any]], folders: Sequ
                 elsewhere.is_at(text, known[0])
             elif own := [sha256 for sha256 in hashes[name] if sha256]:
                 missing[name] = own[0]
+    _find_corruptions(_map(_map(document).get("threat")).get("path"), folders)
     return missing
+
+
+def _find_corruptions(path: Any, folders: Sequence[Path]) -> None:
+    if not isinstance(path, str) or not PurePath(path).name:
+        return
+    there = [place for place in (folder / PurePath(path).name for folder in folders) if _exists(str(place))]
+    known = there or ([] if _exists(path) else [elsewhere.recalled(path, _CORRUPTIONS)])
+    if known and known[0] is not None:
+        elsewhere.is_at(path, known[0].absolute())
 
 
 def _paths(document: Any) -> Iterator[str]:

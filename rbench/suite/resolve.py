@@ -199,7 +199,7 @@ def _threat(threat: ThreatSpec) -> dict[str, Any]:
     ball = {"norm": threat.norm, "eps": [_eps(eps.text) for eps in threat.eps]} if threat.eps else {}
     if not threat.names:
         return ball
-    folder = {} if threat.path is None else {"path": threat.path}
+    folder = {} if threat.path is None else {"path": portable(threat.path)}
     return {**ball, "corruptions": list(threat.names), "severity": list(threat.severity), **folder}
 
 

@@ -19,6 +19,7 @@ from rbench.harmless import NAME, harmless
 from rbench.own_code import PREFIX
 from rbench.registry import registry, split_name
 from rbench.registry.own import BROUGHT
+from rbench.results.corrupted_runs import CorruptedFolder
 from rbench.results.store import RunFolder
 from rbench.suite.places import texts
 
@@ -80,8 +81,9 @@ def brought(folder: RunFolder) -> Brought:
             versions |= _texts(record.provenance.get("distributions"))
             code |= {n: s for n, s in _texts(record.provenance.get("code")).items() if _SHA256.fullmatch(s)}
             documents.append(record.cell)
-    with suppress(InputError):
-        documents += folder.read_cells() or []
+    for read in (folder.read_cells, CorruptedFolder(folder.root).read_plan):
+        with suppress(InputError):
+            documents += read() or []
     found = {}
     for kind, part in _parts(documents):
         name, whole = str(part.get("name")), str(part.get("version"))

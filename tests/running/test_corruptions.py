@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -293,3 +294,17 @@ def test_samples_that_are_torn_or_of_another_cell_are_refused(run, tmp_path):
     path.write_bytes(path.read_bytes()[:-8])
     with refused(problem=some("unreadable")):
         folder.read(cell_id)
+
+
+def test_a_bundle_has_what_was_judged_and_asks_for_the_corrupted_images(run, files, tmp_path, monkeypatch, capsys):
+    assert str(files) not in (run / "suite.yaml").read_text()
+    bundle, elsewhere = tmp_path / "mine.zip", tmp_path / "elsewhere"
+    assert rbench("bundle", run, "--out", bundle) == 0
+    assert "fog.npy is not in it" in "".join(capsys.readouterr()).replace("\n", " ")
+    with zipfile.ZipFile(bundle) as archive:
+        assert len([name for name in archive.namelist() if name.startswith("corruptions/")]) == 2 * 2 * 3
+    monkeypatch.setenv("RBENCH_CACHE", str(tmp_path / "of-a-reviewer"))
+    assert rbench("verify", bundle) != 0
+    assert files.name in "".join(capsys.readouterr()).replace("\n", "")
+    shutil.copytree(files, elsewhere / files.name)
+    assert rbench("verify", bundle, "--files", elsewhere) == 0
