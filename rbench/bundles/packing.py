@@ -8,12 +8,12 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
 
 import torch
 
-from rbench import __version__
 from rbench.backbones import torch_cache
 from rbench.bundled_files import ASSETS
 from rbench.bundles.archive import Content, described
@@ -88,7 +88,7 @@ def packed(folder: RunFolder, plan: Plan, *, with_data: bool) -> Packed:
     said = brought(folder)
     manifest = Manifest(
         bundle=SCHEMA,
-        rbench=__version__,
+        rbench=version("rbench"),
         members=described(packing.members),
         places=tuple(packing.places[text] for text in sorted(packing.places)),
         data=data,
