@@ -19,6 +19,8 @@ FOR_US = {"all", "dev", "coverage", "bench"}
 
 FROM_SOURCE = {"bench"}
 """Extras with a package that comes as source alone, which pip can look at only for the Python that it runs on (visdom, of adv-lib)."""
+BUILT = {name: str(ROOT / "bench" / "constraints.txt") for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")}
+"""What it is built with, as by `make bench`."""
 
 
 def test_all_has_every_extra_but_those_that_cannot_live_beside_the_rest():
@@ -47,17 +49,17 @@ def wheel(tmp_path_factory):
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_it_installs_alone(wheel, extra, python):
-    only = ["--python-version", python, "--only-binary=:all:", "--target", wheel.parent / "nowhere"]
+    options, settings = ["--python-version", python, "--only-binary=:all:", "--target", wheel.parent / "nowhere"], {}
     if extra in FROM_SOURCE:
         if python != f"{sys.version_info.major}.{sys.version_info.minor}":
             pytest.skip(f"{extra} has a package that comes as source, so it is looked at on the Python that runs this")
-        only = []
+        options, settings = [], BUILT
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "--disable-pip-version-check"),
-            *("install", "--quiet", "--dry-run", "--ignore-installed", *only, f"rbench[{extra}] @ {wheel.as_uri()}"),
+            *("install", "--quiet", "--dry-run", "--ignore-installed", *options, f"rbench[{extra}] @ {wheel.as_uri()}"),
         ],
-        env={**environment(), "PYTHONPATH": str(wheel.parent / "pip")},
+        env={**environment(), "PYTHONPATH": str(wheel.parent / "pip"), **settings},
         capture_output=True,
         text=True,
         check=False,

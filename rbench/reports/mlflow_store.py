@@ -33,9 +33,8 @@ def opened() -> Iterator[tuple[Any, str]]:
         MissingError: the store is not there, does not answer or refuses something; or it is another machine and RBENCH_OFFLINE is set.
         ModuleNotFoundError: of mlflow, or of SQLAlchemy, without which it knows no databases.
     """
-    with _alone():
-        require_mlflow()
-        mlflow: Any = import_module("mlflow.tracking")
+    require_mlflow()
+    with _alone() as mlflow:
         place = mlflow.get_tracking_uri()
         require_reachable(place)
         if urlsplit(place).scheme.lower().startswith(_DATABASES):
@@ -83,18 +82,22 @@ def shown(place: str) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """A block in which MLflow tells its makers nothing, and the user only what went wrong."""
+def _alone() -> Iterator[Any]:
+    """A block with MLflow imported, in which it tells its makers nothing, and the user only what went wrong."""
     name, loggers = "MLFLOW_DISABLE_TELEMETRY", [getLogger("mlflow"), getLogger("alembic")]
-    before, levels = os.environ.get(name), [logger.level for logger in loggers]
+    before = os.environ.get(name)
     os.environ[name] = "true"
     try:
+        mlflow = import_module("mlflow.tracking")
+        levels = [logger.level for logger in loggers]  # which the import sets
         for logger in loggers:
             logger.setLevel(WARNING)
-        yield
+        try:
+            yield mlflow
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
         if before is None:
             del os.environ[name]
         else:

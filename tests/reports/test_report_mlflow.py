@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import math
 import os
 import subprocess
@@ -249,10 +250,15 @@ assert "torch" not in sys.modules
     assert [run["name"] for run in logged] == ["cnn/jpeg (Linf 8/255)"]
 
 
-def test_the_environment_is_as_it_was(monkeypatch):
+@needs_mlflow
+def test_mlflow_is_quiet_and_afterwards_as_it_was(monkeypatch):
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    importlib.import_module("mlflow.tracking")
+    before = logging.getLogger("mlflow").level
     with mlflow_store._alone():
         assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+        assert logging.getLogger("mlflow").level == logging.WARNING
+    assert logging.getLogger("mlflow").level == before
     assert "MLFLOW_DISABLE_TELEMETRY" not in os.environ
 
 
