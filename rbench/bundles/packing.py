@@ -23,7 +23,8 @@ from rbench.datasets.kept_slice import kept_slice
 from rbench.elsewhere import is_absolute, located, parted, portable
 from rbench.errors import InputError, WrongHash
 from rbench.registry import Bound
-from rbench.results.runs import Runs, read_runs
+from rbench.results.corrupted_runs import ReadCorrupted
+from rbench.results.runs import ReadCell, Runs, read_runs
 from rbench.results.store import RunFolder
 from rbench.results.untrusted import parse_json, read_text
 from rbench.running.components import Components, order
@@ -103,11 +104,11 @@ def _require_judged(read: Runs, plan: Plan, folder: RunFolder) -> None:
     """Refuses a folder that could not be verified where it lies: a bundle of it would be no better."""
     for broken in read.broken:
         raise InputError(broken.message, remedy="rbench verify says more")
-    if not any(cell.status == "done" for cell in (*read.cells, *read.corrupted)):
+    if not any(status == "done" for status in [*(c.status for c in read.cells), *(c.status for c in read.corrupted)]):
         raise InputError("no finished cell", place=folder.root, remedy="rbench run makes some")
     asked, _ = asked_of(read.cells, plan)
     faults = [fault for one in asked.values() for fault in one.faults]
-    faults += [fault for _, found, _, _, _ in held(read.corrupted, plan) for fault in found]
+    faults += [fault for row in held(read.corrupted, plan) for fault in row[2]]
     for fault in faults:
         raise WrongHash(fault, place=folder.root, remedy="rbench verify says more")
 
@@ -279,7 +280,8 @@ def _samples(read: Runs, first: Cell) -> Mapping[str, bytes]:
     components = Components(torch.device("cpu"))
     dataset, ids = components.dataset(first.dataset), components.chosen(first.dataset, first.slice)
     found = components.data_hash(first.dataset, ids)
-    for cell in (*read.cells, *read.corrupted):
+    cells: list[ReadCell | ReadCorrupted] = [*read.cells, *read.corrupted]
+    for cell in cells:
         if cell.record is not None and cell.status == "done" and cell.record.dataset.sha256 != found:
             problem = "images or labels are not those that were judged (dataset.sha256)"
             raise WrongHash(problem, place=cell.root, component=cell.id, found=found)

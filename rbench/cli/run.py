@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rbench.results.store import RunFolder
     from rbench.running.progress import Progress
     from rbench.suite.cell import Cell
+    from rbench.suite.corruptions import CorruptedCell
     from rbench.suite.plan import Plan
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/SUITE]", show_default=False)]
@@ -86,14 +87,14 @@ def command(
     spec = load_suite(suite, set_ or (), _read(suite, must_be_trusted(suite, trust=trust)))
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
-    models = (*chosen.cells, *chosen.corrupted)
+    models: list[Cell | CorruptedCell] = [*chosen.cells, *chosen.corrupted]
     require_known(floors, {(cell.backbone.label, cell.purifier.label) for cell in models})
     root = out or _usual(spec.suite)
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
     _require_meant(chosen.cells, root, redo, yes=yes)
     with open_run(whole, root, suite) as folder, interruptible():  # a signal also ends what is slow to import
-        how = {"device": device, "batch_size": size, "threads": threads, "timeout": seconds}
+        how: dict[str, Any] = {"device": device, "batch_size": size, "threads": threads, "timeout": seconds}
         how["ray_address"] = ray_address if executor == "ray" else None
         # First, since they are soon done: what is wrong with their files is told before hours of attacks.
         corrupted = _corrupted(chosen, folder, redo, workers, how)

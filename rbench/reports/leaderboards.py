@@ -47,7 +47,8 @@ def held(root: Path, before: Runs) -> Held:
         root: the run folder.
         before: the same folder, read before it was verified.
     """
-    if any(cell.document.get("judge") != rules.JUDGE_VERSION for cell in (*before.cells, *before.corrupted)):
+    documents = [*(cell.document for cell in before.cells), *(cell.document for cell in before.corrupted)]
+    if any(document.get("judge") != rules.JUDGE_VERSION for document in documents):
         return Held()
     names = [name for name in _MADE if (root / f"leaderboard.{name}").is_file()]
     if not names:

@@ -96,9 +96,9 @@ def _find_corruptions(path: Any, folders: Sequence[Path]) -> None:
     if not isinstance(path, str) or not PurePath(path).name:
         return
     there = [place for place in (folder / PurePath(path).name for folder in folders) if _exists(str(place))]
-    known = there or ([] if _exists(path) else [elsewhere.recalled(path, _CORRUPTIONS)])
-    if known and known[0] is not None:
-        elsewhere.is_at(path, known[0].absolute())
+    place = there[0] if there else None if _exists(path) else elsewhere.recalled(path, _CORRUPTIONS)
+    if place is not None:
+        elsewhere.is_at(path, place.absolute())
 
 
 def _paths(document: Any) -> Iterator[str]:

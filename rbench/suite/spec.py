@@ -320,7 +320,7 @@ class SuiteSpec(FileModel):
     backbones: Annotated[list[BackboneSpec], Field(min_length=1)]
     purifiers: list[PurifierSpec] = Field(default_factory=list, description="`identity` comes first if it is missing.")
     attacks: Annotated[list[AttackSpec], Field(min_length=1), WrapValidator(_attacks)] = Field(
-        None,  # type: ignore[assignment]
+        None,
         validate_default=True,
         description="Left out where the threat is corruptions alone.",
     )

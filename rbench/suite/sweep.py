@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from rbench.elsewhere import portable
 from rbench.errors import RbenchError
-from rbench.registry import registry
+from rbench.registry.registry import registry
 from rbench.signature import ParameterError, Signature, fraction
 from rbench.suite.document import FieldPath
 from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec

@@ -156,7 +156,7 @@ def _answer(
     audit = prepared.setup.audit
     if not audit.reproducible or audit.batch_dependent:
         return replace(answer, faults=tuple(_drifts(cell, said, judged)))
-    faults, ties = list[str](), 0
+    wrong_answers, ties = list[str](), 0
     make = images_of(cell, components)
     for place, severity in enumerate(judged.severity):
         rows = np.flatnonzero((judged.predictions[:, place] != said.predictions[:, place]).any(axis=1))
@@ -166,10 +166,10 @@ def _answer(
             ties += int(tied.sum())
             if len(wrong := rows[~tied]):
                 more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-                faults.append(
+                wrong_answers.append(
                     f"sample {prepared.ids[wrong[0]]}{more}: at severity {severity} judged again, the defended model answers otherwise"
                 )
-    return replace(answer, faults=tuple(faults), near_ties=ties)
+    return replace(answer, faults=tuple(wrong_answers), near_ties=ties)
 
 
 def _inputs(

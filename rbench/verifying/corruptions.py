@@ -21,8 +21,9 @@ _PARTS = ("dataset", "backbone", "purifier", "threat")
 
 def as_cell(read: ReadCorrupted) -> ReadCell:
     """The same as verdicts name cells; without a record of an attack."""
-    status = "done" if read.status == "done" else "missing"
-    return ReadCell(read.id, read.document, status, read.root, verified=read.verified)
+    return ReadCell(
+        read.id, read.document, "done" if read.status == "done" else "missing", read.root, verified=read.verified
+    )
 
 
 def contradictions(read: ReadCorrupted) -> list[str]:
@@ -80,10 +81,10 @@ def asked_of(read: Sequence[ReadCorrupted], plan: Plan) -> dict[str, tuple[Corru
     here = {cell.id: planned.get(_work(cell.document)) for cell in read}
     there = {cell.id for cell in here.values() if cell is not None}
     lacking: dict[str, list[str]] = defaultdict(list)
-    for cell in plan.corrupted:
-        if cell.id not in there:
-            lacking[model_of(lasting(cell.document()))].append(cell.corruption.name)
-    asked = {}
+    for wanted in plan.corrupted:
+        if wanted.id not in there:
+            lacking[model_of(lasting(wanted.document()))].append(wanted.corruption.name)
+    asked: dict[str, tuple[CorruptedCell | None, list[str], list[str]]] = {}
     for one in read:
         cell = here[one.id]
         if cell is None:
