@@ -51,13 +51,14 @@ def command(
 def _probed(planned: "Plan", device: str) -> dict[str, Any]:
     from rbench.allocator import keep_freed_memory
     from rbench.engine.devices import resolve_device
+    from rbench.engine.precision import full_float32
     from rbench.running.components import Components
     from rbench.running.estimate import estimate, probe
     from rbench.running.pool import threads_of
 
     keep_freed_memory()
     place = resolve_device(device)
-    with threads_of(1):
+    with threads_of(1), full_float32():
         return {"device": place.type, **estimate(planned.cells, probe(Components(place))).document()}
 
 

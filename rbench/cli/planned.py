@@ -35,7 +35,7 @@ def planned_of(
         MissingError: a plug-in, a file or code of the author's own is not here; names it.
         InputError: the suite is wrong.
     """
-    from rbench.results.corrupted_runs import CorruptedFolder
+    from rbench.results.corrupted_runs import planned_parts
     from rbench.results.store import RunFolder
     from rbench.suite.load import load_suite
     from rbench.suite.places import find_places
@@ -57,7 +57,7 @@ def planned_of(
     def read(document: Any) -> None:
         for line in find_code(document, said, [*files, *beside, Path.cwd()], place):
             terminal.note(line)
-        missing.update(find_places(document, [*(folder.read_cells() or []), *CorruptedFolder(root).read_plan()], files))
+        missing.update(find_places(document, planned_parts(root), files))
         on_read(document)
 
     try:

@@ -142,10 +142,10 @@ def _read(suite: Path, allowed: "Callable[[Any], None]") -> "Callable[[Any], Non
 
     def on_read(document: Any) -> None:
         if (suite.parent / "cells.jsonl").is_file():
-            from rbench.results.store import RunFolder
+            from rbench.results.corrupted_runs import planned_parts
             from rbench.suite.places import find_places
 
-            find_places(document, RunFolder(suite.parent).read_cells() or [])
+            find_places(document, planned_parts(suite.parent))
         allowed(document)
 
     return on_read

@@ -97,6 +97,7 @@ def _planned(run: "Opened", overrides: Sequence[str], files: Sequence[Path]) -> 
 def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], workers: str) -> "Verified":
     from rbench.allocator import keep_freed_memory
     from rbench.engine.devices import resolve_device
+    from rbench.engine.precision import full_float32
     from rbench.results.store import RunFolder
     from rbench.running.components import Components
     from rbench.running.pool import threads_of, workers_for
@@ -105,7 +106,7 @@ def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], worke
     from rbench.verifying.verify import Demand, Rows, concluded
 
     keep_freed_memory()
-    with RunFolder(root).lock(), interruptible(), threads_of(1):
+    with RunFolder(root).lock(), interruptible(), threads_of(1), full_float32():
         wanted = Demand(**demand)
         rows = Rows(root, plan, Components(resolve_device(device)), wanted)
         many = min(workers_for(workers, device, 1, plan.cells), len(rows.names))

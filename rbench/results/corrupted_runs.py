@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from rbench.errors import InputError
 from rbench.results import disk, files
 from rbench.results.corruption_record import CorruptionRecord, Judged, read_corruption, read_judged, require_cell
 from rbench.results.record import CELL_ID, record_text
+from rbench.results.store import RunFolder
 from rbench.results.untrusted import parse_json, read_text
 from rbench.results.verification import holds, read_verification
 
@@ -158,3 +160,15 @@ def read_corrupted(root: Path) -> tuple[list[ReadCorrupted], list[tuple[str, str
         else:
             cells.append(ReadCorrupted(cell_id, cell, found[0].status, root, *found, verified))
     return cells, broken
+
+
+def planned_parts(root: Path) -> list[dict[str, Any]]:
+    """The planned cells of a folder, those of corruptions too, to look up its components; none of a file that cannot be read.
+
+    What is wrong with such a file is for those to say who read results by it.
+    """
+    found = list[dict[str, Any]]()
+    for read in (lambda: RunFolder(root).read_cells() or [], CorruptedFolder(root).read_plan):
+        with suppress(InputError):
+            found += read()
+    return found

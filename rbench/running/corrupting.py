@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from rbench.engine.devices import resolve_device
+from rbench.engine.precision import full_float32
 from rbench.errors import InputError
 from rbench.results.corrupted_runs import CorruptedFolder
 from rbench.results.corruption_record import CorruptionRecord
@@ -55,7 +56,7 @@ def run_corruptions(
     kept = CorruptedFolder(folder.root)
     terms = Terms("none", batch_size, threads, folder.root.resolve(), timeout)
     probes = list({cell.probe.id: cell.probe for cell in cells}.values())
-    with threads_of(threads), interruptible():
+    with threads_of(threads), full_float32(), interruptible():
         executor = executor_of(place, workers, terms, ray_address)
         try:
             hopeless = checked(probes, (), folder, executor, on_note).failed

@@ -9,6 +9,7 @@ import torch
 
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Evaluated
+from rbench.engine.precision import full_float32
 from rbench.errors import InputError, Stopped
 from rbench.results import sample_columns as column
 from rbench.results.record import Record
@@ -88,7 +89,7 @@ def run(
     """
     place = resolve_device(device)
     terms = Terms(images, batch_size, threads, folder.root.resolve(), timeout)
-    with threads_of(threads), interruptible():
+    with threads_of(threads), full_float32(), interruptible():
         executor = executor_of(place, workers, terms, ray_address)
         try:
             begun = checked(cells, doubted, folder, executor, on_note)

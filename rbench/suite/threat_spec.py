@@ -61,15 +61,21 @@ _NORM = "How the size of a perturbation is measured."
 _EPS = "Radius on the [0, 1] pixel scale, e.g. 8/255; a list is a sweep."
 
 
+_NULL = object()
+"""What stands for a `null` that a user has written, where None is what nobody has written."""
+
+
 def _of_ball(field: str, description: str) -> WrapValidator:
     """A field that every threat has but one of corruptions alone, which has no ball."""
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        if value is None:
+        if value is None or value is _NULL:
             corrupts = any(info.data.get(key, ()) is not None for key in ("corruption", "corruptions"))
             if corrupts and info.data.get("norm") is None:
                 return None if field == "norm" else []
-            raise Mistake("missing.", remedy=description)
+            if value is None:
+                raise Mistake("missing.", remedy=description)
+            value = None
         if field == "eps" and "norm" in info.data and info.data["norm"] is None:
             raise Mistake("a radius needs a norm.", found=kind_of(value), remedy="Write norm: Linf, or leave eps out.")
         return handler(value)
@@ -110,6 +116,13 @@ class ThreatSpec(Model):
         validate_default=True,
         description=_EPS,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {key: _NULL if value is None and key in ("norm", "eps") else value for key, value in given.items()}
 
     @model_validator(mode="after")
     def _one_list(self) -> Self:

@@ -187,7 +187,8 @@ def planned(tmp_path, files, text):
     return plan(load_suite(written(tmp_path, files, text)))
 
 
-def test_attacks_in_a_ball_have_the_ids_that_they_have_without_corruptions(tmp_path, files):
+def test_attacks_in_a_ball_have_the_ids_that_they_have_without_corruptions(tmp_path, files, monkeypatch):
+    monkeypatch.chdir(files.parent)  # of a folder elsewhere only the name is stored
     both = SUITE.replace("threat: {", "threat: {norm: Linf, eps: 0.05, ") + ATTACKS
     alone = "".join(BALL + "\n" if line.startswith("threat") else line for line in both.splitlines(True))
     mixed, ball = planned(tmp_path, files, both), planned(tmp_path, files, alone)
