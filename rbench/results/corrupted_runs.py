@@ -168,7 +168,8 @@ def planned_parts(root: Path) -> list[dict[str, Any]]:
     What is wrong with such a file is for those to say who read results by it.
     """
     found = list[dict[str, Any]]()
-    for read in (lambda: RunFolder(root).read_cells() or [], CorruptedFolder(root).read_plan):
-        with suppress(InputError):
-            found += read()
+    with suppress(InputError):
+        found += RunFolder(root).read_cells() or []
+    with suppress(InputError):
+        found += CorruptedFolder(root).read_plan()
     return found
