@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.attacks import attacked, own, readied
+from bench.attacks import BATCH, attacked, own, readied
 from bench.budgets import Budget
 from bench.models import Model
 from rbench.engine.driver import LOOKS
@@ -68,12 +68,13 @@ def profiled(work: Callable[[], object]) -> tuple[int, float]:
 
 
 def measured(model: Model, attack: str) -> dict[str, Any]:
-    """Waits a step, and utilisation, of an attack that everybody survives.
+    """Waits a step, and utilisation, of an attack that everybody survives, on one batch, so that a step is one of all images.
 
     Args:
         model: on the device.
         attack: its name.
     """
+    model = model.first(BATCH)
     steps, counts, busy = (4 * LOOKS, 12 * LOOKS), list[int](), list[float]()
     for many in steps:
         budget = Budget(pgd=many, steps=many, targets=1, queries=many)

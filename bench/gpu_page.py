@@ -9,22 +9,21 @@ COMMAND = "python -m bench.gpu"
 
 def page(found: dict[str, Any]) -> str:
     """What `bench.gpu` found, as Markdown; what is above its bar is marked."""
-    facts = "; ".join(f"{name} {value}" for name, value in found["about"].items())
-    return (
-        "\n\n".join(
-            [
-                f"# rbench on a GPU\n\nMeasured by `{COMMAND}`. {facts}.",
-                f"## Tests marked `gpu`\n\n{_ended(found['tests'])}",
-                "## Waits for the device and kernels at work\n\nAttacks on model b that everybody survives; waits are counted by torch's "
-                "profiler, from two runs of different length, so beginning and end do not count.\n\n"
-                + _steps(found["steps"]),
-                "## Suites\n\n" + "\n".join(f"- {_suite(one)}" for one in found["suites"]),
-                "## Against others on the same card\n\nSeconds on the wall with the device idle before and after; medians of pairs in "
-                "turn, ratio above 1: rbench is faster.\n\n" + _comparisons(found["comparisons"]),
-            ]
-        )
-        + "\n"
-    )
+    parts = [
+        f"## {title}\n\n{text}{_facts(found[name])}\n\n{told(found[name]['found'])}"
+        for name, (title, text, told) in _PARTS.items()
+        if name in found
+    ]
+    return "\n\n".join([f"# rbench on a GPU\n\nMeasured by `{COMMAND}`.", *parts]) + "\n"
+
+
+def _facts(part: dict[str, Any]) -> str:
+    facts = "; ".join(f"{name} {value}" for name, value in part["about"].items()) + "."
+    return f"{facts} {part['note']}" if "note" in part else facts
+
+
+def _suites(suites: list[dict[str, Any]]) -> str:
+    return "\n".join(f"- {_suite(one)}" for one in suites)
 
 
 def _ended(one: dict[str, Any]) -> str:
@@ -74,3 +73,20 @@ def _comparisons(rows: list[dict[str, Any]]) -> str:
             mine, theirs = row["rbench"]["seconds"], figures["seconds"]
             lines.append(f"{head} | {row['images']} | {mine:.2f} | {library} | {theirs:.2f} | {ratio} |")
     return "\n".join(lines)
+
+
+_PARTS = {
+    "tests": ("Tests marked `gpu`", "", _ended),
+    "steps": (
+        "Waits for the device and kernels at work",
+        "Attacks on model b that everybody survives, one batch; waits are counted by torch's profiler, from two runs of different length, "
+        "so beginning and end do not count. ",
+        _steps,
+    ),
+    "suites": ("Suites", "", _suites),
+    "comparisons": (
+        "Against others on the same card",
+        "Seconds on the wall with the device idle before and after; medians of pairs in turn, ratio above 1: rbench is faster. ",
+        _comparisons,
+    ),
+}

@@ -23,6 +23,7 @@ from rbench.engine.devices import resolve_device
 from rbench.engine.inventory import refuse_patched
 from rbench.engine.left_as_found import left_as_found
 from rbench.engine.patches import of_judging
+from rbench.engine.precision import full_float32
 from rbench.engine.setup import Setup, describe
 from rbench.engine.unattacked import UnattackedVerdicts
 from rbench.errors import InputError, RbenchError
@@ -227,7 +228,7 @@ def evaluate(
         raise InputError(mistake.problem, component=owner, place=place, found=mistake.found, remedy=mistake.remedy)
     NOTES.take()  # what is told here is of this call
     # A caller who measures without gradients may ask this as well.
-    with torch.inference_mode(mode=False), torch.enable_grad(), left_as_found(*modules), by_argument():
+    with torch.inference_mode(mode=False), torch.enable_grad(), full_float32(), left_as_found(*modules), by_argument():
         prepared, finished = _judged(terms, data, attack, params, modules, on)
     for line in NOTES.take():
         warnings.warn(line, stacklevel=2)

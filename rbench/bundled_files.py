@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rbench.elsewhere import located
 from rbench.errors import InputError
 
 ASSETS = Path(__file__).parent / "assets"
@@ -18,7 +19,7 @@ def weights_file(text: str | Path) -> Path:
         InputError: rbench brings no weights of this name.
     """
     name = _bundled_name(text)
-    return Path(text) if name is None else bundled_weights(name)
+    return Path(located(text)) if name is None else bundled_weights(name)
 
 
 def bundled_weights(name: str) -> Path:

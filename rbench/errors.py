@@ -5,6 +5,8 @@ import signal
 from collections.abc import Sequence
 from typing import Self
 
+from rbench.harmless import harmless
+
 
 def worded(problem: str, found: str | None = None, remedy: str | None = None) -> str:
     """The words that the parts of an error make; nowhere else are they put together.
@@ -68,7 +70,8 @@ class RbenchError(Exception):
         # A place leads to the component, and most problems name it.
         named = self.component if self.component and self.component not in self.problem else None
         where = self.place or named
-        return f"{where}: {text}" if where else text
+        # Names of keys, files and columns are a stranger's words, and stand in any of the parts.
+        return harmless(f"{where}: {text}" if where else text)
 
     def at(self, place: str | None = None, *, component: str | None = None) -> Self:
         """The same error told by someone who knows more of it.

@@ -1,4 +1,4 @@
-"""A process that has run nothing yet, with the environment and working directory of this one, which finds and trusts the same code.
+"""A process that has run nothing yet, with environment and folder of this one, which finds the same files and trusts the same code.
 
 `multiprocessing` starts one server with torch imported and nothing run, which forks for each process; where a system has no such server,
 or torch is not imported here yet, every process starts from nothing. Imports no torch itself: plug-ins are tried where torch is not needed.
@@ -15,7 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rbench import elsewhere
 from rbench.allocator import keep_freed_memory
+from rbench.elsewhere import Elsewhere
 from rbench.own_code import Known, known, take
 
 
@@ -35,7 +37,8 @@ def begin(function: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, 
         wanted = [one.__module__ for one in (function, *arguments) if callable(one)]
         context.set_forkserver_preload([*wanted, *_loaded()])
     here, there = context.Pipe()
-    state = str(Path.cwd()), dict(os.environ), None if torch is None else torch.get_num_threads(), known()
+    threads = None if torch is None else torch.get_num_threads()
+    state = str(Path.cwd()), dict(os.environ), threads, known(), elsewhere.told()
     process: BaseProcess = context.Process(target=_call, args=(there, state, function, arguments))
     _start(process)
     there.close()
@@ -59,18 +62,19 @@ def _start(process: BaseProcess) -> None:
 
 def _call(
     there: Connection,
-    state: tuple[str, dict[str, str], int | None, Known],
+    state: tuple[str, dict[str, str], int | None, Known, Elsewhere],
     function: Callable[..., None],
     arguments: tuple[Any, ...],
 ) -> None:
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    folder, environment, threads, told = state
+    folder, environment, threads, told, places = state
     os.dup2(2, 1)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     take(told)
+    elsewhere.take(places)
     torch: Any = sys.modules.get("torch")
     if torch is not None and threads is not None:
         torch.set_num_threads(threads)

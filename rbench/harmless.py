@@ -15,6 +15,10 @@ LINE = 2000
 """Characters of a line of which a part came from somebody else."""
 
 _ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
+_PATH = re.compile(
+    r"""(?<![\w./\\~-])(?:/|[A-Za-z]:[\\/])(?:[^\s/\\'"<>|:*?,;()\[\]{}]+[/\\])+([^\s/\\'"<>|:*?,;()\[\]{}]*)"""
+)
+"""An absolute path of two parts or more, of this system or another; an address has two slashes before its parts."""
 _EMPTY = frozenset("\u115f\u1160\u2800\u3164\uffa0\u034f") | frozenset(map(chr, range(0xFE00, 0xFE10)))
 """Letters, symbols and marks that are drawn as nothing."""
 _QUOTED = re.compile(r"""\bb(['"])(?:(?!\1|\\).|\\.){0,99}?\\x(?:(?!\1|\\).|\\.)*(?:\1|$)""", re.DOTALL)
@@ -41,6 +45,11 @@ def harmless(text: object, most: int | None = None) -> str:
 def one_line(thing: object, most: int | None = None) -> str:
     """The same with every run of spaces and line breaks as one space: for sentences, such as the text of an exception."""
     return harmless(" ".join(text_of(thing).split()), most)
+
+
+def without_paths(text: str) -> str:
+    """The text with the last part of each absolute path in place of the path: where somebody keeps files is nobody's business."""
+    return _PATH.sub(lambda found: found[1] or "a folder", text)
 
 
 def block(text: str) -> str:

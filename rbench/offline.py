@@ -38,6 +38,23 @@ def refuse_offline(what: str, *, component: str | None = None, place: object = N
         raise MissingError(problem, component=component, place=place, remedy=f"{remedy}, or unset {said.split('=')[0]}")
 
 
+def refuse_sending(place: str, *, component: str | None = None, remedy: str) -> None:
+    """Refuses to send something to another machine where rbench may not reach out. That of the Hugging Face libraries says nothing of it.
+
+    Args:
+        place: where to.
+        component: what would send.
+        remedy: where to instead.
+
+    Raises:
+        MissingError: nothing may be sent.
+    """
+    own = VARIABLES[0]
+    if os.environ.get(own, "").strip().lower() in _YES:
+        problem = f"it is another machine and {own}={os.environ[own]} forbids to send anything there."
+        raise MissingError(problem, component=component, place=place, remedy=f"{remedy}, or unset {own}")
+
+
 def tell_libraries(environment: MutableMapping[str, str] = os.environ) -> None:
     """Has libraries that rbench calls stay offline too: they read variables of their own, once, when they are imported."""
     if offline() is not None:

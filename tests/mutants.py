@@ -737,7 +737,7 @@ MUTANTS = (
     Mutant(
         "tables call a part what the suite calls it",
         PLANNED,
-        "if read.label(part) != called:",
+        "if called not in (read.label(part), portable(read.label(part))):",
         "if False:",
         (WHOLE, "renamed"),
     ),
@@ -996,7 +996,7 @@ MUTANTS = (
     Mutant(
         "folders of other suites do not merge",
         "results/merge.py",
-        "if cells.keys() != theirs.keys():",
+        "if here != there:",
         "if False:",
         ("results/test_merge.py", "other_suites"),
     ),

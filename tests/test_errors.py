@@ -66,6 +66,15 @@ def test_whoever_knows_more_adds_place_and_component_and_nothing_else(error):
     assert {k: v for k, v in vars(known).items() if k not in rest} == {k: v for k, v in before.items() if k not in rest}
 
 
+@pytest.mark.parametrize("part", ["problem", "component", "place", "found", "remedy"])
+@pytest.mark.parametrize("acting", ["a\nb", "a\rb", "\x1b[31m", "a\u2028b", "a\u202eb"])
+def test_whatever_a_stranger_calls_a_thing_the_text_is_one_line_and_acts_on_no_terminal(part, acting):
+    text = str(InputError(**({"problem": "wrong"} | {part: acting})))
+    assert len(text.splitlines()) == 1
+    assert acting not in text
+    assert acting.encode("unicode_escape").decode() in text
+
+
 def test_programs_get_the_parts_by_name():
     error = InputError("expected int.", place="s.yaml:3:7", found="'x'")
     assert error.parts() == {

@@ -134,14 +134,16 @@ def pictures(tmp_path):
 def test_every_suite_of_ours_plans(path, pictures, monkeypatch):
     needs_data = "name: parquet" in path.read_text(encoding="utf-8")
     monkeypatch.setattr("rbench.backbones.autoattack.files", lambda **_: [], raising=False)
+    monkeypatch.setattr("rbench.suite.corruptions.library_version", lambda: "0")
     if "diffusers:" in path.read_text(encoding="utf-8"):
         monkeypatch.setattr("rbench.purifiers.diffpure.files", lambda **_: [])
         monkeypatch.setattr("rbench.purifiers.gdmp.files", lambda **_: [])
     planned = plan(load_suite(path, [f"dataset.path={pictures}"] if needs_data else []))
     assert planned.spec.suite == path.stem
-    labels = {cell.purifier.label for cell in planned.cells}
+    labels = {cell.purifier.label for cell in (*planned.cells, *planned.corrupted)}
     assert "identity" in labels
-    assert {cell.attack.label for cell in planned.cells if cell.purifier.label == "identity"}
+    attacks = {cell.attack.label for cell in planned.cells if cell.purifier.label == "identity"}
+    assert attacks or {cell.corruption.name for cell in planned.corrupted if cell.purifier.label == "identity"}
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def saved_clip(folder: Path):
 @pytest.fixture
 def hub_cache(tmp_path, monkeypatch):
     """A cache of Hugging Face without any repository."""
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     return tmp_path / "hub"

@@ -61,6 +61,18 @@ def of_robustbench(model: str, dataset: str, norm: str, eps: Fraction) -> Publis
     )
 
 
+def corruption_accuracy(model: str, dataset: str, trained: str) -> float | None:
+    """The mean accuracy on common corruptions of a model that its zoo has for them; None if there is none.
+
+    Args:
+        model: its name in the zoo.
+        dataset: `cifar10`, `cifar100` or `imagenet`.
+        trained: the threat under which the zoo has it, of which `corruptions` alone has such figures.
+    """
+    row = _rows().get((dataset, "corruptions", model)) if trained == "corruptions" else None
+    return None if row is None or row["corruptions"] is None else _share(row["corruptions"])
+
+
 def _share(percent: float) -> float:
     return round(percent / 100, 6)
 

@@ -1,5 +1,6 @@
 """`rbench compare`: rows of run folders against each other, sample by sample."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,26 +24,34 @@ def command(
         list[str],
         typer.Argument(
             metavar="DIR... [ROW...]",
-            help="Run folders, and which of their rows: purifiers or backbone/purifier, as globs. All if none is named.",
+            help="Run folders or bundles, and which of their rows: purifiers or backbone/purifier, as globs. All if none is named.",
             show_default=False,
         ),
     ],
     as_json: Json = False,
 ) -> None:
     """Compare rows on the same samples: difference, McNemar's test, who wins where, samples needed."""
+    from rbench.bundles.opened import opened
     from rbench.results.compare import compare
     from rbench.results.runs import read_runs
     from rbench.results.table import table
 
-    folders = [Path(name) for name in named if Path(name).is_dir()]
+    folders = [Path(name) for name in named if _is_run(Path(name))]
     if not folders:
         remedy = "name a run folder first, e.g. rbench compare results/quickstart jpeg cropd"
         raise InputError("no such folder", place=f"compare {named[0]}", remedy=remedy)
-    comparisons = compare(table(read_runs(folders)), [name for name in named if not Path(name).is_dir()])
+    with ExitStack() as stack:
+        roots = [stack.enter_context(opened(folder)).root for folder in folders]
+        comparisons = compare(table(read_runs(roots)), [name for name in named if not _is_run(Path(name))])
     if as_json:
         terminal.document([asdict(one) for one in comparisons])
         return
     terminal.say("\n\n".join(_text(one, pairs=len(comparisons)) for one in comparisons))
+
+
+def _is_run(path: Path) -> bool:
+    """Whether it is a folder or a bundle, and not the name of a row."""
+    return path.is_dir() or (path.suffix == ".zip" and path.is_file())
 
 
 def _text(comparison: "Comparison", *, pairs: int) -> str:

@@ -72,7 +72,8 @@ def _package(package: "Package") -> dict[str, Any]:
 
 def _extra(extra: "Extra") -> dict[str, Any]:
     packages = [_package(one) for one in extra.packages]
-    return {"name": extra.name, "there": extra.there, "in_all": extra.in_all, "line": extra.line, "packages": packages}
+    facts = {"name": extra.name, "there": extra.there, "in_all": extra.in_all, "apart": extra.apart, "line": extra.line}
+    return {**facts, "packages": packages}
 
 
 def text(found: dict[str, Any]) -> str:
@@ -95,7 +96,8 @@ def _needed(package: dict[str, Any]) -> str:
 
 def _optional(extra: dict[str, Any]) -> str:
     versions = ", ".join(f"{one['name']} {one['version']}" for one in extra["packages"] if one["there"])
-    apart = "" if extra["in_all"] else "  (not in `all`)"
+    why = f": {extra['apart']}, so it wants an environment of its own" if extra["apart"] else ""
+    apart = "" if extra["in_all"] else f"  (not in `all`{why})"
     return f"  {extra['name']:<18}{versions if extra['there'] else 'missing: ' + extra['line']}{apart}"
 
 

@@ -19,6 +19,7 @@ VERBS = (
     "plan",
     "fit",
     "merge",
+    "bundle",
     "report",
     "compare",
     "verify",
@@ -52,12 +53,14 @@ def _version(wanted: bool) -> None:
 def _alone(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def verb(**given: Any) -> None:
+        from rbench import elsewhere
         from rbench.process_state import NOTES
 
         with terminal.alone():
             try:
                 command(**given)
             finally:
+                elsewhere.forget()
                 for line in NOTES.take():
                     terminal.note(line)
 

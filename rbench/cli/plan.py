@@ -51,13 +51,14 @@ def command(
 def _probed(planned: "Plan", device: str) -> dict[str, Any]:
     from rbench.allocator import keep_freed_memory
     from rbench.engine.devices import resolve_device
+    from rbench.engine.precision import full_float32
     from rbench.running.components import Components
     from rbench.running.estimate import estimate, probe
     from rbench.running.pool import threads_of
 
     keep_freed_memory()
     place = resolve_device(device)
-    with threads_of(1):
+    with threads_of(1), full_float32():
         return {"device": place.type, **estimate(planned.cells, probe(Components(place))).document()}
 
 
@@ -104,9 +105,25 @@ def summary(planned: "Plan") -> str:
         width = max(map(taken, shown))
         aligned.append([align(text, width - taken(text) + len(text)) for text in shown])
     lines = ["  ".join(row).rstrip() for row in zip(*aligned, strict=True)]
+    if not cells:
+        lines = []
     if len(cells) > _SHOWN:
         lines.append(f"... and {len(cells) - _SHOWN} more (--json lists all)")
+    lines += _corrupted(planned)
     return "\n".join([*lines, "", *fill(_totals(planned), 80).splitlines(), *_asked(planned)])
+
+
+def _corrupted(planned: "Plan") -> list[str]:
+    """How many corruptions at which severities, of how many defended models."""
+    names = dict.fromkeys(cell.corruption.name for cell in planned.corrupted)
+    if not names:
+        return []
+    models = {cell.probe.id for cell in planned.corrupted}
+    severities = {one for cell in planned.corrupted for one in cell.corruption.severity} - {0}
+    made = "read" if any(cell.corruption.folder for cell in planned.corrupted) else "made"
+    severity = ", ".join(map(str, sorted(severities)))
+    text = f"{len(planned.corrupted)} cells of corruptions, {made}: {', '.join(names)}; severity {severity}; {len(models)} defended models"
+    return fill(text, 80).splitlines()
 
 
 def _asked(planned: "Plan") -> list[str]:
@@ -132,6 +149,8 @@ def _totals(planned: "Plan") -> str:
     unknown = len(planned.cells) - len(known)
     total = f"at most {sum(known):,} gradient passes" if known else "gradient passes unknown"
     rest = f", {unknown} cells unknown" if known and unknown else ""
+    if not planned.cells:
+        return f"{harmless(planned.spec.suite, NAME)}: {len(planned.corrupted)} cells of {size}; no attacks"
     return f"{harmless(planned.spec.suite, NAME)}: {len(planned.cells)} cells of {size}; {total}{rest}"
 
 

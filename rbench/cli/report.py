@@ -1,5 +1,6 @@
 """`rbench report`: tables from records alone."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 def command(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="Run folders, such as results/quickstart.", show_default=False),
+        typer.Argument(
+            metavar="DIR...", help="Run folders, such as results/quickstart, or bundles.", show_default=False
+        ),
     ],
     to: Annotated[
         str | None,
@@ -36,17 +39,20 @@ def command(
 ) -> None:
     """Print the leaderboard of one or more run folders and write it to files. Runs nothing that a record names."""
     from rbench import reports
+    from rbench.bundles.opened import opened
     from rbench.results.runs import read_runs
     from rbench.results.table import table
 
-    target = out or (folders[0] if len(folders) == 1 else None)
+    target = out or (folders[0] if len(folders) == 1 and not folders[0].is_file() else None)
     if to is not None and target is None:
-        raise InputError("several folders.", place="--to", remedy="Say where the files go: --out DIR.")
+        problem = "several folders." if len(folders) > 1 else "a bundle, which stays as it is."
+        raise InputError(problem, place="--to", remedy="Say where the files go: --out DIR.")
     if as_json and to is None and out is None:  # a program asks what the folder says, which may be somebody's evidence
         target = None
     formats = reports.formats(to or "md,csv")
-    leaderboard = table(read_runs(folders))
-    publish(leaderboard, target, formats, as_json=as_json)
+    with ExitStack() as stack:
+        roots = [stack.enter_context(opened(folder)).root for folder in folders]
+        publish(table(read_runs(roots)), target, formats, as_json=as_json)
 
 
 def publish(leaderboard: "Table", target: Path | None, formats: "Sequence[str]", *, as_json: bool) -> None:
@@ -71,6 +77,9 @@ def publish(leaderboard: "Table", target: Path | None, formats: "Sequence[str]",
 
 
 def _document(leaderboard: "Table") -> dict[str, Any]:
+    from rbench.reports.corruptions import documents
+
+    corrupted = {"corruptions": documents(leaderboard)} if leaderboard.corruptions else {}
     return {
         "schema": 1,
         "columns": {name: asdict(column) for name, column in leaderboard.columns.items()},
@@ -78,6 +87,7 @@ def _document(leaderboard: "Table") -> dict[str, Any]:
             row | {"flags": [asdict(flag) for flag in doubts]}
             for row, doubts in zip(leaderboard.rows(), leaderboard.doubts, strict=True)
         ],
+        **corrupted,
         "broken": [asdict(one) for one in leaderboard.broken],
         "notes": leaderboard.notes,
     }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,9 +16,13 @@ from rbench.harmless import NAME, STORED, harmless
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rbench.results.corruption_record import CorruptionRecord
     from rbench.results.record import Record
+    from rbench.results.store import RunFolder
     from rbench.running.progress import Progress
     from rbench.suite.cell import Cell
+    from rbench.suite.corruptions import CorruptedCell
+    from rbench.suite.plan import Plan
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/SUITE]", show_default=False)]
 Redo = Annotated[Literal["missing", "failed", "all"], typer.Option(help="Which cells to run again.")]
@@ -80,15 +84,20 @@ def command(
     from rbench.suite.plan import plan
 
     size, seconds, floors = batch_size_of(batch_size), timeout_of(timeout), list(map(floor_of, fail_under or ()))
-    spec = load_suite(suite, set_ or (), must_be_trusted(suite, trust=trust))
+    spec = load_suite(suite, set_ or (), _read(suite, must_be_trusted(suite, trust=trust)))
     whole = plan(spec, limit=limit)
     chosen = whole if only is None else plan(spec, only=only, limit=limit)
-    require_known(floors, {(cell.backbone.label, cell.purifier.label) for cell in chosen.cells})
+    models: list[Cell | CorruptedCell] = [*chosen.cells, *chosen.corrupted]
+    require_known(floors, {(cell.backbone.label, cell.purifier.label) for cell in models})
     root = out or _usual(spec.suite)
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
     _require_meant(chosen.cells, root, redo, yes=yes)
     with open_run(whole, root, suite) as folder, interruptible():  # a signal also ends what is slow to import
+        how: dict[str, Any] = {"device": device, "batch_size": size, "threads": threads, "timeout": seconds}
+        how["ray_address"] = ray_address if executor == "ray" else None
+        # First, since they are soon done: what is wrong with their files is told before hours of attacks.
+        corrupted = _corrupted(chosen, folder, redo, workers, how)
         todo = pending(chosen.cells, folder, redo, terminal.note)
         unsure, ran = doubted(chosen.cells, todo), []
         if todo or unsure:
@@ -104,24 +113,20 @@ def command(
                     folder,
                     doubted=unsure,
                     images=spec.store.images,
-                    device=device,
-                    batch_size=size,
                     workers=workers_for(workers, device, threads, [*todo, *unsure]),
-                    threads=threads,
-                    timeout=seconds,
-                    ray_address=ray_address if executor == "ray" else None,
                     on_progress=on_progress,
                     on_note=terminal.note,
+                    **how,
                 )
-        if not ran:
-            terminal.tell(f"nothing to do: all {len(chosen.cells)} cells are in {root}")
+        if not (ran or corrupted):
+            terminal.tell(f"nothing to do: all {len(models)} cells are in {root}")
         failed = [
-            cell for cell in chosen.cells if (record := folder.read_record(cell.id)) and record.status == "failed"
+            cell.id for cell in chosen.cells if (record := folder.read_record(cell.id)) and record.status == "failed"
         ]
+    leaderboard = table(read_runs([root])).having({cell.id for cell in models})
+    failed += [cell.id for row in leaderboard.corruptions for cell in row.cells if cell.status == "failed"]
     if failed:
-        terminal.tell(f"{len(failed)} of {len(chosen.cells)} cells failed; --redo failed runs them again")
-    asked = {cell.id for cell in chosen.cells}
-    leaderboard = table(read_runs([root])).having(asked)
+        terminal.tell(f"{len(failed)} of {len(models)} cells failed; --redo failed runs them again")
     under = below(leaderboard, floors)
     try:
         publish(leaderboard, root, reports.formats("md,csv,html"), as_json=as_json)
@@ -130,6 +135,53 @@ def command(
             terminal.tell(f"--fail-under: {line}")
     if failed or under:
         raise typer.Exit(1)
+
+
+def _read(suite: Path, allowed: "Callable[[Any], None]") -> "Callable[[Any], None]":
+    """What is to be done with a suite that was read; of one that lies beside its results files are looked for first."""
+
+    def on_read(document: Any) -> None:
+        if (suite.parent / "cells.jsonl").is_file():
+            from rbench.results.corrupted_runs import planned_parts
+            from rbench.suite.places import find_places
+
+            find_places(document, planned_parts(suite.parent))
+        allowed(document)
+
+    return on_read
+
+
+def _corrupted(
+    chosen: "Plan", folder: "RunFolder", redo: str, workers: str, how: dict[str, Any]
+) -> "list[CorruptionRecord]":
+    """Judges what is missing of the corruptions of a plan; a line for each on stderr."""
+    if not chosen.corrupted:
+        return []
+    from rbench.running.corrupting import pending_corruptions, run_corruptions
+
+    todo = pending_corruptions(chosen.corrupted, folder, redo, terminal.note)
+    if not todo:
+        return []
+    from rbench.allocator import keep_freed_memory
+    from rbench.running.pool import workers_for
+
+    keep_freed_memory()
+    done = list[str]()
+
+    def on_ended(record: "CorruptionRecord") -> None:
+        done.append(record.id)
+        labels = record.cell["labels"]
+        names = [labels.get(part) for part in ("backbone", "purifier", "attack")] if isinstance(labels, dict) else []
+        title = "/".join(harmless(str(name), NAME) for name in names)
+        if record.mean_accuracy is None:
+            terminal.tell(f"[{len(done)}/{len(todo)}] {title}: failed: {harmless(record.error, STORED)}")
+        else:
+            figures = ", ".join(f"{part.accuracy.value:.1%}" for part in record.severities)
+            n, spent = record.dataset.samples, record.cost.seconds
+            terminal.tell(f"[{len(done)}/{len(todo)}] {title}: {figures} of {n} in {spent:.1f} s")
+
+    many = workers_for(workers, how["device"], how["threads"], [cell.probe for cell in todo])
+    return run_corruptions(todo, folder, workers=many, on_ended=on_ended, on_note=terminal.note, **how)
 
 
 def _usual(suite: str) -> Path:

@@ -19,6 +19,14 @@ Workers = Annotated[
     str,
     typer.Option(metavar="N", envvar="RBENCH_WORKERS", help="Processes: one a core, or a GPU, for auto; 0: this one."),
 ]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--files",
+        metavar="DIR",
+        help="Where weights and data of the suite are, by their names, if not where it says. Repeatable.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Kind = Annotated[
     str, typer.Argument(metavar="KIND", help="purifiers, backbones, datasets, attacks, ...", show_default=False)

@@ -68,6 +68,7 @@ def command(
         raise InputError(f"{tau:g} is no temperature", place="--tau", found=f"{tau:g}", remedy="give one above 0")
     # Imported here: torch takes seconds, and a wrong suite has no use for it.
     from rbench.engine.devices import resolve_device
+    from rbench.engine.precision import full_float32
     from rbench.results import disk
     from rbench.results.files import write_text, writing
     from rbench.results.output import require_own
@@ -88,7 +89,7 @@ def command(
     robust = None if run is None else robust_accuracies(cells, run)
     with writing(folder):
         disk.make_folder(folder)
-    with shown() as on_progress:
+    with full_float32(), shown() as on_progress:
         points = measure_cells(cells, components, settings, folder / "points.jsonl", on_progress, terminal.note)
     if robust is not None:
         points = [

@@ -1,6 +1,6 @@
-"""`rbench verify`: is what a run folder says true?"""
+"""`rbench verify`: is what a run folder, or a bundle of one, says true?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rbench.cli import terminal
-from rbench.cli.terms import Json, Set, Workers
+from rbench.cli.planned import planned_of
+from rbench.cli.terms import Files, Json, Set, Workers
 from rbench.cli.trusting import Trust, may_be_trusted, must_be_trusted
-from rbench.errors import InputError, RbenchError
+from rbench.errors import RbenchError
 from rbench.harmless import NAME, STORED, harmless
 
 if TYPE_CHECKING:
+    from rbench.bundles.opened import Opened
     from rbench.suite.plan import Plan
     from rbench.verifying.verdict import Verdict, Verified
 
@@ -23,7 +25,10 @@ FAILED = 4
 
 def command(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A run folder, such as results/quickstart.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="DIR|BUNDLE", help="A run folder, such as results/quickstart, or a bundle.", show_default=False
+        ),
     ],
     set_: Set = None,
     survivors: Annotated[
@@ -38,46 +43,53 @@ def command(
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, metavar="B", help="Images at once.")] = 256,
     workers: Workers = "auto",
+    files: Files = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Judge every stored example again, attack some survivors again, and mark what holds as verified. Exit code 4 if anything does not."""
+    from rbench.bundles.opened import opened
     from rbench.reports.leaderboards import held
     from rbench.results.runs import read_runs
 
-    before = read_runs([folder])  # a folder that is none is refused before torch is loaded
-    if offline:
-        from rbench.verifying.verdict import offline as check
+    with opened(folder) as run:
+        before, places = read_runs([run.root]), files or ()  # a folder that is none is refused before torch is loaded
+        if offline:
+            from rbench.verifying.verdict import offline as check
 
-        found = check(folder, _planned(folder, set_ or (), may_be_trusted(trust=False), must=False))
-    else:
-        demand = {"survivors": survivors, "audit": audit, "batch_size": batch_size}
-        allowed = must_be_trusted(folder / "suite.yaml", trust=trust, ask=False, remedy=" --offline runs none of it.")
-        plan = _planned(folder, set_ or (), allowed, must=True)
-        assert plan is not None
-        found = _online(folder, plan, device, demand, workers)
-    against = held(folder, before)
-    tables, found = against.edited, replace(found, notes=(*found.notes, *against.notes))
-    _show(found, tables, as_json=as_json)
+            found = check(run.root, _planned(run, set_ or (), places))
+        else:
+            demand = {"survivors": survivors, "audit": audit, "batch_size": batch_size}
+            allowed = must_be_trusted(_suite(run), trust=trust, ask=False, remedy=_code_of(run))
+            plan = planned_of(run.root, set_ or (), on_read=allowed, files=places, beside=run.beside, given=run.given)
+            found = _online(run.root, plan, device, demand, workers)
+        against = held(run.root, before)
+        tables, found = against.edited, replace(found, notes=(*found.notes, *run.claims, *against.notes))
+        _show(found, tables, as_json=as_json)
     verdicts = found.verdicts
     whole = all(not verdict.faults and (offline or verdict.evidence or verdict.unjudged) for verdict in verdicts)
     if found.broken or tables or not verdicts or not whole:
         raise typer.Exit(FAILED)
 
 
-def _planned(root: Path, overrides: Sequence[str], on_read: Callable[[Any], None], *, must: bool) -> "Plan | None":
-    """The suite beside the results, planned today; None where that is impossible and not needed."""
-    from rbench.suite.load import load_suite
-    from rbench.suite.plan import plan
+def _suite(run: "Opened") -> Path:
+    return run.root / "suite.yaml" if run.manifest is None else run.given
 
-    path = root / "suite.yaml"
+
+def _code_of(run: "Opened") -> str:
+    """What the records say of code of their author's own, and how it is left alone."""
+    from rbench.results.store import RunFolder
+    from rbench.verifying.needs import brought, code_told
+
+    return f"{code_told(brought(RunFolder(run.root)))} --offline runs none of it."
+
+
+def _planned(run: "Opened", overrides: Sequence[str], files: Sequence[Path]) -> "Plan | None":
+    """The suite beside the results, planned today; None where that is impossible."""
+    trusted = may_be_trusted(trust=False)
     try:
-        if not path.is_file():
-            raise InputError("no such file", place=path, remedy="it says which models and data to judge with")
-        return plan(load_suite(path, overrides, on_read))
+        return planned_of(run.root, overrides, on_read=trusted, files=files, beside=run.beside, given=run.given)
     except RbenchError as error:
-        if must:
-            raise
         terminal.note(f"not held against the suite, which cannot be planned here: {error}")
         return None
 
@@ -85,6 +97,7 @@ def _planned(root: Path, overrides: Sequence[str], on_read: Callable[[Any], None
 def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], workers: str) -> "Verified":
     from rbench.allocator import keep_freed_memory
     from rbench.engine.devices import resolve_device
+    from rbench.engine.precision import full_float32
     from rbench.results.store import RunFolder
     from rbench.running.components import Components
     from rbench.running.pool import threads_of, workers_for
@@ -93,13 +106,19 @@ def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], worke
     from rbench.verifying.verify import Demand, Rows, concluded
 
     keep_freed_memory()
-    with RunFolder(root).lock(), interruptible(), threads_of(1):
+    with RunFolder(root).lock(), interruptible(), threads_of(1), full_float32():
         wanted = Demand(**demand)
         rows = Rows(root, plan, Components(resolve_device(device)), wanted)
         many = min(workers_for(workers, device, 1, plan.cells), len(rows.names))
         here = map(rows.judged, rows.names)
         judged = here if many < 1 else judged_apart(root, plan, device, wanted, rows.names, many)
-        return concluded(rows, judged, _progress)
+        found = concluded(rows, judged, _progress)
+        if not rows.runs.corrupted:
+            return found
+        from rbench.verifying.corrupted_again import verify_corruptions
+
+        corrupted = verify_corruptions(root, plan, str(resolve_device(device)), wanted.batch_size, _progress)
+        return replace(found, verdicts=(*found.verdicts, *corrupted))
 
 
 def _progress(verdict: "Verdict") -> None:

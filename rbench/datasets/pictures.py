@@ -16,6 +16,7 @@ from rbench.datasets.decoded import GREY, refuse_deep, refuse_several, tile_size
 from rbench.datasets.files import reading
 from rbench.datasets.sizes import MOST_PICTURE, MOST_PIXELS, refuse_picture, too_large
 from rbench.datasets.types import WARNED, Images
+from rbench.datasets.webp import declared_size
 from rbench.errors import InputError
 
 Side = Annotated[int, Interval(ge=1, le=8192)]
@@ -61,6 +62,8 @@ def open_picture(source: Path | bytes, where: str) -> Iterator[Image.Image]:
     """
     with reading(where, "a picture"):
         content = source if isinstance(source, bytes) else _content(source, where)
+        if (size := declared_size(content)) is not None:
+            refuse_picture(*size, len(content), where)
         try:
             picture = Image.open(BytesIO(content), formats=FORMATS)
         except UnidentifiedImageError as error:

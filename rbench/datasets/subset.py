@@ -1,11 +1,14 @@
 """Some classes of a data set: `classes: [3, 5]` of CIFAR-10 makes CIFAR-2."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rbench.datasets.kept_slice import read_slice
 from rbench.datasets.types import Dataset, Ids, Images, Reader
+from rbench.elsewhere import data_of
 from rbench.errors import InputError
 from rbench.registry import Component, load, registry
 from rbench.signature import Mistake
@@ -13,7 +16,7 @@ from rbench.suite.spec import distinct_classes
 
 
 def load_dataset(name: str, params: Mapping[str, Any] | None = None) -> Dataset:
-    """A data set by its registry name.
+    """A data set by its registry name; where only its judged samples are at hand, they stand in for it (`rbench.elsewhere`).
 
     Args:
         name: with the item after a colon for a source.
@@ -23,6 +26,9 @@ def load_dataset(name: str, params: Mapping[str, Any] | None = None) -> Dataset:
         InputError: it is unknown, refuses its parameters, or has none of a class.
         MissingError: it needs a module or file that is not there.
     """
+    kept = data_of(name)
+    if kept is not None:  # with the classes that were chosen
+        return read_slice(Path(kept.folder), name)
     given = dict(params or {})
     classes = given.pop("classes", None)
     dataset = load("dataset", name, given)

@@ -31,7 +31,7 @@ def look(path: Path, size: int) -> None:
         InputError: it is cut, compressed, of another kind, or two of its entries have one name.
     """
     try:
-        contents = _contents_size(path, size)
+        contents = contents_size(path, size)
         if contents > size:
             raise zipfile.BadZipFile
         if contents > _CONTENTS_CAP:
@@ -86,7 +86,7 @@ def _other_kind(names: list[str]) -> str | None:
     return None if sum(map(_is_pickle, names)) == 1 else "a zip that torch.save did not write"
 
 
-def _contents_size(path: Path, size: int) -> int:
+def contents_size(path: Path, size: int) -> int:
     """Bytes of the list of entries, by the record at the end.
 
     Raises:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin
 
+from rbench.elsewhere import located, told
 from rbench.registry.component import REFUSALS, Component
 from rbench.registry.items import require_item
 from rbench.registry.registry import registry
@@ -18,7 +19,7 @@ class Bound:
 
     Attributes:
         component: what to construct.
-        arguments: every argument by name, as the component gets it.
+        arguments: every argument by name, as it is written; the component gets them with the places of files (`located`).
         in_name: the parameter that the text after the colon of the name filled, if any.
     """
 
@@ -26,10 +27,24 @@ class Bound:
     arguments: dict[str, Any]
     in_name: str | None
 
+    @property
+    def located(self) -> dict[str, Any]:
+        """The arguments, each path that of where the file is. A word that names one of several things is never taken for a path."""
+        if not told().files:
+            return dict(self.arguments)
+        words = {one.name for one in self.component.signature().parameters if get_origin(one.annotation) is Literal}
+        only_listed = self.component.has_hook("items") and not self.component.has_hook("takes")
+        if self.in_name is not None and only_listed:
+            words.add(self.in_name)
+        return {
+            name: value if name in words and not isinstance(value, Path) else located(value)
+            for name, value in self.arguments.items()
+        }
+
     def make(self) -> Any:
         """Imports and constructs the component."""
         source = self.component.signature().source
-        named = dict(self.arguments)
+        named = self.located
         # The first parameter may be positional-only, so it is always passed by position.
         positional = [named.pop(source.name)] if source is not None else []
         function = self.component.load()
@@ -38,16 +53,21 @@ class Bound:
 
     def files(self) -> list[Path]:
         """The files whose bytes decide what it does: of its `files` hook, its `Path` arguments, and the components that it uses."""
-        hooked = self.component.call_hook("files", self.arguments)
-        given = [value for value in self.arguments.values() if isinstance(value, Path)]
+        arguments = self.located
+        hooked = self.component.call_hook("files", arguments)
+        given = [value for value in arguments.values() if isinstance(value, Path)]
         if hooked is not None:
             given = [*map(Path, hooked), *(path for path in given if path.is_file())]
         return list(dict.fromkeys([*given, *(path for used in self.used() for path in used.files())]))
 
     def used(self) -> list["Bound"]:
         """The registered components that it is made of, besides its own code: those that its `components` hook names."""
-        named = self.component.call_hook("components", self.arguments) or ()
+        named = self.component.call_hook("components", self.located) or ()
         return [resolved(kind, name, params) for kind, name, params in named]
+
+    def all_used(self) -> list["Bound"]:
+        """Those, and what they are made of in turn."""
+        return [one for used in self.used() for one in (used, *used.all_used())]
 
     def version(self) -> str:
         """The hash of what its code and that of the components it uses compute, as 12 hex digits."""

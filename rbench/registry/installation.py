@@ -13,6 +13,8 @@ from rbench.registry.registry import KINDS, registry
 _REQUIREMENT = re.compile(r"\s*([\w.-]+)\s*(?:\[([^\]]*)\])?\s*\(?([^;)]*)\)?\s*(?:;(.*))?", re.DOTALL)
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 OWN, ALL = "rbench", "all"
+APART = {"torchattacks": "it pins requests 2.25", "robustbench": "it pins timm 1.0.9"}
+"""Extras that cannot live beside the others in versions of today, and why."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Extra:
     def there(self) -> bool:
         """Whether all that it needs is installed."""
         return all(package.there for package in self.packages)
+
+    @property
+    def apart(self) -> str | None:
+        """Why it wants an environment of its own; None if it does not."""
+        return APART.get(self.name)
 
     @property
     def line(self) -> str:

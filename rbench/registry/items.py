@@ -7,6 +7,7 @@ words such as `origin` and `license` to what is known of one.
 
 from collections.abc import Iterable
 
+from rbench.elsewhere import data_of, located
 from rbench.harmless import STORED, one_line
 from rbench.registry.component import Component
 from rbench.signature import ParameterError, nearest
@@ -39,7 +40,7 @@ def require_item(component: Component, item: str) -> None:
         ParameterError: there is no such item; with the nearest.
         MissingError: the source needs a module that is not there to say so.
     """
-    if component.hook("items") is None:
+    if component.hook("items") is None or data_of(f"{component.name}:{item}") is not None:
         return
     known = items_of(component)
     if item in known:
@@ -47,7 +48,7 @@ def require_item(component: Component, item: str) -> None:
     takes = component.hook("takes")
     if takes is not None:
         with component.blamed(f"look for {item!r}"):
-            if takes(item):
+            if takes(located(item)):
                 return
     close = nearest(item, known, count=_CLOSE)
     listed = f"rbench list {component.kind}s '{component.name}:*'"

@@ -4,6 +4,7 @@ Described from its text; run only where its user has said that it may, and only 
 """
 
 import ast
+import hashlib
 import re
 import sys
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 
+from rbench.elsewhere import located_code
 from rbench.errors import InputError
 from rbench.harmless import STORED, one_line
 from rbench.own_code import PREFIX, add_file, add_folder, known
@@ -66,6 +68,19 @@ class OwnComponent(Component):
         with self.blamed("import"):
             return tuple(sorted(modules_of(self.module, beside(self.module))))
 
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of each file with its code, by the file's name; those of a package by their place in it.
+
+        Raises:
+            InputError: a file is not there any more.
+        """
+        names = {name: file_of(name) for name in self.modules}
+        return {
+            file.name if file == self.file else "/".join([*name.split(".")[:-1], file.name]): _sha256(file)
+            for name, file in names.items()
+            if file is not None
+        }
+
     def has_hook(self, name: str) -> bool:
         """Whether its text has such a hook."""
         return self._source is not None and name in self._source.bindings
@@ -94,6 +109,15 @@ class OwnComponent(Component):
             if file is not None and here is not None and file.resolve() != Path(here).resolve():
                 problem = f"imports {name!r}, which this process has of another place already ({Path(here).name})."
                 raise self._wrong(InputError, problem, "Rename the file, or begin a new process.")
+
+
+def _sha256(file: Path) -> str:
+    try:
+        content = file.open("rb")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", place=file.name) from None
+    with content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def without_item(signature: Signature) -> Signature:
@@ -145,7 +169,7 @@ def _is_file(place: str) -> bool:
 
 def _of_file(place: str) -> tuple[str, Path]:
     try:
-        file = Path(place).resolve()
+        file = Path(located_code(place)).resolve()
         if file.is_file() and place.endswith(".py"):
             _refuse_results(file, place)
             return add_file(file, file.read_bytes()), file

@@ -28,6 +28,10 @@ PACKAGES = {
     "diffusers": "'rbench[diffusion]'",
     "ray": "'rbench[ray]'",
     "datasets": "'rbench[hf]'",
+    "imagecorruptions": "'rbench[corruptions]'",
+    "mlflow": "'rbench[mlflow]'",
+    "sqlalchemy": "'rbench[mlflow]'",
+    "alembic": "'rbench[mlflow]'",
 }
 """By module: what `pip install` takes. A name that a stranger's code imports is no advice: anybody may have put a package under it."""
 

@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rbench.errors import InputError
-from rbench.harmless import NAME, harmless
+from rbench.harmless import LINE, NAME, harmless
+from rbench.process_state import NOTES
 from rbench.registry import REFUSALS, Component, registry
 from rbench.results import disk
 from rbench.results.files import write_bytes, writing
@@ -22,6 +23,9 @@ USUAL = ("md", "csv")
 def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[Path]:
     """Writes the reports of some formats on a table; all are made before the first file is written.
 
+    A reporter that keeps its report elsewhere too, such as a tracker, has a function `send(table)` beside it, which is called last; the
+    lines that it returns become notes.
+
     Args:
         table: the leaderboard.
         folder: where the files go.
@@ -29,12 +33,16 @@ def write(table: "Table", folder: Path, wanted: Iterable[str] = USUAL) -> list[P
 
     Raises:
         InputError: an unknown format, a reporter that fails, or a link that leads out of the folder.
-        MissingError: the folder cannot be written.
+        MissingError: the folder cannot be written, or a reporter lacks a package or reaches nobody.
     """
     made: dict[str, str | bytes] = {}
-    for name in wanted:
-        made |= _files(registry("reporter").get(name), table)
-    return put(made, folder)
+    reporters = [registry("reporter").get(name) for name in wanted]
+    for reporter in reporters:
+        made |= _files(reporter, table)
+    paths = put(made, folder)
+    for reporter in reporters:
+        _send(reporter, table)
+    return paths
 
 
 def put(made: Files, folder: Path) -> list[Path]:
@@ -80,6 +88,15 @@ def _files(reporter: Component, table: "Table") -> Files:
     function, owner = reporter.load(), f"reporter {reporter.name!r}"
     with reporter.blamed("write its report", REFUSALS):
         return held(function(table), owner, f"{owner} ({reporter.distribution} {reporter.version})")
+
+
+def _send(reporter: Component, table: "Table") -> None:
+    send = reporter.hook("send")
+    if send is None:
+        return
+    with reporter.blamed("send its report", REFUSALS):
+        for line in send(table) or ():
+            NOTES.say(harmless(line, LINE))
 
 
 def held(made: object, owner: str, origin: str | None = None) -> Files:

@@ -8,9 +8,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from rbench.harmless import columns
+from rbench.reports.corruptions import figures, sections, titles
+from rbench.reports.corruptions import heading as corruption_heading
+from rbench.reports.corruptions import legend as corruption_legend
+from rbench.reports.corruptions import remarks as corruption_remarks
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
 from rbench.reports.plain import named, percent, worded
 from rbench.reports.published import comparison, has_published, legend
+from rbench.results.corruption_rows import CorruptionRow
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
@@ -24,9 +29,14 @@ def console(table: Table) -> RenderableType:
     for group in groups(table):
         for rows in by_backbone(group):
             parts += [Text(heading(rows), style="bold"), _grid(rows), *_remarks(rows), Text()]
+    for corrupted in sections(table):
+        parts += [Text(f"Common corruptions: {corruption_heading(corrupted)}", style="bold"), _corrupted(corrupted)]
+        parts += [*(Text(line, style="dim") for line in corruption_remarks(corrupted)), Text()]
     if not parts:
         parts += [Text("No rows: nothing has been recorded yet."), Text()]
-    parts += [*_legend(table), *_unread(table)]
+    if said := corruption_legend(table):
+        parts.append(Text(said, style="dim"))
+    parts += [*(_legend(table) if table.records or not table.corruptions else []), *_unread(table)]
     return Group(*parts)
 
 
@@ -59,6 +69,21 @@ def _grid(rows: list[Row]) -> Grid:
             Text(named(row["strongest_attack"] or "-")),
             " ".join(FLAGS[name].short for name in row["flags"]),
         )
+    return grid
+
+
+def _corrupted(rows: list[CorruptionRow]) -> Grid:
+    shown, several = titles(rows), len({row.backbone for row in rows}) > 1
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    if several:
+        grid.add_column("backbone", overflow="fold")
+    grid.add_column("purifier", overflow="fold")
+    for name in shown:
+        short = name.replace("severity ", "sev.\n").replace("robust ", "robust\n")
+        grid.add_column(short, justify="right", no_wrap=True)
+    for row in rows:
+        names = [Text(named(row.backbone))] if several else []
+        grid.add_row(*names, Text(named(row.purifier)), *figures(row, shown))
     return grid
 
 

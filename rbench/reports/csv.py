@@ -4,13 +4,15 @@ import csv as standard
 import io
 from typing import Any
 
+from rbench.reports.corruptions import corruptions_csv
 from rbench.reports.plain import csv_text
 from rbench.results.table import Table
 
 
 def report(table: Table) -> dict[str, str]:
-    """One line for each row, for programs."""
-    return {"leaderboard.csv": csv(table)}
+    """One line for each row, for programs; of common corruptions one for each of them and each severity, in a file of its own."""
+    corrupted = {"corruptions.csv": corruptions_csv(table)} if table.corruptions else {}
+    return {"leaderboard.csv": csv(table), **corrupted}
 
 
 def csv(table: Table) -> str:

@@ -1,7 +1,11 @@
 """The leaderboard as LaTeX tables in the style of booktabs, ready to paste into a paper."""
 
+from rbench.reports.corruptions import figures, sections, titles
+from rbench.reports.corruptions import heading as heading_of
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
 from rbench.reports.plain import named, percent, visible
+from rbench.reports.published import beside, has_published, legend
+from rbench.results.corruption_rows import CorruptionRow
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 
@@ -21,6 +25,17 @@ _SPECIAL = {
     "]": "{]}",
 }
 
+_PUBLISHED = "Published"
+_COLUMNS = {
+    "Purifier": "l",
+    "Standard": "r",
+    "Robust": "r",
+    "95\\,\\% interval": "c",
+    _PUBLISHED: "r",
+    "Blind": "r",
+    "Flags": "l",
+}
+
 
 def report(table: Table) -> dict[str, str]:
     """Tables in the style of booktabs, ready to paste."""
@@ -29,7 +44,7 @@ def report(table: Table) -> dict[str, str]:
 
 def latex(table: Table) -> str:
     """A `table` environment for each group of rows; needs the packages booktabs, textcomp and fontenc with T1."""
-    parts = [_environment(rows) for rows in groups(table)]
+    parts = [*(_environment(rows) for rows in groups(table)), *map(_corrupted, sections(table))]
     return "% \\usepackage{booktabs,textcomp} \\usepackage[T1]{fontenc}\n" + "\n".join(parts)
 
 
@@ -42,11 +57,13 @@ def latex_text(text: str) -> str:
 def _environment(rows: list[Row]) -> str:
     raised = [name for name in FLAGS if any(name in row["flags"] for row in rows)]
     shown = "; ".join(f"{FLAGS[name].short} {latex_text(name)}" for name in raised)
+    columns = _columns(rows)
     caption = " ".join(
         part
         for part in (
             f"{latex_text(heading(rows))}: accuracy in percent.",
             "Robust is the worst case over all attacks with its 95\\,\\% interval, blind that over attacks that ignore the purifier.",
+            latex_text(_sentence(legend())) if _PUBLISHED in columns else "",
             latex_text(remark(rows)),
             f"Flags: {shown}." if shown else "",
         )
@@ -58,11 +75,11 @@ def _environment(rows: list[Row]) -> str:
             "  \\centering",
             "  \\small",
             f"  \\caption{{{caption}}}",
-            "  \\begin{tabular}{lrrcrl}",
+            f"  \\begin{{tabular}}{{{''.join(columns.values())}}}",
             "    \\toprule",
-            "    Purifier & Standard & Robust & 95\\,\\% interval & Blind & Flags \\\\",
+            f"    {' & '.join(columns)} \\\\",
             "    \\midrule",
-            *_lines(rows),
+            *_lines(rows, columns),
             "    \\bottomrule",
             "  \\end{tabular}",
             "\\end{table}",
@@ -71,25 +88,76 @@ def _environment(rows: list[Row]) -> str:
     )
 
 
-def _lines(rows: list[Row]) -> list[str]:
+def _corrupted(rows: list[CorruptionRow]) -> str:
+    """A `table` environment for common corruptions."""
+    shown = titles(rows)
+    several = len({row.backbone for row in rows}) > 1
+    names = [["Backbone"] if several else [], ["Purifier"]]
+    head = [*(name for some in names for name in some), *(latex_text(name) for name in shown)]
+    lines = []
+    for row in rows:
+        own = [*([latex_text(named(row.backbone))] if several else []), latex_text(named(row.purifier))]
+        values = [one.replace("-", "--") for one in figures(row, shown)]
+        lines.append(f"    {' & '.join([*own, *values])} \\\\")
+    caption = (
+        f"{latex_text(heading_of(rows))}: accuracy in percent. Corruptions is the mean over them, clustered by image."
+    )
+    return "\n".join(
+        [
+            "\\begin{table}",
+            "  \\centering",
+            "  \\small",
+            f"  \\caption{{{caption}}}",
+            f"  \\begin{{tabular}}{{{'l' * (len(head) - len(shown))}{'r' * len(shown)}}}",
+            "    \\toprule",
+            f"    {' & '.join(head)} \\\\",
+            "    \\midrule",
+            *lines,
+            "    \\bottomrule",
+            "  \\end{tabular}",
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
+def _columns(rows: list[Row]) -> dict[str, str]:
+    """The columns of a table with how each is aligned; that of published figures only where there is one."""
+    return {name: align for name, align in _COLUMNS.items() if name != _PUBLISHED or has_published(rows)}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _lines(rows: list[Row], columns: dict[str, str]) -> list[str]:
     """The body: rows under a line for each backbone, where there are several; a single one is in the caption."""
     parts = by_backbone(rows)
     lines = []
     for place, part in enumerate(parts):
         if len(parts) > 1:
             lines += ["    \\addlinespace"] if place else []
-            lines.append(f"    \\multicolumn{{6}}{{l}}{{\\textit{{{latex_text(named(part[0]['backbone']))}}}}} \\\\")
+            backbone = latex_text(named(part[0]["backbone"]))
+            lines.append(f"    \\multicolumn{{{len(columns)}}}{{l}}{{\\textit{{{backbone}}}}} \\\\")
         indent = "\\quad " if len(parts) > 1 else ""
-        lines += [f"    {indent}{' & '.join(_cells(row))} \\\\" for row in part]
+        lines += [f"    {indent}{' & '.join(_cells(row, columns))} \\\\" for row in part]
     return lines
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, columns: dict[str, str]) -> list[str]:
     names = [latex_text(named(row["purifier"]))]
+    published = [latex_text(beside(row))] if _PUBLISHED in columns else []
     flags = " ".join(FLAGS[name].short for name in row["flags"])
     if row["robust_accuracy"] is None:
         state = latex_text(named(row["status"].split(":")[0]))
-        return [*names, percent(row["standard_accuracy"]), f"\\multicolumn{{2}}{{c}}{{{state}}}", "--", flags]
+        return [
+            *names,
+            percent(row["standard_accuracy"]),
+            f"\\multicolumn{{2}}{{c}}{{{state}}}",
+            *published,
+            "--",
+            flags,
+        ]
     interval = f"{percent(row['robust_low'])}--{percent(row['robust_high'])}"
     blind = "--" if row["blind_robust_accuracy"] is None else percent(row["blind_robust_accuracy"])
     return [
@@ -97,6 +165,7 @@ def _cells(row: Row) -> list[str]:
         percent(row["standard_accuracy"]),
         f"\\textbf{{{percent(row['robust_accuracy'])}}}",
         interval,
+        *published,
         blind,
         flags,
     ]

@@ -47,7 +47,8 @@ def held(root: Path, before: Runs) -> Held:
         root: the run folder.
         before: the same folder, read before it was verified.
     """
-    if any(cell.document.get("judge") != rules.JUDGE_VERSION for cell in before.cells):
+    documents = [*(cell.document for cell in before.cells), *(cell.document for cell in before.corrupted)]
+    if any(document.get("judge") != rules.JUDGE_VERSION for document in documents):
         return Held()
     names = [name for name in _MADE if (root / f"leaderboard.{name}").is_file()]
     if not names:
@@ -87,7 +88,11 @@ def _states(root: Path, before: Runs) -> Iterator[Runs]:
     """The folder as it was before it was verified, as it is now, and as it was when nothing was verified yet."""
     yield before
     yield read_runs([root])
-    yield replace(before, cells=tuple(replace(cell, verified=False) for cell in before.cells))
+    yield replace(
+        before,
+        cells=tuple(replace(cell, verified=False) for cell in before.cells),
+        corrupted=tuple(replace(cell, verified=False) for cell in before.corrupted),
+    )
 
 
 def _plain(text: str) -> str:

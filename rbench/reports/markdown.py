@@ -1,5 +1,7 @@
 """The leaderboard as a page of Markdown, in percent, for readers; programs read the CSV file."""
 
+from rbench.harmless import without_paths
+from rbench.reports.corruptions import has_corruptions, markdown_sections
 from rbench.reports.groups import Row, groups, heading, remark
 from rbench.reports.plain import markdown_name, markdown_text, percent
 from rbench.reports.published import beside, has_published, legend
@@ -19,7 +21,12 @@ _HEADER = (
     "flags",
 )
 _PUBLISHED = "published %"
-_RIGHT = {"#", "standard %", "robust % (95 % interval)", _PUBLISHED, "blind %", "noise %"}
+_CORRUPTIONS = "corruptions %"
+_MEANING = (
+    "Accuracies count all samples. *robust* is the pointwise worst case over all attacks, *blind* the same over "
+    "the attacks that ignore the purifier, *noise* the accuracy under uniform noise in the ball."
+)
+_RIGHT = {"#", "standard %", "robust % (95 % interval)", _PUBLISHED, _CORRUPTIONS, "blind %", "noise %"}
 _BEFORE = _HEADER.index("blind %")
 
 
@@ -34,16 +41,16 @@ def markdown(table: Table) -> str:
     for rows in groups(table):
         lines += [f"## {markdown_text(heading(rows))}", "", *_grid(rows), ""]
         lines += [remark(rows), ""] if remark(rows) else []
-    if not table.records:
+    lines += markdown_sections(table)
+    if not (table.records or table.corruptions):
         lines += ["Nothing has been recorded yet.", ""]
+    if table.records or not table.corruptions:
+        lines += [_MEANING, ""]
     lines += [
-        "Accuracies count all samples. *robust* is the pointwise worst case over all attacks, *blind* the same over "
-        "the attacks that ignore the purifier, *noise* the accuracy under uniform noise in the ball.",
-        "",
         *([legend(), ""] if has_published(table.rows()) else []),
         *_legend(table),
-        *(f"- {markdown_text(note)}" for note in table.notes),
-        *(f"- not used: {markdown_text(one.message)}" for one in table.broken),
+        *(f"- {markdown_text(without_paths(note))}" for note in table.notes),
+        *(f"- not used: {markdown_text(without_paths(one.message))}" for one in table.broken),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -52,6 +59,9 @@ def _grid(rows: list[Row]) -> list[str]:
     lines = [list(_HEADER), *(_cells(row) for row in rows)]
     if has_published(rows):
         for line, shown in zip(lines, [_PUBLISHED, *map(beside, rows)], strict=True):
+            line.insert(_BEFORE, shown)
+    if has_corruptions(rows):
+        for line, shown in zip(lines, [_CORRUPTIONS, *(percent(row["corruptions"]) for row in rows)], strict=True):
             line.insert(_BEFORE, shown)
     marks = ["---:" if name in _RIGHT else "---" for name in lines[0]]
     return [_line(lines[0]), _line(marks), *map(_line, lines[1:])]

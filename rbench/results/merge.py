@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rbench.errors import InputError
 from rbench.results import files
+from rbench.results.corrupted_runs import CorruptedFolder
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
 
@@ -38,8 +39,10 @@ def merge(into: RunFolder, other: RunFolder) -> Merged:
         MissingError: the disk is full or read-only.
     """
     cells, theirs = _planned(into), _planned(other)
-    if cells.keys() != theirs.keys():
-        foreign = sorted(theirs.keys() - cells.keys()) or sorted(cells.keys() - theirs.keys())
+    corrupted = _planned_corruptions(into), _planned_corruptions(other)
+    here, there = {*cells, *corrupted[0]}, {*theirs, *corrupted[1]}
+    if here != there:
+        foreign = sorted(there - here) or sorted(here - there)
         found = f"{len(foreign)} of its cells are not planned in both, {foreign[0]} among them"
         raise InputError(
             "folders of different suites do not merge",
@@ -58,7 +61,30 @@ def merge(into: RunFolder, other: RunFolder) -> Merged:
             taken.append(title)
         elif not own:
             spans += _take_spans(into, other, cell_id)
+    for cell_id, title in corrupted[0].items():
+        if (same := _take_corruption(into, other, cell_id)) is not None:
+            (taken if same else differ).append(title)
     return Merged(tuple(taken), spans, tuple(differ))
+
+
+def _planned_corruptions(folder: RunFolder) -> dict[str, str]:
+    return {
+        str(cell["id"]): "/".join(str(cell["labels"][part]) for part in ("backbone", "purifier", "attack"))
+        for cell in CorruptedFolder(folder.root).read_plan()
+    }
+
+
+def _take_corruption(into: RunFolder, other: RunFolder, cell_id: str) -> bool | None:
+    """True if a corruption was taken, False if both have finished it with other results; None if there is nothing to do."""
+    target, source = CorruptedFolder(into.root), CorruptedFolder(other.root)
+    own, found = target.read(cell_id), source.read(cell_id)
+    if found is None or found[0].status != "done":
+        return None
+    if own is not None and own[0].status == "done":
+        return None if own[0].result_hash == found[0].result_hash else False
+    for path in ("samples_path", "verified_path", "record_path"):
+        _copy(getattr(source, path)(cell_id), getattr(target, path)(cell_id))
+    return True
 
 
 def _planned(folder: RunFolder) -> dict[str, str]:

@@ -295,7 +295,7 @@ class Record(Document):
         return self
 
 
-def record_text(record: Record) -> str:
+def record_text(record: Document) -> str:
     """The record as JSON: sorted keys, one field a line, no NaN or Infinity."""
     content = record.model_dump(mode="json", by_alias=True)
     return json.dumps(content, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n"

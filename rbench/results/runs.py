@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from rbench.errors import InputError
 from rbench.results import sample_columns as column
 from rbench.results import samples as parquet
+from rbench.results.corrupted_runs import FOLDER as CORRUPTIONS
+from rbench.results.corrupted_runs import ReadCorrupted, read_corrupted
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
 from rbench.results.taken_out import taken_out
@@ -77,11 +79,13 @@ class Runs:
         cells: folder by folder, each in the order of its plan; a cell that several folders have comes once for each.
         broken: files that were not used.
         notes: what else a reader should know, one line each.
+        corrupted: corruptions of defended models, folder by folder, each in the order of its plan.
     """
 
     cells: tuple[ReadCell, ...]
     broken: tuple[Broken, ...] = ()
     notes: tuple[str, ...] = ()
+    corrupted: tuple[ReadCorrupted, ...] = ()
 
 
 @dataclass
@@ -89,6 +93,7 @@ class _Reading:
     cells: list[ReadCell] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    corrupted: list[ReadCorrupted] = field(default_factory=list)
 
 
 def read_runs(folders: Sequence[Path]) -> Runs:
@@ -100,15 +105,18 @@ def read_runs(folders: Sequence[Path]) -> Runs:
     reading = _Reading()
     for path in dict.fromkeys(folders):
         _read_folder(path, reading)
-    return Runs(tuple(reading.cells), tuple(reading.broken), tuple(reading.notes))
+    return Runs(tuple(reading.cells), tuple(reading.broken), tuple(reading.notes), tuple(reading.corrupted))
 
 
 def _read_folder(root: Path, reading: _Reading) -> None:
-    if not (root / "records").is_dir():
+    if not any((root / name).is_dir() for name in ("records", CORRUPTIONS)):
         problem = "no records in it." if root.is_dir() else "no such folder."
         remedy = "Give the folder that `rbench run` wrote, such as results/quickstart."
         raise InputError(problem, place=root, remedy=remedy)
     folder = RunFolder(root)
+    corrupted, broken = read_corrupted(root)
+    reading.corrupted += corrupted
+    reading.broken += [Broken(path, message) for path, message in broken]
     try:
         planned = folder.read_cells()
     except InputError as error:

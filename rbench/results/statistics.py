@@ -108,6 +108,27 @@ def accuracy(values: ArrayLike, correct: ArrayLike | None = None, *, counted: Ar
     return wilson(round(successes), len(scores))
 
 
+def clustered(values: ArrayLike, *, seed: int = 0, replicates: int = REPLICATES) -> Estimate:
+    """The mean over images with its percentile interval, clustered by image.
+
+    What was measured of one image (corruptions, severities, draws) is one value, its mean: a replicate draws whole images, so that what
+    they share widens the interval as it should. Wilson's interval where every image is right or wrong, or all values are 0 or all 1.
+
+    Args:
+        values: [images], each in [0, 1].
+        seed: of the resampling.
+        replicates: number of resamplings.
+    """
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim != 1 or len(scores) == 0:
+        raise ValueError("no images: the mean is undefined")
+    if np.isin(scores, (0.0, 1.0)).all():
+        return wilson(round(float(scores.sum())), len(scores))
+    found = paired_bootstrap(scores, np.zeros_like(scores), seed=seed, replicates=replicates)
+    low, high = max(0.0, min(found.low, found.value)), min(1.0, max(found.high, found.value))
+    return Estimate(found.value, low, high, len(scores))
+
+
 def binomial_tail(successes: int, n: int, p: float) -> float:
     """The probability of at least so many successes in n trials with probability p each: the p-value of the one-sided test."""
     if successes <= 0:

@@ -139,6 +139,8 @@ class RunFolder:
         path = self.root / "cells.jsonl"
         if not path.exists():
             return None
+        if not path.stat().st_size and (self.root / "corruptions.jsonl").is_file():  # a suite without attacks
+            return []
         cells = [parse_json(line, path) for line in read_text(path, MAX_CELLS_BYTES).splitlines()]
         for line, cell in enumerate(cells, 1):
             known = isinstance(cell, dict) and CELL_ID.fullmatch(str(cell.get("id")))

@@ -8,6 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rbench.results.columns import COLUMNS, Column
+from rbench.results.corruption_rows import COLUMNS as CORRUPTED
+from rbench.results.corruption_rows import CorruptionRow, corruption_rows, model_of
 from rbench.results.flags.catalogue import FLAGS
 from rbench.results.flags.of_row import RowFlag, inseparable
 from rbench.results.labels import tell_apart
@@ -40,6 +42,7 @@ class Table:
         broken: files that were not used.
         notes: what else a reader should know, one line each.
         columns: what the columns mean.
+        corruptions: defended models under common corruptions, whether they have a row or not.
     """
 
     records: tuple[dict[str, Any], ...]
@@ -49,6 +52,7 @@ class Table:
     broken: tuple[Broken, ...] = ()
     notes: tuple[str, ...] = ()
     columns: dict[str, Column] = field(default_factory=lambda: dict(COLUMNS))
+    corruptions: tuple[CorruptionRow, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows, to be changed by whoever likes."""
@@ -60,7 +64,9 @@ class Table:
         Args:
             cells: ids, of which a row has at least one.
         """
-        return self.at([place for place, row in enumerate(self.cells) if any(cell.id in cells for cell in row)])
+        kept = self.at([place for place, row in enumerate(self.cells) if any(cell.id in cells for cell in row)])
+        corrupted = tuple(row for row in self.corruptions if any(cell.id in cells for cell in row.cells))
+        return replace(kept, corruptions=corrupted)
 
     def at(self, kept: Sequence[int]) -> "Table":
         """Some of the rows, by their places; ranks and flags are still those of the whole table."""
@@ -102,6 +108,9 @@ def table(runs: Runs) -> Table:
         raised = {flag.name for flag in row.flags}
         row.fields["flags"] = tuple(name for name in FLAGS if name in raised)
     columns = COLUMNS | PUBLISHED if _add_published(ranked) else COLUMNS
+    corrupted = _beside(ranked, corruption_rows(runs.corrupted))
+    if any("corruptions" in row.fields for row in ranked):
+        columns = columns | CORRUPTED
     return Table(
         records=tuple(
             {name: _plain(row.fields.get(name), column.unit) for name, column in columns.items()} for row in ranked
@@ -112,6 +121,7 @@ def table(runs: Runs) -> Table:
         broken=runs.broken,
         notes=(*runs.notes, *notes, *([CASCADE] if any(cell.cascaded for cell in runs.cells) else [])),
         columns=dict(columns),
+        corruptions=corrupted,
     )
 
 
@@ -121,6 +131,26 @@ def _add_published(rows: Sequence[Row]) -> bool:
     for row, claim in found:
         row.fields |= fields_of(claim, row.fields)
     return bool(found)
+
+
+def _beside(rows: Sequence[Row], corrupted: Sequence[CorruptionRow]) -> tuple[CorruptionRow, ...]:
+    """Puts mean corruption accuracies beside the rows of the same defended models, and robust accuracies beside those."""
+    known = {row.model: row for row in corrupted}
+    robust = dict[str, tuple[str, float]]()
+    for row in rows:
+        model = model_of(row.cells[0].document)
+        value, found = row.fields.get("robust_accuracy"), known.get(model)
+        if value is not None:
+            robust.setdefault(model, (f"{row.fields['norm']} {row.fields['eps_text']}", value))
+        if found is not None and found.mean is not None:
+            mean = found.mean
+            row.fields |= {
+                "corruptions": mean.value,
+                "corruptions_low": mean.low,
+                "corruptions_high": mean.high,
+                "corruptions_of": found.of,
+            }
+    return tuple(replace(row, robust=robust.get(row.model)) for row in corrupted)
 
 
 def _group_order(group: Sequence[Row]) -> tuple[str, str, float, int, int, str]:

@@ -51,7 +51,7 @@ def checked(
     whole = [*cells, *_changed(doubted, folder, executor, on_note)]
     samples, failed, problems, told = 0, dict[str, Failed](), dict[str, InputError](), dict[str, None]()
     rows = _rows(whole)
-    answers = _done([Check(tuple(row)) for row in rows.values()], executor, on_note)
+    answers = done_by([Check(tuple(row)) for row in rows.values()], executor, on_note)
     places = {row: place for place, row in enumerate(rows)}
     for task, result in sorted(answers, key=lambda answer: places[row_of(answer[0].cell)]):
         if isinstance(result, Failed):
@@ -85,7 +85,7 @@ def _changed(
     tasks = [Weigh(row[0]) for row in _rows(cell for cell, _ in finished).values()]
     states = {
         row_of(task.cell): result.weights if isinstance(result, Weighed) else None
-        for task, result in _done(tasks, executor, on_note)
+        for task, result in done_by(tasks, executor, on_note)
     }
     for cell, record in finished:
         if record.provenance.get("weights_sha256") != (states[row_of(cell)] or "refused"):
@@ -95,7 +95,7 @@ def _changed(
             yield cell
 
 
-def _done(tasks: Sequence[Task], executor: Executor, on_note: Callable[[str], None]) -> Iterator[tuple[Task, Result]]:
+def done_by(tasks: Sequence[Task], executor: Executor, on_note: Callable[[str], None]) -> Iterator[tuple[Task, Result]]:
     """What comes of tasks that any worker may do, each when it is done."""
     waiting, busy, losses = deque(tasks), set[int](), Losses()
     while waiting or busy:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from rbench.running.executors import Lost
-from rbench.running.tasks import Attack, Check, Prepare, Task, Weigh
+from rbench.running.tasks import Attack, Check, Corrupt, Prepare, Task, Weigh
 
 ATTEMPTS = 3
 """How often a task is begun whose worker is gone before it has an answer."""
@@ -32,6 +32,8 @@ def work_of(task: Task) -> str:
         return f"attacking samples {task.start} to {task.stop - 1}"
     if isinstance(task, Check | Weigh):
         return "loading and trying the model on two images"
+    if isinstance(task, Corrupt):
+        return f"judging {task.corrupted.corruption.name} images"
     return "loading and auditing" if isinstance(task, Prepare) else "drawing the conclusions"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from rbench.engine.devices import resolve_device
+from rbench.engine.precision import use_full_float32
 from rbench.errors import RbenchError
 from rbench.fresh_process import begin
 from rbench.running.components import Components
@@ -159,6 +160,7 @@ def serve(connection: Connection, device: str, terms: Terms) -> None:
     """A worker process: does tasks until its coordinator is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the coordinator decides
     torch.set_num_threads(terms.threads)
+    use_full_float32()
     guard = threading.Lock()
 
     def say(message: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from rbench.allocator import keep_freed_memory
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Evaluated
+from rbench.engine.precision import use_full_float32
 from rbench.errors import MissingError, RbenchError
 from rbench.own_code import Known, known, take
 from rbench.results.store import RunFolder
@@ -39,6 +40,7 @@ class RayActor:
         take(told)
         keep_freed_memory()
         torch.set_num_threads(terms.threads)
+        use_full_float32()
         self.worker = Worker(Components(resolve_device(device), shelf_of(terms)), terms.images, terms.batch_size)
 
     def hello(self) -> None:

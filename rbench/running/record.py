@@ -1,13 +1,17 @@
 """The record of a cell: what was run, and its results."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
 
 from rbench.backbones.told import told
 from rbench.engine.setup import Setup, describe
-from rbench.registry import registry
+from rbench.errors import RbenchError
+from rbench.harmless import without_paths
+from rbench.registry import Component, registry, resolved
+from rbench.registry.own import OwnComponent
 from rbench.results.flags.of_cell import unverifiable
 from rbench.results.record import AttackPart, BackbonePart, Cost, DatasetPart, PurifierPart, Record, ThreatPart
 from rbench.results.record import Protocol as ProtocolPart
@@ -15,9 +19,11 @@ from rbench.results.versions import versions
 from rbench.running.conclude import Finished
 from rbench.running.prepare import Prepared
 from rbench.running.resume import cell_document
-from rbench.suite.cell import Cell
+from rbench.suite.cell import Cell, Part
 
 COSTS = ("forwards", "backwards", "purifier_passes", "queries")
+_ADDED = ("head", "class_names", "noise", "classes")
+"""Keys of a part that are no parameters of its component."""
 
 
 def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Record:
@@ -26,10 +32,10 @@ def blank(cell: Cell, status: str, error: str, samples: tuple[int, ...]) -> Reco
         {
             **_parts(cell),
             "status": status,
-            "error": error,
+            "error": without_paths(error),
             "failed_samples": samples,
             "protocol": _protocol(cell, cell.draws, cell.select_draws),
-            "provenance": versions(),
+            "provenance": {**versions(), **_origins(cell)},
         }
     )
 
@@ -73,7 +79,7 @@ def done(cell: Cell, prepared: Prepared, finished: Finished, data: Mapping[str, 
             "result_hash": outcome.result_hash,
             "provenance": {
                 **versions(),
-                "distributions": _distributions(cell),
+                **_origins(cell),
                 "device": str(next(setup.model.parameters(), torch.empty(0)).device),
                 "threads": torch.get_num_threads(),
                 "batch_size": setup.judge.batch_size,
@@ -119,8 +125,32 @@ def _threat(cell: Cell) -> ThreatPart:
     return ThreatPart(kind=threat.kind, norm=threat.norm, eps_text=threat.eps.text, eps=threat.eps.value)
 
 
-def _distributions(cell: Cell) -> dict[str, str]:
-    """The packages that brought the components, with their versions; no part of the id."""
-    parts = {"dataset": cell.dataset, "backbone": cell.backbone, "purifier": cell.purifier, "attack": cell.attack}
-    components = [registry(kind).get(part.given_name) for kind, part in parts.items()]
-    return {component.distribution: component.version for component in components}
+def _origins(cell: Cell) -> dict[str, Any]:
+    """The packages that brought the components, with versions, and the sha256 of files of the user's own code; no part of the id."""
+    parts = [
+        ("dataset", cell.dataset),
+        ("backbone", cell.backbone),
+        ("purifier", cell.purifier),
+        ("attack", cell.attack),
+        *([] if cell.stand_in is None else [("purifier", cell.stand_in)]),
+    ]
+    components = [one for kind, part in parts for one in _with_used(kind, part)]
+    code = dict[str, str]()
+    for one in components:
+        if isinstance(one, OwnComponent):
+            with suppress(RbenchError):  # it went away meanwhile, of which the cell says what is wrong
+                code |= one.hashes()
+    return {
+        "distributions": {component.distribution: component.version for component in components},
+        **({"code": dict(sorted(code.items()))} if code else {}),
+    }
+
+
+def _with_used(kind: str, part: Part) -> list[Component]:
+    """A component and the registered ones that it is made of."""
+    component = registry(kind).get(part.given_name)
+    own = {key: value for key, value in part.given_params.items() if key not in _ADDED}
+    used = list[Component]()
+    with suppress(RbenchError):  # the cell says what is wrong with it
+        used = [one.component for one in resolved(kind, part.given_name, own).all_used()]
+    return [component, *used]

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rbench.errors import InputError, RbenchError
+from rbench.results.corrupted_runs import CorruptedFolder
 from rbench.results.output import require_own, same_file
 from rbench.results.store import RunFolder
 from rbench.suite.cell import Cell, Part, defended_id
+from rbench.suite.corruptions import CorruptedCell
 from rbench.suite.load import load_suite
+from rbench.suite.places import remember_corruptions, remember_places
 from rbench.suite.plan import Plan, plan
 
 Redo = Literal["missing", "failed", "all"]
@@ -43,9 +46,13 @@ def open_run(planned: Plan, root: Path, given: Path | None = None) -> Iterator[R
     with folder.lock():
         # The cells first: by them a folder is known as ours, so a suite without them is somebody else's.
         folder.write_cells([cell_document(cell) for cell in planned.cells])
-        folder.drop_other_audits({defended_id(cell.backbone, cell.purifier) for cell in planned.cells})
+        CorruptedFolder(root).write_plan([cell.labelled() for cell in planned.corrupted])
+        models: list[Cell | CorruptedCell] = [*planned.cells, *planned.corrupted]
+        folder.drop_other_audits({defended_id(cell.backbone, cell.purifier) for cell in models})
         if not keep:
             folder.write_suite(planned.resolved)
+            remember_places([*planned.cells, *(cell.probe for cell in planned.corrupted)])
+            remember_corruptions(planned.spec.threat.path)
         yield folder
 
 

@@ -9,6 +9,7 @@ import torch
 
 from rbench.engine.devices import resolve_device
 from rbench.engine.evaluation import Evaluated
+from rbench.engine.precision import full_float32
 from rbench.errors import InputError, Stopped
 from rbench.results import sample_columns as column
 from rbench.results.record import Record
@@ -88,8 +89,8 @@ def run(
     """
     place = resolve_device(device)
     terms = Terms(images, batch_size, threads, folder.root.resolve(), timeout)
-    with threads_of(threads), interruptible():
-        executor = _executor(place, workers, terms, ray_address)
+    with threads_of(threads), full_float32(), interruptible():
+        executor = executor_of(place, workers, terms, ray_address)
         try:
             begun = checked(cells, doubted, folder, executor, on_note)
             hooks = Hooks(begun.cells, begun.samples, on_progress, on_note)
@@ -98,7 +99,8 @@ def run(
             executor.close()
 
 
-def _executor(place: torch.device, workers: int, terms: Terms, ray_address: str | None) -> Executor:
+def executor_of(place: torch.device, workers: int, terms: Terms, ray_address: str | None) -> Executor:
+    """The workers of a run: this process, others of this machine, or actors of a Ray cluster."""
     if ray_address is not None:
         from rbench.running.ray_workers import RayWorkers
 

@@ -10,10 +10,12 @@ import numpy as np
 from rbench.engine.evaluation import Evaluated
 from rbench.engine.settled import Settled
 from rbench.errors import InputError
+from rbench.results.corruption_record import CorruptionRecord, Judged
 from rbench.results.gallery import Gallery
 from rbench.results.record import Record
 from rbench.running.measured import Measured
 from rbench.suite.cell import Cell
+from rbench.suite.corruptions import CorruptedCell
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,24 @@ class Conclude:
     batch: int | None = None
 
 
-InBatches = Prepare | Attack | Conclude
+@dataclass(frozen=True)
+class Corrupt:
+    """Judge the corrupted images of a cell; `batch` as for `Prepare`.
+
+    Attributes:
+        corrupted: the cell.
+    """
+
+    corrupted: CorruptedCell
+    batch: int | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """A cell with the same model and samples, by which they are loaded and audited."""
+        return self.corrupted.probe
+
+
+InBatches = Prepare | Attack | Conclude | Corrupt
 """Those that show a model batches of a size that is chosen for it."""
 Task = Weigh | Check | InBatches
 
@@ -157,7 +176,15 @@ class Failed:
     samples: tuple[int, ...] = ()
 
 
-Result = Weighed | Checked | Ready | Attacked | Concluded | Failed
+@dataclass(frozen=True)
+class Corrupted:
+    """What a finished cell of a corruption leaves: its record and its samples."""
+
+    record: CorruptionRecord
+    judged: Judged
+
+
+Result = Corrupted | Weighed | Checked | Ready | Attacked | Concluded | Failed
 
 
 @dataclass(frozen=True)

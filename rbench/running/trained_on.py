@@ -9,6 +9,7 @@ import numpy as np
 from rbench.bundled_files import weights_file
 from rbench.datasets.types import Dataset
 from rbench.errors import InputError
+from rbench.harmless import without_paths
 from rbench.results.untrusted import parse_json, read_text
 from rbench.running.components import Components, order
 from rbench.suite.cell import Cell, Part, Slice
@@ -34,7 +35,7 @@ def data_told(cell: Cell, components: Components) -> tuple[str, ...]:
         for kind, part in parts.items()
         if len(seen := _seen(part, cell.dataset, dataset, ids))
     )
-    return (*components.told(cell.dataset, cell.slice), *trained)
+    return tuple(map(without_paths, (*components.told(cell.dataset, cell.slice), *trained)))
 
 
 def _seen(part: Part, data: Part, dataset: Dataset, ids: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from rbench.results.store import RunFolder
 from rbench.running.check import check, weigh
 from rbench.running.components import Components
 from rbench.running.conclude import Finished, conclude
+from rbench.running.corrupted import corruption_record, judge_corrupted
 from rbench.running.memory import out_of_memory
 from rbench.running.prepare import Prepared, prepare
 from rbench.running.record import done
@@ -31,6 +32,8 @@ from rbench.running.tasks import (
     Attacked,
     Check,
     Concluded,
+    Corrupt,
+    Corrupted,
     Failed,
     InBatches,
     Prepare,
@@ -161,6 +164,11 @@ class Worker:
             self._span = prepared.ids[task.start : task.stop]
             evaluated = run_span(prepared, self._span, on_done, task.settled)
             return Attacked(evaluated, prepared.setup.weights)
+        if isinstance(task, Corrupt):
+            ids = prepared.ids
+            judged, images, cost = judge_corrupted(task.corrupted, prepared, self.components, on_done)
+            data = self._data(task.cell, self.components.data_hash(task.cell.dataset, ids))
+            return Corrupted(corruption_record(task.corrupted, prepared, judged, images, cost, data), judged)
         return self._concluded(task.cell, prepared, parts or evaluated_of(RunFolder(task.root), task.cell))
 
     def _size(self, task: InBatches) -> int:

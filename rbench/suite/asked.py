@@ -11,7 +11,8 @@ from rbench.suite.binding import refused_of
 from rbench.suite.cell import Decide, GradientChoice, Norm
 from rbench.suite.mistakes import argument_mistake
 from rbench.suite.model import FileModel
-from rbench.suite.spec import BatchSize, Draws, Eot, Radius, Seed, require_bpda, require_within
+from rbench.suite.spec import BatchSize, Draws, Eot, Seed, require_bpda, require_within
+from rbench.suite.threat_spec import Radius
 
 
 class Asked(FileModel):

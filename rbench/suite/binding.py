@@ -242,6 +242,8 @@ def _require_labels(spec: SuiteSpec, path: FieldPath, wanted: Sequence[str] | No
 
 def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
     """Refuses a backbone that shares no purifier with any attack, and the reverse: it would be part of no cell."""
+    if not suite.attacks:
+        return
 
     def meet(one: BoundBackbone | BoundAttack, other: BoundBackbone | BoundAttack) -> bool:
         ours, theirs = one.spec.purifiers, other.spec.purifiers

@@ -15,6 +15,7 @@ from rbench.suite.binding import BoundSuite, bind_suite
 from rbench.suite.budgets import convergence_passes
 from rbench.suite.cascade import cascaded
 from rbench.suite.cell import Cell, Slice, Threat
+from rbench.suite.corruptions import CorruptedCell, corrupted_cells, matching
 from rbench.suite.document import FieldPath
 from rbench.suite.effort import very_much
 from rbench.suite.resolve import dump, part_of, resolved_document
@@ -32,11 +33,13 @@ class Plan:
         cells: in the order to run: by backbone, purifier, eps, attack.
         spec: the suite; with `samples` lowered if the plan was limited.
         resolved: text of a suite file with all defaults written out that plans the same cells; kept beside the results.
+        corrupted: the cells of common corruptions, by backbone and purifier.
     """
 
     cells: tuple[Cell, ...]
     spec: SuiteSpec
     resolved: str
+    corrupted: tuple[CorruptedCell, ...] = ()
 
 
 def plan(spec: SuiteSpec, *, only: str | None = None, limit: int | None = None) -> Plan:
@@ -54,8 +57,12 @@ def plan(spec: SuiteSpec, *, only: str | None = None, limit: int | None = None) 
     if limit is not None:
         spec = _limited(spec, limit)
     suite = bind_suite(spec)
-    cells = tuple(_unique(spec, suite))
-    return Plan(_matching(cells, only) if only is not None else cells, spec, dump(resolved_document(spec, suite)))
+    cells, corrupted = tuple(_unique(spec, suite)), tuple(corrupted_cells(spec, suite))
+    resolved = dump(resolved_document(spec, suite))
+    if only is None:
+        return Plan(cells, spec, resolved, corrupted)
+    some = matching(corrupted, only)
+    return Plan(_matching(cells, only, other=len(some)), spec, resolved, some)
 
 
 def gradient_passes(cell: Cell) -> int | None:
@@ -124,26 +131,27 @@ def _cells(spec: SuiteSpec, suite: BoundSuite) -> Iterator[tuple[Cell, tuple[Fie
         yield from zip(cascaded(row, gradient_passes) if protocol.cascade else row, paths, strict=True)
 
 
-def _matching(cells: tuple[Cell, ...], only: str) -> tuple[Cell, ...]:
+def _matching(cells: tuple[Cell, ...], only: str, other: int) -> tuple[Cell, ...]:
     patterns = [pattern.strip() for pattern in only.split(",") if pattern.strip()]
 
     def matches(cell: Cell, pattern: str) -> bool:
         labels = (cell.backbone.label, cell.purifier.label, cell.attack.label)
         return fnmatchcase(cell.title, pattern) or any(fnmatchcase(label, pattern) for label in labels)
 
-    matching = tuple(cell for cell in cells if any(matches(cell, pattern) for pattern in patterns))
-    if not matching:
+    found = tuple(cell for cell in cells if any(matches(cell, pattern) for pattern in patterns))
+    if not found and not other:
         labels = Counter(label for c in cells for label in (c.backbone.label, c.purifier.label, c.attack.label))
         close = nearest(only.split("/")[-1], labels)
         remedy = f"Did you mean {close[0]!r}?" if close else f"Labels: {', '.join(list(labels)[:12])}."
         raise InputError(f"matches none of {len(cells)} cells.", place=f"--only {only}", remedy=remedy)
-    before = {cell_id for cell in matching for cell_id in cell.after}
-    return tuple(cell for cell in cells if cell in matching or cell.id in before)
+    before = {cell_id for cell in found for cell_id in cell.after}
+    return tuple(cell for cell in cells if cell in found or cell.id in before)
 
 
 def needs_trust(planned: Plan) -> list[str]:
     """The code of the user's own that a plan names, as a suite has it after `python:`: a run of it wants `--trust`."""
-    parts = [part for c in planned.cells for part in (c.dataset, c.backbone, c.purifier, c.attack, c.stand_in) if part]
+    cells = [*planned.cells, *(one.probe for one in planned.corrupted)]
+    parts = [part for c in cells for part in (c.dataset, c.backbone, c.purifier, c.attack, c.stand_in) if part]
     return [one.given for one in own_code_in([[part.given_name, part.given_params] for part in parts])]
 
 
@@ -173,4 +181,16 @@ def plan_document(planned: Plan) -> dict[str, Any]:
             }
             for cell in planned.cells
         ],
+        **({"corrupted": [_corrupted(cell) for cell in planned.corrupted]} if planned.corrupted else {}),
+    }
+
+
+def _corrupted(cell: CorruptedCell) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "backbone": cell.backbone.label,
+        "purifier": cell.purifier.label,
+        "corruption": cell.corruption.name,
+        "severity": list(cell.corruption.severity),
+        "samples": cell.slice.samples,
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from rbench.elsewhere import data_of, is_absolute, parted, portable
 from rbench.errors import InputError
 from rbench.registry import Bound, resolved
 from rbench.registry.own import public_name
@@ -18,6 +19,7 @@ from rbench.suite.document import FieldPath, resolve_scalar
 from rbench.suite.files import digest, digests, require_sha256
 from rbench.suite.model import FileModel
 from rbench.suite.spec import SuiteSpec
+from rbench.suite.threat_spec import ThreatSpec
 
 
 def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | None = None) -> Part:
@@ -53,8 +55,9 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     """
     added = part.spec.added
     heads = [] if part.head is None else [part.head]
+    kept = data_of(part.name) if part.bound.component.kind == "dataset" else None
     try:
-        hashes = digests([*part.bound.files(), *heads])
+        hashes = digests([*part.bound.files(), *heads]) if kept is None else dict(kept.files)
     except InputError as error:
         raise error.at(spec.place(_path_of_missing(part, heads, error)), component=part.component) from error
     wanted = getattr(part.spec, "sha256", None)
@@ -95,23 +98,42 @@ def _part(name: str, label: str, bound: Bound, files: dict[str, str]) -> Part:
     arguments = {key: bound.arguments[key] for key in given if key not in idle}
     params = {key: value.name if isinstance(value, Path) else _public(given[key]) for key, value in arguments.items()}
     place = _place(bound)
-    public = public_name(name) if place is None else f"{bound.component.name}:{place.name}"
+    public = public_name(portable(name)) if place is None else f"{bound.component.name}:{place.name}"
     return Part(public, params, name, given, label, f"{bound.component.distribution}+{bound.version()}", files)
 
 
 def _place(bound: Bound) -> Path | None:
     """The path that the text after the colon of a name is; a source whose texts may be folders has the fact `takes_folders`."""
-    item = bound.arguments.get(bound.in_name or "")
+    item = bound.located.get(bound.in_name or "")
     if isinstance(item, str) and bound.component.facts().get("takes_folders") and Path(item).is_dir():
         return Path(item).resolve()
     return item if isinstance(item, Path) else None
 
 
 def _public(value: Any) -> Any:
-    """A parameter without the folders of code of the user's own that it names."""
+    """A parameter without absolute paths, and without the folders of code of the user's own that it names."""
     if isinstance(value, list):
         return [_public(one) for one in value]
-    return public_name(value) if isinstance(value, str) else value
+    return public_name(_stored(value)) if isinstance(value, str) else value
+
+
+def _stored(value: Any) -> Any:
+    """A parameter as it is stored: the texts of files and folders without absolute paths."""
+    if isinstance(value, list):
+        return [_stored(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _stored(one) for key, one in value.items()}
+    if not isinstance(value, str):
+        return value
+    prefix, path = parted(value)
+    return portable(value) if is_absolute(path) and (prefix or _is_there(path)) else value
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a text that happens to start like a path
+        return False
 
 
 def _given(bound: Bound) -> dict[str, Any]:
@@ -132,15 +154,19 @@ def _idle(bound: Bound) -> tuple[str, ...]:
 
 
 def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
-    """The suite with every default written out; loads again and plans the same cells."""
+    """The suite with every default written out and no absolute path; loads again and plans the same cells."""
 
     def entry(part: BoundPart, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        params = _given(part.bound)
+        params = {
+            key: portable(value) if isinstance(part.bound.arguments[key], Path) else _stored(value)
+            for key, value in _given(part.bound).items()
+        }
         # A label made of a name with a slash cannot be written as `as`, and need not be: it is the default.
         label = {} if part.label == part.spec.default_label else {"as": part.label}
         pinned = getattr(part.spec, "sha256", None)
         fixed = {} if pinned is None else {"sha256": pinned}
-        return {"name": part.name, **label, **part.spec.added, **(own or {}), **fixed, **params}
+        name, added = portable(part.name), _stored(part.spec.added)
+        return {"name": name, **label, **added, **(own or {}), **fixed, **params}
 
     balanced = {"balanced": True} if spec.dataset.balanced else {}
     dataset = {"samples": spec.dataset.samples, "shuffle": spec.dataset.shuffle, **balanced}
@@ -160,13 +186,21 @@ def resolved_document(spec: SuiteSpec, suite: BoundSuite) -> dict[str, Any]:
     return {
         "suite": spec.suite,
         "dataset": entry(suite.dataset, dataset),
-        "threat": {"norm": spec.threat.norm, "eps": [_eps(eps.text) for eps in spec.threat.eps]},
+        "threat": _threat(spec.threat),
         "backbones": [entry(b, {"purifiers": b.spec.purifiers} if b.spec.purifiers else {}) for b in suite.backbones],
         "purifiers": [entry(p) for p in suite.purifiers],
-        "attacks": attacks,
+        **({"attacks": attacks} if attacks else {}),
         "protocol": spec.protocol.model_dump(),
         "store": spec.store.model_dump(),
     }
+
+
+def _threat(threat: ThreatSpec) -> dict[str, Any]:
+    ball = {"norm": threat.norm, "eps": [_eps(eps.text) for eps in threat.eps]} if threat.eps else {}
+    if not threat.names:
+        return ball
+    folder = {} if threat.path is None else {"path": portable(threat.path)}
+    return {**ball, "corruptions": list(threat.names), "severity": list(threat.severity), **folder}
 
 
 def _eps(text: str) -> Any:

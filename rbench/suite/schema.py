@@ -7,6 +7,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from rbench.registry import Component, registry
 from rbench.signature import Parameter
+from rbench.suite.corruption_names import ALL, KNOWN, SEVERITIES
 from rbench.suite.spec import AttackSpec, BackboneSpec, DatasetSpec, PartSpec, PurifierSpec, SuiteSpec
 from rbench.suite.sweep import SWEPT
 
@@ -32,12 +33,28 @@ def suite_schema() -> dict[str, Any]:
     threat.pop("items", None)
     threat.pop("type", None)
     threat["anyOf"] = [*_RADIUS["anyOf"], {"type": "array", "items": _RADIUS, "minItems": 1}]
+    _threat(definitions["ThreatSpec"])
+    del suite["properties"]["attacks"]["default"]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **suite,
+        "if": {"properties": {"threat": {"required": ["norm"]}}},
+        "then": {"required": ["attacks"]},
         "title": "rbench suite",
         "definitions": definitions,
     }
+
+
+def _threat(model: dict[str, Any]) -> None:
+    """A ball, or corruptions, or both; corruptions and severities may be written as one or as a list."""
+    known = model["properties"]
+    for name, values in (("corruption", [ALL, *KNOWN]), ("corruptions", [ALL, *KNOWN]), ("severity", list(SEVERITIES))):
+        one = {"enum": values}
+        kept = {key: known[name][key] for key in ("description", "title")}
+        known[name] = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}], **kept}
+    for name in ("norm", "eps"):
+        del known[name]["default"]
+    model["anyOf"] = [{"required": ["norm", "eps"]}, {"required": ["corruption"]}, {"required": ["corruptions"]}]
 
 
 def schema_text() -> str:

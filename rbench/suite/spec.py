@@ -4,24 +4,30 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from rbench.bundled_files import weights_name
+from rbench.elsewhere import portable
 from rbench.registry.own import public_name
 from rbench.signature import Mistake, fraction, kind_of
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm, Precision
 from rbench.suite.model import FileModel, Model
+from rbench.suite.threat_spec import ThreatSpec
 
 MAX_SEED = 2**32 - 1
 MAX_DRAWS = 10_000
 MAX_EOT = 10_000
 MAX_SAMPLES = 1_000_000_000
 MAX_CLASSES = 1_000_000
-LEAST_EPS = Fraction(1, 2**24)
-"""Below it a pixel near 1 moved by the radius is the same float32."""
 _SHOWN = 6
 
 
@@ -35,44 +41,10 @@ def _label(text: str) -> str:
     return text
 
 
-def _fraction(value: Any) -> Fraction:
-    if isinstance(value, str) and (exact := fraction(value)) is not None:
-        return exact
-    if isinstance(value, Fraction):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return Fraction(repr(value))
-        except ValueError:
-            raise Mistake("expected a finite number.", found=str(value), remedy="Write 8/255.") from None
-    raise Mistake("expected a number or a fraction.", found=kind_of(value), remedy="Write 8/255.")
-
-
 def number(value: Any) -> Any:
     """The float of a fraction written as text; anything else as it is."""
     exact = fraction(value) if isinstance(value, str) else None
     return value if exact is None else float(exact)
-
-
-def _eps(value: Any, info: ValidationInfo) -> Eps:
-    exact = value.exact if isinstance(value, Eps) else _fraction(value)
-    text = value.text if isinstance(value, Eps) else str(value)
-    if exact <= 0:
-        raise Mistake(f"{text} is no radius; an attack needs one above 0.", found=text, remedy="Write 8/255.")
-    if info.data.get("norm") == "Linf" and exact > 1:
-        advice = f"{text}/255" if exact.denominator == 1 and exact <= 255 else "8/255"
-        problem = f"{text} is outside (0, 1]; pixels are in [0, 1]."
-        raise Mistake(problem, found=text, remedy=f"Write {advice}.")
-    if exact < LEAST_EPS:
-        problem = (
-            f"{text} is below {float(LEAST_EPS):.1g}, less than the rounding of a float32 pixel; nothing would move."
-        )
-        raise Mistake(problem, found=text, remedy="Write 8/255.")
-    return Eps(text, exact)
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
 
 
 def distinct_classes(classes: list[int]) -> list[int]:
@@ -124,7 +96,6 @@ def require_within(norm: Norm, eps: Eps, values: int) -> None:
 
 Label = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_label)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
-Radius = Annotated[Eps, BeforeValidator(_eps)]
 Draws = Annotated[int, Field(ge=1, le=MAX_DRAWS)]
 Eot = Annotated[int, Field(ge=1, le=MAX_EOT)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -165,7 +136,7 @@ class PartSpec(Model):
     @property
     def default_label(self) -> str:
         """The label in tables if the suite gives none."""
-        return public_name(self.name)
+        return public_name(portable(self.name))
 
     @property
     def added(self) -> dict[str, Any]:
@@ -202,7 +173,7 @@ class BackboneSpec(PartSpec):
     def default_label(self) -> str:
         """The name, with that of the head if there is one."""
         # A comma or slash would be read by --only.
-        name = public_name(self.name)
+        name = public_name(portable(self.name))
         return name if self.head is None else f"{name}+{re.sub('[,/]', '-', weights_name(self.head))}"
 
     @property
@@ -224,7 +195,7 @@ class PurifierSpec(PartSpec):
     @property
     def default_label(self) -> str:
         """The name, with `(fixed noise)` if it is fixed, since that is another defence."""
-        name = public_name(self.name)
+        name = public_name(portable(self.name))
         return name if self.noise == "fresh" else f"{name} (fixed noise)"
 
     @property
@@ -259,7 +230,7 @@ class DatasetSpec(PartSpec):
     @property
     def default_label(self) -> str:
         """The name, with the classes if some were chosen, since fewer classes are another task."""
-        name = public_name(self.name)
+        name = public_name(portable(self.name))
         if self.classes is None:
             return name
         shown = ", ".join(map(str, self.classes))
@@ -290,15 +261,6 @@ class AttackSpec(PartSpec):
     purifiers: list[str] | None = Field(None, description="Labels of the only purifiers to attack; all if null.")
 
 
-class ThreatSpec(Model):
-    """What the attacker may change."""
-
-    norm: Norm = Field(description="How the size of a perturbation is measured.")
-    eps: Annotated[list[Radius], BeforeValidator(_listed), Field(min_length=1, max_length=100)] = Field(
-        description="Radius on the [0, 1] pixel scale, e.g. 8/255; a list is a sweep."
-    )
-
-
 class ProtocolSpec(Model):
     """How the final images are judged."""
 
@@ -327,6 +289,20 @@ class StoreSpec(Model):
     )
 
 
+def _attacks(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Every suite has attacks but one of corruptions alone, which has no ball to attack in."""
+    threat = info.data.get("threat")
+    alone = threat is not None and threat.norm is None
+    if value is None and (alone or threat is None):  # a threat that is wrong is told instead
+        return []
+    if value is None:
+        raise Mistake("missing.", remedy="Every suite has it.")
+    if alone:
+        remedy = "Give threat a norm and eps, or leave attacks out."
+        raise Mistake("corruptions alone have no ball to attack in.", found=kind_of(value), remedy=remedy)
+    return handler(value)
+
+
 class SuiteSpec(FileModel):
     """A suite: every backbone behind every purifier under every attack."""
 
@@ -343,6 +319,10 @@ class SuiteSpec(FileModel):
     threat: ThreatSpec
     backbones: Annotated[list[BackboneSpec], Field(min_length=1)]
     purifiers: list[PurifierSpec] = Field(default_factory=list, description="`identity` comes first if it is missing.")
-    attacks: Annotated[list[AttackSpec], Field(min_length=1)]
+    attacks: Annotated[list[AttackSpec], Field(min_length=1), WrapValidator(_attacks)] = Field(
+        None,
+        validate_default=True,
+        description="Left out where the threat is corruptions alone.",
+    )
     protocol: ProtocolSpec = Field(default_factory=lambda: ProtocolSpec())
     store: StoreSpec = Field(default_factory=lambda: StoreSpec())

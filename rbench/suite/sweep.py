@@ -8,8 +8,9 @@ from itertools import product
 from math import prod
 from typing import Any, TypeVar
 
+from rbench.elsewhere import portable
 from rbench.errors import RbenchError
-from rbench.registry import registry
+from rbench.registry.registry import registry
 from rbench.signature import ParameterError, Signature, fraction
 from rbench.suite.document import FieldPath
 from rbench.suite.spec import AttackSpec, BackboneSpec, PartSpec, PurifierSpec, SuiteSpec
@@ -139,5 +140,5 @@ def _text(value: Any) -> str:
         return "+".join(map(_text, value))
     if isinstance(value, str) and (exact := fraction(value)) is not None:
         return f"{exact.numerator}:{exact.denominator}"
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = portable(value) if isinstance(value, str) else json.dumps(value)
     return "".join(c if c.isprintable() else "?" for c in re.sub("[,/]", "-", text))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rbench.engine.devices import resolve_device
+from rbench.engine.precision import use_full_float32
 from rbench.errors import RbenchError
 from rbench.fresh_process import begin
 from rbench.running.components import Components
@@ -78,6 +79,7 @@ def serve(connection: Connection, root: Path, plan: Plan, device: str, demand: D
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes of a terminal; the one that began this decides
+    use_full_float32()
     rows: Rows | None = None
     with suppress(EOFError, OSError):
         while True:

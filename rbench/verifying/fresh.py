@@ -1,11 +1,13 @@
 """A fresh process for every row: what a model was shown in this one, it cannot remember there."""
 
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from rbench.engine.precision import use_full_float32
 from rbench.errors import CellFailed
 from rbench.fresh_process import begin
 from rbench.process_state import said
@@ -14,6 +16,8 @@ from rbench.process_state import said
 def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of a module returns in a fresh process with the environment and working directory of this one.
 
+    Tensors go there and back by value: one of a GPU that is only shared is gone with the process that made it.
+
     Args:
         function: found there by its module and name.
         arguments: that pickle.
@@ -21,9 +25,9 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         CellFailed: the process ended without an answer.
     """
-    process, here = begin(_answer, function, arguments)
+    process, here = begin(_answer, pickle.dumps((function, arguments)))
     try:
-        return here.recv()
+        return pickle.loads(here.recv_bytes())
     except EOFError:
         process.join()
         raise CellFailed(
@@ -35,9 +39,11 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
         here.close()
 
 
-def _answer(answer: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _answer(answer: Connection, question: bytes) -> None:
+    use_full_float32()
     try:
-        answer.send(function(*arguments))
+        function, arguments = pickle.loads(question)
+        answer.send_bytes(pickle.dumps(function(*arguments)))
     except BaseException as error:  # one line, where `multiprocessing` would print a traceback
         sys.stderr.write(f"{said(error)}\n")
         sys.stderr.flush()

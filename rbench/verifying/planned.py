@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rbench.elsewhere import portable
 from rbench.results import taken_out
 from rbench.results.duplicates import same_batch_size, work_of
 from rbench.results.runs import ReadCell
@@ -115,7 +116,7 @@ def _names(read: ReadCell, cell: Cell) -> Iterator[str]:
     for part in _PARTS:
         planned = getattr(cell, part)
         called = shown_attack(planned.label, cell.after, cell.precision) if part == "attack" else planned.label
-        if read.label(part) != called:
+        if called not in (read.label(part), portable(read.label(part))):  # older records have the whole path
             yield f"{part}: shown as '{read.label(part)}', suite.yaml calls it '{called}'"
         recorded = getattr(read.record, part)
         if recorded.name != planned.name:

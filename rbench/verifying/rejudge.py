@@ -13,6 +13,7 @@ from rbench.datasets.types import WARNED
 from rbench.engine.defended import state_hash
 from rbench.engine.setup import Setup, describe
 from rbench.errors import CellFailed, InputError
+from rbench.harmless import without_paths
 from rbench.results import sample_columns as column
 from rbench.results.flags.catalogue import threshold
 from rbench.results.record import Record
@@ -183,7 +184,7 @@ class Rejudge:
 
 def _lasting(told: Sequence[str]) -> list[str]:
     """Without what another version of a decoder may say otherwise."""
-    return [" ".join(line.split()) for line in told if not line.startswith(WARNED)]
+    return [" ".join(without_paths(line).split()) for line in told if not line.startswith(WARNED)]
 
 
 def _timed(one: Recorded, step: Callable[[], Rejudged]) -> Rejudged:

@@ -7,6 +7,7 @@ from rbench.results.runs import Broken, ReadCell, read_runs
 from rbench.results.store import RunFolder
 from rbench.results.verification import Verification
 from rbench.suite.plan import Plan
+from rbench.verifying.corruptions import as_cell, held
 from rbench.verifying.files import contradictions
 from rbench.verifying.planned import Asked, asked_of, older
 
@@ -65,4 +66,8 @@ def offline(root: Path, plan: Plan | None = None) -> Verified:
         unjudged = older(cell.document)
         faults = contradictions(folder, cell.record, cell.samples, cell.document, old=bool(unjudged))
         verdicts.append(Verdict(cell, (*faults, *found.faults), found.notes, unjudged=unjudged))
+    verdicts += [
+        Verdict(as_cell(one), tuple(faults), tuple(said), unjudged=why)
+        for one, _, faults, said, why in held(runs.corrupted, plan)
+    ]
     return Verified(tuple(verdicts), runs.broken, notes)

@@ -87,6 +87,7 @@ def test_doctor_tells_versions_extras_devices_and_that_nothing_is_missing(said):
     assert "\n  torch " in out
     assert "\n  cpu " in out
     assert "Nothing that rbench needs is missing." in out
+    assert "(not in `all`: it pins requests 2.25, so it wants an environment of its own)" in out
     code, out, _ = said("doctor", "--json")
     found = json.loads(out)
     assert {package["name"] for package in found["needed"] if package["there"]} >= {"torch", "pydantic"}

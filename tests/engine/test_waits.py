@@ -7,6 +7,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rbench.attacks.apgd import apgd
+from rbench.attacks.fab import fab_t
 from rbench.attacks.pgd import pgd
 from rbench.attacks.square import square
 from rbench.engine.defended import DefendedModel
@@ -26,6 +27,7 @@ ATTACKS = {
     "pgd-momentum": pgd(steps=STEPS, momentum=0.75),
     "apgd": apgd(steps=STEPS),
     "apgd-t": apgd(steps=STEPS, loss="dlr-targeted", targets=1),
+    "fab-t": fab_t(steps=STEPS // 2, targets=1),
     "square": square(queries=STEPS),
 }
 

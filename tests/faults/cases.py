@@ -127,7 +127,7 @@ ARRAYS: dict[str, tuple[np.ndarray, np.ndarray]] = {
     "one-hot floats": (X, np.eye(3)[Y]),
     "labels -1": (X, np.where(Y == 2, -1, Y)),
     "bool labels": (X, Y > 0),
-    "label that is no int64": (X, np.where(Y == 2, 2**64 - 1, Y).astype(np.uint64)),
+    "label that is no int64": (X, np.where(Y == 2, np.uint64(2**64 - 1), Y.astype(np.uint64))),
     "fewer labels": (X, Y[:4]),
     "more labels": (X[:4], Y),
     "nothing": (X[:0], Y[:0]),

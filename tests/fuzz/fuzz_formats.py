@@ -14,6 +14,9 @@ import numpy as np
 from made_runs import Made, document, record
 from PIL import Image
 
+from rbench.bundles import archive
+from rbench.bundles.manifest import Data, Manifest, Placed
+from rbench.bundles.opened import opened
 from rbench.results.gallery import Gallery
 from rbench.results.process import identity
 from rbench.results.store import RunFolder
@@ -67,6 +70,29 @@ def _of_folder(place: str, *, more: Callable[[RunFolder], None] = lambda folder:
         return [next(root.glob(place)).read_bytes()]
 
     return files
+
+
+def _bundle(root: Path) -> list[bytes]:
+    made = Made(root / "run")
+    made.done("pgd", clean=[1, 1, 1], robust=[1, 0, 1], cell_changes={}, noise=[1, 1, 1])
+    made.plan()
+    names = ("cells.jsonl", *(f"{kind}/{CELL['id']}" for kind in ("records", "samples")))
+    members = {
+        path.relative_to(made.root).as_posix(): path
+        for path in sorted(made.root.rglob("*"))
+        if path.is_file() and path.relative_to(made.root).as_posix().startswith(names)
+    }
+    members |= {f"files/{'0' * 12}/w.txt": b"weights", "suite.yaml": SUITE.encode()}
+    placed = Placed(text="w.txt", at=f"files/{'0' * 12}", folder=False)
+    data = Data(name="fashion-mnist-mini", files={}, kept=False, own=True)
+    manifest = Manifest(bundle=1, rbench="0", members=archive.described(members), places=(placed,), data=data)
+    archive.write(root / "b.zip", manifest, members)
+    return [(root / "b.zip").read_bytes()]
+
+
+def _opened(path: Path) -> object:
+    with opened(path) as run:
+        return run.manifest
 
 
 def _folder(path: Path) -> RunFolder:
@@ -422,6 +448,7 @@ FORMATS = {
     "lock": Format(_lock_files, _lock, "run.lock"),
     "images": Format(_of_folder("images/*", more=_stored), _read_images, f"images/{ID}.safetensors"),
     "gallery": Format(_of_folder("gallery/*", more=_stored), _gallery, f"gallery/{ID}.safetensors"),
+    "bundle": Format(_bundle, _opened, "bundle.zip"),
     "weights.safetensors": Format(_safetensors, _weights, "w.safetensors"),
     "weights.pt": Format(_pt, _weights, "w.pt"),
     "checkpoint": Format(_checkpoint_files, _checkpoint, "c.pt"),

@@ -2,8 +2,13 @@
 
 import io
 import json
+import shutil
+import sys
+import zipfile
+from hashlib import sha256
 
 import pytest
+from own_files import _clear
 from small_runs import content, outcome, rbench, verify
 
 from rbench import own_code
@@ -195,6 +200,40 @@ def test_code_that_results_bring_is_never_run(made, capsys):
     assert "lies in a folder of results, whose code is never run" in capsys.readouterr().err
     assert rbench("run", "run/suite.yaml", "--out", "other", "--trust") == 2
     assert not made.ran
+
+
+def test_a_bundle_has_no_code_and_says_which_files_it_needs(made, tmp_path, monkeypatch, capsys):
+    bundle, reviewer = tmp_path / "b.zip", tmp_path / "reviewer"
+    assert rbench("bundle", "run", "--out", bundle) == 2
+    assert rbench("bundle", "run", "--out", bundle, "--trust") == 0
+    with zipfile.ZipFile(bundle) as archive:
+        assert not [name for name in archive.namelist() if ".py" in name]
+        hashes = json.loads(archive.read("manifest.json"))["code"]
+    assert hashes == {
+        f"{name}.py": sha256(text.encode()).hexdigest() for name, text in (("few", CODE), ("tones", TONES))
+    }
+    shutil.move(made.folder / "lab", tmp_path / "lab")
+    reviewer.mkdir()
+    monkeypatch.chdir(reviewer)
+    for name in ("few.py", "tones.py"):
+        _elsewhere()
+        code, found, _ = verify(bundle, capsys, "--trust")
+        assert code == 3
+        assert f"needs {name} (sha256 {hashes[name]})" in found["error"]["problem"]
+        shutil.copy(tmp_path / "lab" / name, reviewer)
+    _elsewhere()
+    code, found, _ = verify(bundle, capsys)
+    assert (code, (reviewer / "ran").exists()) == (2, False)
+    assert f"few.py (sha256 {hashes['few.py']})" in found["error"]["remedy"]
+    code, found, _ = verify(bundle, capsys, "--trust")
+    assert code == 0, found
+
+
+def _elsewhere():
+    """As a process of another folder, which knows nothing of this one's code."""
+    for name in own_code.loaded():
+        del sys.modules[name]
+    _clear()
 
 
 def test_worker_processes_find_and_trust_the_same(made):

@@ -13,6 +13,7 @@ from small_runs import rbench
 from rbench.reports.console import text
 from rbench.reports.csv import csv as to_csv
 from rbench.reports.html import html
+from rbench.reports.latex import latex
 from rbench.reports.markdown import markdown
 from rbench.results.runs import read_runs
 from rbench.results.table import table
@@ -63,6 +64,15 @@ def test_markdown_has_the_column_in_every_line_of_the_grid(made):
     assert {len(line) for line in lines} == {13}
 
 
+def test_latex_has_the_column_in_every_line_of_the_table(made):
+    lines = latex(made).splitlines()
+    assert sum(r"\begin{tabular}{lrrcrrl}" in line for line in lines) == 1
+    cells = [line.strip().removesuffix(r" \\").split(" & ") for line in lines if line.endswith(r"\\")]
+    assert {len(row) for row in cells} == {7}
+    assert [row[4] for row in cells] == ["Published", f"71.3 {said_of(made)[0]}", ""]
+    assert "Published: what RobustBench of 2025{-}03{-}31 has" in latex(made)
+
+
 def test_csv_has_it_as_a_fraction_with_its_source(made):
     rows = {row["purifier"]: row for row in csv.DictReader(io.StringIO(to_csv(made)))}
     inside = {"inside": "true", "outside": "false"}[said_of(made)[0]]
@@ -94,7 +104,7 @@ def test_a_table_without_published_figures_says_nothing_of_them(tmp_path):
     made = Made(tmp_path)
     made.done("aa", clean=RIGHT >= 0, robust=RIGHT < 80, cell_changes={**MODEL, "purifier": "jpeg"})
     without = table(read_runs([tmp_path]))
-    for report in (text, markdown, to_csv, html):
+    for report in (text, markdown, to_csv, html, latex):
         seen = re.sub(r"<(style|script)>.*?</\1>", "", report(without), flags=re.DOTALL)
         assert "published" not in seen.casefold()
     assert 'colspan="10"' in html(without)

@@ -57,8 +57,7 @@ def figures(**changed):
         "rbench": side,
         "references": {"torchattacks": side},
     }
-    return {
-        "about": {"card": "some card"},
+    parts = {
         "tests": {"ended": "0", "last": "5 passed", "seconds": 3.0},
         "steps": [step | changed],
         "suites": [
@@ -67,14 +66,22 @@ def figures(**changed):
         ],
         "comparisons": [row, {"model": "d", "share": "0", "attack": "autoattack", "missing": "no time left"}],
     }
+    return {name: {"about": {"card": f"card of {name}"}, "found": part} for name, part in parts.items()}
 
 
 def test_the_page_names_the_card_and_marks_what_is_above_its_bar_or_was_not_finished():
     text = page(figures(**{"waits a query": 1.125}))
-    assert "card some card" in text
+    for part in ("tests", "steps", "suites", "comparisons"):
+        assert f"card card of {part}." in text
     assert "**1.125** (bar 0.125, missed)" in text
     assert "**0.50** (bar 0.98, missed)" in text
     assert "3 of 9 cells in 120 s (**not all: no time left**, limit 120 s)" in text
     assert "`cifar10-linf` was not run: no data" in text
     assert "| d | 0 | autoattack | | | no time left | | |" in text
     assert "**0.125**" not in page(figures())
+
+
+def test_the_page_holds_the_parts_that_there_are():
+    text = page({"suites": figures()["suites"]})
+    assert "quickstart" in text
+    assert "Against others" not in text

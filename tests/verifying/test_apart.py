@@ -27,7 +27,7 @@ def said(found):
 
 
 def test_two_workers_find_what_one_finds(made, capsys):
-    one, two = (verify(made, capsys, "--survivors", "2", "--workers", count)[1] for count in ("1", "2"))
+    one, two = (verify(made, capsys, "--survivors", "4", "--workers", count)[1] for count in ("1", "2"))
     assert all(cell["evidence"] for cell in one["cells"])
     assert said(one) == said(two)
 

@@ -1,5 +1,6 @@
 """Figures of a leaderboard: each drawn from a frame that is written beside it, so that anyone can draw it otherwise."""
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,19 @@ FIGURES = {
     "images": "images",
 }
 """Name of the files -> the module with `frame(table)`, which is what is shown, and `draw(frame)`, which sees nothing else."""
+
+
+def pictures(table: "Table", names: Iterable[str]) -> dict[str, bytes]:
+    """Some figures as PNG alone, by their place; those for which the table has nothing are left out."""
+    from rbench.reports.figures.style import rendered
+
+    made: dict[str, bytes] = {}
+    for name in names:
+        module = import_module(f"rbench.reports.figures.{FIGURES[name]}")
+        data = module.frame(table)
+        if not data.empty:
+            made[f"figures/{name}.png"] = rendered(module.draw, data, ("png",))["png"]
+    return made
 
 
 def report(table: "Table") -> dict[str, str | bytes]:

@@ -31,11 +31,13 @@ def styled() -> Iterator[None]:
         yield
 
 
-def rendered(draw: "Callable[[pd.DataFrame], Figure]", data: "pd.DataFrame") -> dict[str, bytes]:
-    """The figure of some data as PNG and SVG."""
+def rendered(
+    draw: "Callable[[pd.DataFrame], Figure]", data: "pd.DataFrame", kinds: Sequence[str] = ("png", "svg")
+) -> dict[str, bytes]:
+    """The figure of some data in some formats."""
     with styled():
         figure = draw(data)
-        return {kind: _saved(figure, kind) for kind in ("png", "svg")}
+        return {kind: _saved(figure, kind) for kind in kinds}
 
 
 def blank(width: float, height: float) -> "Figure":

@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rbench.errors import InputError
+from rbench.harmless import without_paths
+from rbench.reports.corruptions import figures, has_corruptions, sections, titles
+from rbench.reports.corruptions import heading as corruption_heading
+from rbench.reports.corruptions import legend as corruption_legend
+from rbench.reports.corruptions import remarks as corruption_remarks
 from rbench.reports.gallery import first_changed, ignores_purifier, strongest_first
 from rbench.reports.groups import heading, remark
 from rbench.reports.page.cells import CellView, Doubt, cell_view, doubt
@@ -15,6 +20,7 @@ from rbench.reports.page.marks import Axis, axis
 from rbench.reports.page.words import command, listed, pairs
 from rbench.reports.plain import percent
 from rbench.reports.published import comparison, has_published, legend, mark
+from rbench.results.corruption_rows import CorruptionRow
 from rbench.results.flags.catalogue import FLAGS, FlagFacts
 from rbench.results.runs import ReadCell
 from rbench.results.table import Table
@@ -95,11 +101,52 @@ class Page:
     notes: Sequence[str]
     broken: Sequence[str]
     published: str
+    corruptions: Sequence["CorruptionsView"]
+    corruptions_legend: str
+    has_corruptions: bool
+
+
+@dataclass(frozen=True)
+class CorruptionsView:
+    """A table of common corruptions.
+
+    Attributes:
+        heading: what was judged on what.
+        titles: of the columns after the names.
+        rows: backbone, purifier and the figures of each row.
+        single: for each row its purifier and, for each corruption, the figures at each severity.
+        severity: the severities.
+        remarks: one line each.
+    """
+
+    heading: str
+    titles: Sequence[str]
+    rows: Sequence[tuple[str, str, Sequence[str]]]
+    single: Sequence[tuple[str, Sequence[tuple[str, Sequence[str]]]]]
+    severity: Sequence[int]
+    remarks: Sequence[str]
+
+
+def _corruptions(rows: Sequence[CorruptionRow]) -> CorruptionsView:
+    shown, severity = titles(rows), rows[0].severity
+    single = [
+        (
+            row.purifier,
+            [(name, [percent(by[one].value) for one in severity if one in by]) for name, by in row.by_name.items()],
+        )
+        for row in rows
+    ]
+    lines = [(row.backbone, row.purifier, figures(row, shown)) for row in rows]
+    return CorruptionsView(corruption_heading(rows), shown, lines, single, severity, corruption_remarks(rows))
 
 
 def page(table: Table) -> Page:
     """The page of a table; reads the pictures, verifications and suites of its run folders."""
-    suites = _suites(cell.root for cells in table.cells for cell in cells)
+    roots = [
+        *(cell.root for cells in table.cells for cell in cells),
+        *(cell.root for row in table.corruptions for cell in row.cells),
+    ]
+    suites = _suites(roots)
     anchors = {root: suite.anchor for root, suite in suites.items()}
     rows = [_row(f"row-{place + 1}", fields, table, place, anchors) for place, fields in enumerate(table.rows())]
     marks = list(dict.fromkeys(row.fields["group"] for row in rows))
@@ -112,9 +159,12 @@ def page(table: Table) -> Page:
         suites=list(suites.values()),
         flags=[(name, facts) for name, facts in FLAGS.items() if name in raised],
         choices=_choices(rows),
-        notes=table.notes,
-        broken=[one.message for one in table.broken],
+        notes=[without_paths(note) for note in table.notes],
+        broken=[without_paths(one.message) for one in table.broken],
         published=legend() if has_published(table.rows()) else "",
+        corruptions=[_corruptions(some) for some in sections(table)],
+        corruptions_legend=corruption_legend(table),
+        has_corruptions=has_corruptions(table.rows()),
     )
 
 
