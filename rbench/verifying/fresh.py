@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,9 +26,11 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         CellFailed: the process ended without an answer.
     """
-    process, here = begin(_answer, pickle.dumps((function, arguments)))
+    process, here = begin(_answer)
     try:
-        return pickle.loads(here.recv_bytes())
+        with suppress(OSError):  # it has ended already
+            here.send_bytes(pickle.dumps((function, arguments)))
+        return here.recv()
     except EOFError:
         process.join()
         raise CellFailed(
@@ -39,11 +42,11 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
         here.close()
 
 
-def _answer(answer: Connection, question: bytes) -> None:
+def _answer(asker: Connection) -> None:
     use_full_float32()
     try:
-        function, arguments = pickle.loads(question)
-        answer.send_bytes(pickle.dumps(function(*arguments)))
+        function, arguments = asker.recv()
+        asker.send_bytes(pickle.dumps(function(*arguments)))
     except BaseException as error:  # one line, where `multiprocessing` would print a traceback
         sys.stderr.write(f"{said(error)}\n")
         sys.stderr.flush()
