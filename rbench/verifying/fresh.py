@@ -13,6 +13,9 @@ from rbench.errors import CellFailed
 from rbench.fresh_process import begin
 from rbench.process_state import said
 
+TO_END = 2.0
+"""Seconds that a process may take to end by itself once its work is done."""
+
 
 def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of a module returns in a fresh process with the environment and working directory of this one.
@@ -30,7 +33,9 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         with suppress(OSError):  # it has ended already
             here.send_bytes(pickle.dumps((function, arguments)))
-        return here.recv()
+        answer = here.recv()
+        process.join(TO_END)
+        return answer
     except EOFError:
         process.join()
         raise CellFailed(
