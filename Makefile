@@ -29,7 +29,7 @@ extras: .venv/dev  ## whether every extra installs alone beside the core on Pyth
 # Tests of limits of time and of what a file makes Python do are left out: counting lines costs as much again, and writes files of its own.
 coverage: .venv/coverage  ## branches of suite loader, store, judge and verifying that the tests reach; fails below 95 %
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest tests/suite tests/results tests/faults tests/verifying tests/running \
+	$(BIN)/coverage run -m pytest tests/suite tests/results tests/faults tests/verifying tests/running tests/bundles \
 	tests/engine/test_judge.py tests/engine/test_judged_known_answers.py tests/test_committed_results.py \
 	--ignore tests/faults/test_malicious_files.py -k 'not within_a_second'
 	$(BIN)/coverage combine --quiet

@@ -13,6 +13,7 @@ from rbench.errors import RbenchError
 from rbench.fresh_process import begin
 from rbench.running.components import Components
 from rbench.suite.plan import Plan
+from rbench.verifying.fresh import TO_END
 from rbench.verifying.verify import Demand, JudgedRow, Rows
 
 
@@ -50,6 +51,9 @@ def judged_apart(
                 _send(ready, busy, waiting)
             while told and told[-1] in found:
                 yield found.pop(told.pop())
+        for process, connection in begun:
+            connection.close()
+            process.join(TO_END)
     finally:
         for process, connection in begun:
             process.kill()

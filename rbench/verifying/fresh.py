@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -11,6 +12,9 @@ from rbench.engine.precision import use_full_float32
 from rbench.errors import CellFailed
 from rbench.fresh_process import begin
 from rbench.process_state import said
+
+TO_END = 2.0
+"""Seconds that a process may take to end by itself once its work is done."""
 
 
 def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -25,9 +29,13 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
     Raises:
         CellFailed: the process ended without an answer.
     """
-    process, here = begin(_answer, pickle.dumps((function, arguments)))
+    process, here = begin(_answer)
     try:
-        return pickle.loads(here.recv_bytes())
+        with suppress(OSError):  # it has ended already
+            here.send_bytes(pickle.dumps((function, arguments)))
+        answer = here.recv()
+        process.join(TO_END)
+        return answer
     except EOFError:
         process.join()
         raise CellFailed(
@@ -39,11 +47,11 @@ def asked_afresh(function: Callable[..., Any], *arguments: Any) -> Any:
         here.close()
 
 
-def _answer(answer: Connection, question: bytes) -> None:
+def _answer(asker: Connection) -> None:
     use_full_float32()
     try:
-        function, arguments = pickle.loads(question)
-        answer.send_bytes(pickle.dumps(function(*arguments)))
+        function, arguments = asker.recv()
+        asker.send_bytes(pickle.dumps(function(*arguments)))
     except BaseException as error:  # one line, where `multiprocessing` would print a traceback
         sys.stderr.write(f"{said(error)}\n")
         sys.stderr.flush()
