@@ -2,21 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
 
-from rbench.api.models import Given, Model, model_of, object_part, part_spec
+from rbench.api.models import Given, Model, model_of, object_part, part_spec, within
 from rbench.datasets.types import Dataset
-from rbench.errors import InputError, RbenchError
+from rbench.errors import InputError
 from rbench.registry import Bound, bind
 from rbench.running.components import make
-from rbench.signature import Mistake, ParameterError
+from rbench.signature import ParameterError
 from rbench.suite.asked import Asked, asked
-from rbench.suite.binding import bound_part, labels_of
+from rbench.suite.binding import BoundPart, bound_part, labels_of
 from rbench.suite.cell import Cell, Part, Precision, Slice, Threat
 from rbench.suite.effort import refused_effort
 from rbench.suite.model import FileModel
@@ -172,34 +172,50 @@ def _several(
 ) -> list[AskedAttack]:
     specs = [_spec(one, f"{place}[{at}]" if place == "attacks" else place) for at, one in enumerate(attacks)]
     paths = [(spec, ("attacks", at)) for at, spec in enumerate(specs)]
-    labels = labels_of(FileModel(), paths)  # type: ignore[arg-type]
-    found = []
-    for at, (one, spec, label) in enumerate(zip(attacks, specs, labels, strict=True)):
-        where = f"{place}[{at}]" if place == "attacks" else place
-        own = {key: getattr(spec, key) for key in ("gradient", "eot") if key in spec.model_fields_set}
-        asks = {**terms, **own}
-        named = None if spec.stand_in is None else model_of("stand_in", _document(spec.stand_in))
-        inherited = model if asks["gradient"] == "bpda" else None
-        stand_in = named or inherited
-        module = None if stand_in is None else stand_in.module
-        try:
-            checked = asked(
-                spec.name if isinstance(one, str | Mapping) else None, values, stand_in=module, **asks
-            )
-        except InputError as error:
-            raise (error.at(where) if error.place in ("gradient", "eot", "stand_in") else error) from None
-        if not isinstance(one, str | Mapping):
-            part = object_part(spec.name, one, label)
-            found.append(AskedAttack(one, part, checked, stand_in))
-            continue
-        bound = bound_part(FileModel(), "attack", spec.model_copy(update={"label": label}), (where,))
-        if refusal := refused_effort(bound.bound, checked.norm, spec.params):
-            field, mistake = refusal
-            problem, remedy = mistake.problem, mistake.remedy
-            raise InputError(problem, component=bound.component, place=f"{where}.{field}", found=mistake.found, remedy=remedy)
-        made: Attack = make("attack", spec.name, spec.params)
-        found.append(AskedAttack(made, part_of(FileModel(), bound), checked, stand_in, spec.precision))
+    wheres = [f"{place}[{at}]" if place == "attacks" else place for at in range(len(specs))]
+    bound = [
+        bound_part(FileModel(), "attack", spec, (where,)) if isinstance(one, str | Mapping) else one
+        for one, spec, where in zip(attacks, specs, wheres, strict=True)
+    ]
+    # Labels are checked last: a mistyped key may be why two are equal, and is the better message.
+    labels = labels_of(FileModel(), paths)
+    found = [
+        _entry(one, spec, label, model, values, terms, where)
+        for one, spec, label, where in zip(bound, specs, labels, wheres, strict=True)
+    ]
+    if model is not None and all(one.stand_in is not model for one in found):
+        remedy = "Write gradient: bpda, or leave it out."
+        raise InputError("BPDA alone has a stand-in.", place="stand_in", remedy=remedy)
     return found
+
+
+def _entry(
+    one: BoundPart | Attack,
+    spec: AttackSpec,
+    label: str,
+    model: Model | None,
+    values: int,
+    terms: dict[str, Any],
+    where: str,
+) -> AskedAttack:
+    named = isinstance(one, BoundPart)
+    own = {key: getattr(spec, key) for key in ("gradient", "eot") if key in spec.model_fields_set}
+    asks = {**terms, **own}
+    stand_in = model if asks["gradient"] == "bpda" else None
+    if spec.stand_in is not None:
+        stand_in = model_of("stand_in", {"name": spec.stand_in.name, **spec.stand_in.params, **spec.stand_in.added})
+    try:
+        checked = asked(spec.name if named else None, values, stand_in=stand_in and stand_in.module, **asks)
+    except InputError as error:
+        raise (within(where, error) if error.place in ("gradient", "eot", "stand_in") else error) from None
+    if not isinstance(one, BoundPart):
+        return AskedAttack(one, object_part(spec.name, one, label), checked, stand_in)
+    if refusal := refused_effort(one.bound, checked.norm, spec.params):
+        field, mistake = refusal
+        found, remedy, where = mistake.found, mistake.remedy, f"{where}.{field}"
+        raise InputError(mistake.problem, component=one.component, place=where, found=found, remedy=remedy)
+    made: Attack = make("attack", spec.name, spec.params)
+    return AskedAttack(made, part_of(FileModel(), replace(one, label=label)), checked, stand_in, spec.precision)
 
 
 def _spec(one: OneAttack, place: str) -> AttackSpec:
@@ -209,10 +225,6 @@ def _spec(one: OneAttack, place: str) -> AttackSpec:
         return part_spec(AttackSpec, {str(name): plain(value) for name, value in one.items()}, place)
     _require_attack(one, place)
     return AttackSpec(name=type(one).__name__)
-
-
-def _document(spec: Any) -> dict[str, Any]:
-    return {"name": spec.name, **spec.params, **spec.added}
 
 
 def _bound(attack: str | Attack, params: Mapping[str, Any]) -> Bound | None:

@@ -1,14 +1,12 @@
 """`rbench.evaluate` and `rbench.attack`: models in memory, judged by the rules of a suite but without files."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
@@ -21,7 +19,7 @@ from rbench.datasets.different import different, told_repeats
 from rbench.datasets.types import Dataset
 from rbench.engine.devices import resolve_device
 from rbench.engine.patches import of_judging
-from rbench.errors import InputError, RbenchError
+from rbench.errors import RbenchError
 from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
 from rbench.registry.trust import let_run, own_code_in
@@ -33,9 +31,7 @@ from rbench.suite.resolve import resolve_part
 
 of_judging()  # as it is before a user's purifier is made
 
-Images: TypeAlias = (
-    "Tensor | NDArray[Any] | Sequence[Any] | DataLoader[Any] | TorchDataset[Any] | Dataset | str | None"
-)
+Images: TypeAlias = "Tensor | NDArray[Any] | Sequence[Any] | DataLoader[Any] | TorchDataset[Any] | Dataset | str | None"
 """Images, or images with their labels; None only for what was forgotten."""
 Labels: TypeAlias = Tensor | NDArray[Any] | Sequence[Any] | None
 """Class numbers; None where the images have them."""

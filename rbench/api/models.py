@@ -138,9 +138,23 @@ def part_spec(kind: type[S], given: str | Mapping[str, Any], place: str) -> S:
     """
     document = given if isinstance(given, str) else dict(given)
     try:
-        return kind.model_validate(document, context={"file": True})
+        spec = kind.model_validate(document, context={"file": True})
     except ValidationError as error:
-        raise argument_mistake(error, kind).at(place) from None  # type: ignore[arg-type]
+        raise within(place, argument_mistake(error, kind)) from None  # type: ignore[arg-type]
+    if getattr(spec, "purifiers", None) is not None:
+        raise InputError("there is one purifier.", place=f"{place}.purifiers", remedy="Leave it out.")
+    return spec
+
+
+def within(place: str, error: InputError) -> InputError:
+    """An error about an entry of a map, with the place of the map before its own.
+
+    Args:
+        place: of the map.
+        error: about the entry.
+    """
+    error.place = f"{place}.{error.place}" if error.place else place
+    return error
 
 
 def _refuse_odd(argument: str, module: nn.Module) -> None:

@@ -207,9 +207,7 @@ class Evaluation:
         Raises:
             CellFailed: the defended model broke a rule of judging now.
         """
-        return judged_again(
-            self.setting, [(one.asked, one.cell, one.attacked.adversarial) for one in self.done]
-        )
+        return judged_again(self.setting, [(one.asked, one.cell, one.attacked.adversarial) for one in self.done])
 
     def figure(self) -> "Drawing":
         """The accuracies with their intervals: without an attack, under each attack, in the worst case. `savefig` writes it."""
@@ -233,7 +231,9 @@ class Evaluation:
         model = f"{harmless(row['purifier'], NAME)} on {harmless(row['backbone'], NAME)}"
         figures = f"standard {percent(row['standard_accuracy'])} %, robust {_percent(self.robust_accuracy)}"
         flags = ", ".join(row["flags"]) or "no flags"
-        return f"Evaluation({model}, {row['norm']} {row['eps_text']}, {row['n']} images: {figures} under {names}; {flags})"
+        return (
+            f"Evaluation({model}, {row['norm']} {row['eps_text']}, {row['n']} images: {figures} under {names}; {flags})"
+        )
 
     def _repr_html_(self) -> str:
         return row_html(self.table)

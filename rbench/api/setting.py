@@ -85,7 +85,12 @@ class Setting:
             running = trace.tb_frame.f_locals.get("self")
             wanted = running.in_channels if isinstance(running, nn.Conv2d) else wanted
             trace = trace.tb_next
-        if wanted is None or wanted == images or f"{wanted} channels" not in str(error) or f"{images} channels" not in str(error):
+        if (
+            wanted is None
+            or wanted == images
+            or f"{wanted} channels" not in str(error)
+            or f"{images} channels" not in str(error)
+        ):
             return None
         cures = {
             (1, 3): "Make three of one, images.expand(-1, 3, -1, -1), as the model was trained.",

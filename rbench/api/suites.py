@@ -14,7 +14,7 @@ from rbench.results.table import Table
 from rbench.results.table import table as table_of
 from rbench.running.resume import doubted, open_run, pending
 from rbench.suite.load import load_suite
-from rbench.suite.plan import Plan, needs_trust
+from rbench.suite.plan import Plan
 from rbench.suite.plan import plan as planned_cells
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def plan(
         0  identity   fgsm        4
         1      jpeg   fgsm        4
     """
-    return planned_cells(load_suite(suite, changes, _trusting(suite, trust=trust)), only=only, limit=limit)
+    return planned_cells(load_suite(suite, changes, _trusting(trust=trust)), only=only, limit=limit)
 
 
 def run(
@@ -103,7 +103,7 @@ def run(
         ['jpeg']
     """
     path = Path(suite)
-    spec = load_suite(path, changes, _trusting(path, trust=trust))
+    spec = load_suite(path, changes, _trusting(trust=trust))
     whole = planned_cells(spec, limit=limit)
     chosen = whole if only is None else planned_cells(spec, only=only, limit=limit)
     root = Path(out or Path("runs") / spec.suite)
@@ -158,7 +158,7 @@ def table(*sources: "str | Path | Evaluation") -> Table:
         return table_of(Runs((*runs.cells, *made), runs.broken, runs.notes, runs.corrupted))
 
 
-def _trusting(suite: str | Path, *, trust: bool) -> Callable[[Any], None]:
+def _trusting(*, trust: bool) -> Callable[[Any], None]:
     """What is done with a suite that was read: code that it names may run, if its user says so."""
 
     def on_read(document: Any) -> None:

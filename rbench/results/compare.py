@@ -82,7 +82,9 @@ def paired(first: Table, second: Table) -> Comparison:
     cells = [first.cells[0][0], second.cells[0][0]]
     for what in ("threat", "protocol"):
         here, there = (cell.part(what) for cell in cells)
-        if differ := [f"{name} {here.get(name)} and {there.get(name)}" for name in here if here[name] != there.get(name)]:
+        if differ := [
+            f"{name} {here.get(name)} and {there.get(name)}" for name in here if here[name] != there.get(name)
+        ]:
             raise InputError(f"cannot be compared: {', '.join(differ)}.", place=what, remedy="Evaluate both alike.")
     if judged_on(cells[0])[:2] != judged_on(cells[1])[:2]:  # type: ignore[index]
         problem = "cannot be compared: other images or labels."

@@ -84,7 +84,9 @@ def _pairs(loader: Iterable[Any], samples: int | None) -> tuple[Tensor, Tensor]:
         ys.append(batch[1].reshape(-1) if batch[1].ndim == 0 else batch[1])
         count += len(xs[-1])
     if not xs:
-        raise InputError("no samples", place="images", remedy="an accuracy of nothing is undefined, give at least one image")
+        raise InputError(
+            "no samples", place="images", remedy="an accuracy of nothing is undefined, give at least one image"
+        )
     return torch.cat(xs), torch.cat(ys)
 
 
