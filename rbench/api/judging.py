@@ -1,7 +1,10 @@
 """`rbench.evaluate` and `rbench.attack`: models in memory, judged by the rules of a suite but without files."""
 
+from __future__ import annotations  # help() shows names of types, not what they stand for
+
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -14,7 +17,7 @@ from rbench.api.asking import Eps, OneAttack, attacks_asked, plain, threat_asked
 from rbench.api.models import Given, Model, model_of
 from rbench.api.result import Evaluation, concluded
 from rbench.api.setting import Setting, set_up
-from rbench.api.shown import bar
+from rbench.api.shown import Told, bar
 from rbench.datasets.different import different, told_repeats
 from rbench.datasets.types import Dataset
 from rbench.engine.devices import resolve_device
@@ -31,7 +34,7 @@ from rbench.suite.resolve import resolve_part
 
 of_judging()  # as it is before a user's purifier is made
 
-Images: TypeAlias = "Tensor | NDArray[Any] | Sequence[Any] | DataLoader[Any] | TorchDataset[Any] | Dataset | str | None"
+Images: TypeAlias = Tensor | NDArray[Any] | Sequence[Any] | DataLoader[Any] | TorchDataset[Any] | Dataset | str | None
 """Images, or images with their labels; None only for what was forgotten."""
 Labels: TypeAlias = Tensor | NDArray[Any] | Sequence[Any] | None
 """Class numbers; None where the images have them."""
@@ -143,13 +146,14 @@ def evaluate(
     for line in told_repeats(len(data) - len(ids), len(data)):
         NOTES.say(f"{line}; `samples` and `adversarial` have as many rows")
     setting = Setting(data, ids, *models, tuple(asked), place)
-    with setting.judging() as loaded, bar(len(ids) * len(asked), wanted=progress) as told, by_argument():
+    with setting.judging() as loaded, bar(wanted=progress) as told, by_argument():
         done = []
         for one in asked:
             prepared = set_up(setting, loaded, one)
             size = one.attack.chunk(one.terms.batch_size)
             spans = [ids[start : start + size] for start in range(0, len(ids), size)]
-            parts = [run_span(prepared, span, lambda count, name=one.part.label: told(name, count)) for span in spans]
+            on_done = partial(_tell, told, one.part.label, len(ids) * len(asked))
+            parts = [run_span(prepared, span, on_done) for span in spans]
             done.append(concluded(setting, one, prepared, parts))
         cost = loaded.model.meter.totals()
     for line in NOTES.take():
@@ -199,6 +203,10 @@ def attack(
         return found.adversarial
     place = {data.read([sample]).tobytes(): row for row, sample in enumerate(found.setting.ids.tolist())}
     return found.adversarial[[place[data.read([sample]).tobytes()] for sample in data.ids.tolist()]]
+
+
+def _tell(told: Told, title: str, total: int, count: int) -> None:
+    told(title, count, total)
 
 
 def _data(images: Images, labels: Labels, samples: int | None) -> Dataset:

@@ -19,6 +19,7 @@ from rbench.suite.plan import plan as planned_cells
 
 if TYPE_CHECKING:
     from rbench.api.result import Evaluation
+    from rbench.api.shown import Told
     from rbench.running.progress import Progress
 
 
@@ -119,7 +120,7 @@ def run(
             from rbench.api.shown import bar
             from rbench.running.runner import run as run_cells
 
-            with bar(None, wanted=progress) as told:
+            with bar(wanted=progress) as told:
                 images = spec.store.images
                 run_cells(todo, folder, doubted=unsure, images=images, on_progress=_telling(told), **how)
     ids = {cell.id for cell in (*chosen.cells, *chosen.corrupted)}
@@ -169,7 +170,7 @@ def _trusting(*, trust: bool) -> Callable[[Any], None]:
     return on_read
 
 
-def _telling(told: Callable[..., None]) -> "Callable[[Progress], None]":
+def _telling(told: "Told") -> "Callable[[Progress], None]":
     def on_progress(step: "Progress") -> None:
         told(f"{step.position}/{step.cells} {step.cell.title[-40:]}", step.samples, step.total)
 
