@@ -173,7 +173,7 @@ def _several(
     specs = [_spec(one, f"{place}[{at}]" if place == "attacks" else place) for at, one in enumerate(attacks)]
     paths = [(spec, ("attacks", at)) for at, spec in enumerate(specs)]
     wheres = [f"{place}[{at}]" if place == "attacks" else place for at in range(len(specs))]
-    bound = [
+    bound: list[BoundPart | Attack] = [
         bound_part(FileModel(), "attack", spec, (where,)) if isinstance(one, str | Mapping) else one
         for one, spec, where in zip(attacks, specs, wheres, strict=True)
     ]

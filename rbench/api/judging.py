@@ -201,8 +201,9 @@ def attack(
     data = found.setting.data
     if len(found.adversarial) == len(data):
         return found.adversarial
-    place = {data.read([sample]).tobytes(): row for row, sample in enumerate(found.setting.ids.tolist())}
-    return found.adversarial[[place[data.read([sample]).tobytes()] for sample in data.ids.tolist()]]
+    place = {data.read(found.setting.ids[row : row + 1]).tobytes(): row for row in range(len(found.setting.ids))}
+    rows = [place[data.read(data.ids[at : at + 1]).tobytes()] for at in range(len(data))]
+    return found.adversarial[torch.tensor(rows)]
 
 
 def _tell(told: Told, title: str, total: int, count: int) -> None:

@@ -61,7 +61,7 @@ class Function(nn.Module):
 class Drawing(Function):
     """A function that takes `noise`."""
 
-    def forward(self, x: Tensor, *, noise: Any) -> Tensor:
+    def forward(self, x: Tensor, *, noise: Any) -> Tensor:  # type: ignore[override]
         """What the function makes of it."""
         return self.function(x, noise=noise)
 
@@ -177,6 +177,7 @@ def _arguments(function: Callable[..., Tensor]) -> Mapping[str, object]:
 
 def _held(function: object) -> Iterator[nn.Module]:
     """The modules that a function can reach by itself."""
+    values: list[object]
     if isinstance(function, functools.partial):
         values = [function.func, *function.args, *function.keywords.values()]
     elif inspect.ismethod(function):

@@ -80,7 +80,7 @@ class Setting:
     def _channels(self, error: BaseException, model: nn.Module) -> InputError | None:
         """An error of torch about channels, in words; None if it is about something else."""
         images, trace = self.data.shape[0], error.__traceback__
-        wanted = None
+        wanted: int | None = None
         while trace is not None:
             running = trace.tb_frame.f_locals.get("self")
             wanted = running.in_channels if isinstance(running, nn.Conv2d) else wanted

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from rbench.api.asking import AskedAttack
@@ -62,7 +63,7 @@ def judged_again(setting: Setting, attacks: Sequence[tuple[AskedAttack, ReadCell
             batches = [rows[start : start + size] for start in range(0, len(rows), size)]
             for some in batches[::-1]:  # the last ones first: whoever counts its calls answers otherwise
                 clean = prepared.read(setting.ids[some])
-                again.examples(some, images[some].to(clean.device), clean)
+                again.examples(some, images[torch.from_numpy(some)].to(clean.device), clean)
             for some in batches[::-1]:
                 clean = prepared.read(setting.ids[some])
                 again.clean(some, clean, prepared.setup.unattacked.of(prepared.setup.judge, clean))

@@ -73,7 +73,11 @@ def found(module: str, name: str) -> Found:
 def _brings(node: ast.ImportFrom, name: str) -> bool:
     """Whether an import takes a name, which is no module, from a module of rbench."""
     module = node.module or ""
-    return any((one.asname or one.name) == name == one.name for one in node.names) and bool(_file(module)) and not _file(f"{module}.{name}")
+    return (
+        any((one.asname or one.name) == name == one.name for one in node.names)
+        and bool(_file(module))
+        and not _file(f"{module}.{name}")
+    )
 
 
 def _class(module: str, name: str) -> ast.ClassDef | None:

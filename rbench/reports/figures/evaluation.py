@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rbench.reports.figures.style import WIDTH, blank, shown
+from rbench.results.record import Figure as Accuracy
 from rbench.results.table import Table
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ WORST, NONE, NOISE = "worst case", "no attack", "uniform noise"
 def frame(table: Table) -> pd.DataFrame:
     """A line for each accuracy of the first row: title, what, value, low, high."""
     row, records = table.rows()[0], [cell.record for cell in table.cells[0] if cell.record and cell.record.summary]
-    found = []
+    found: list[tuple[str, Accuracy]] = []
     for place, record in enumerate(records):
         assert record.summary is not None
         if place == 0:
