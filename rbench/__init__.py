@@ -1,23 +1,54 @@
 """rbench: honest robustness numbers for purifiers, image transforms in front of a frozen classifier."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rbench.offline import tell_libraries as _tell_libraries
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "evaluate", "load", "read", "register"]
+__all__ = [
+    "Evaluation",
+    "__version__",
+    "attack",
+    "evaluate",
+    "load",
+    "plan",
+    "read",
+    "register",
+    "run",
+    "table",
+]
 
 if TYPE_CHECKING:
-    from rbench.api import evaluate, load, read, register
+    from rbench.api.components import load, register
+    from rbench.api.judging import attack, evaluate
+    from rbench.api.result import Evaluation
+    from rbench.api.suites import plan, run, table
+    from rbench.results.frames import read
+
+_HOMES = {
+    "Evaluation": "rbench.api.result",
+    "attack": "rbench.api.judging",
+    "evaluate": "rbench.api.judging",
+    "load": "rbench.api.components",
+    "plan": "rbench.api.suites",
+    "read": "rbench.results.frames",
+    "register": "rbench.api.components",
+    "run": "rbench.api.suites",
+    "table": "rbench.api.suites",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the public functions when they are first used: `import rbench` stays cheap."""
-    if name not in __all__:
+    """Imports what is public when it is first used: `import rbench` stays cheap."""
+    if name not in _HOMES:
         raise AttributeError(f"module 'rbench' has no attribute {name!r}")
-    from rbench import api
+    return getattr(import_module(_HOMES[name]), name)
 
-    return getattr(api, name)
+
+def __dir__() -> list[str]:
+    """What is public, and nothing else."""
+    return sorted(__all__)
 
 
 _tell_libraries()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rbench.errors import InputError
+from rbench.results.rows import judged_on
 from rbench.results.statistics import Estimate, Z, mcnemar, paired_bootstrap
 from rbench.results.table import Table
 from rbench.results.worst_case import Values
@@ -69,6 +70,28 @@ def compare(table: Table, patterns: Sequence[str]) -> list[Comparison]:
     if not pairs:
         raise InputError(f"nothing to compare: no two of {len(chosen)} rows have the same samples and threat")
     return [replace(pair, holm=p_value) for pair, p_value in zip(pairs, holm([p.p_value for p in pairs]), strict=True)]
+
+
+def paired(first: Table, second: Table) -> Comparison:
+    """The first rows of two tables, which may be of one defended model under other attacks.
+
+    Raises:
+        InputError: they were not judged on the same samples, under the same threat, by the same rules.
+    """
+    rows, values = [first.rows()[0], second.rows()[0]], [first.outcomes[0], second.outcomes[0]]
+    cells = [first.cells[0][0], second.cells[0][0]]
+    for what in ("threat", "protocol"):
+        here, there = (cell.part(what) for cell in cells)
+        if differ := [
+            f"{name} {here.get(name)} and {there.get(name)}" for name in here if here[name] != there.get(name)
+        ]:
+            raise InputError(f"cannot be compared: {', '.join(differ)}.", place=what, remedy="Evaluate both alike.")
+    if judged_on(cells[0])[:2] != judged_on(cells[1])[:2]:  # type: ignore[index]
+        problem = "cannot be compared: other images or labels."
+        raise InputError(problem, place="samples", remedy="Evaluate both on the same.")
+    assert values[0] is not None
+    assert values[1] is not None
+    return _pair((rows[0], values[0]), (rows[1], values[1]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

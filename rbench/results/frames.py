@@ -34,6 +34,14 @@ def read(folder: str | Path) -> Frames:
 
     Raises:
         InputError: no such folder, or no records in it.
+
+    Example:
+        >>> import rbench
+        >>> frames = rbench.read("results/quickstart")
+        >>> frames.leaderboard[["purifier", "robust_accuracy"]].columns.tolist()
+        ['purifier', 'robust_accuracy']
+        >>> len(frames.records) == frames.samples["cell"].nunique()
+        True
     """
     runs = read_runs([Path(folder)])
     records = pd.DataFrame([_flat(cell) for cell in runs.cells])

@@ -48,7 +48,14 @@ MAX_BYTES = 4 * 2**30
 
 
 def encode(columns: Mapping[str, Any]) -> bytes:
-    """The samples as Parquet.
+    """The samples as Parquet; arguments as for `table_of`."""
+    sink = io.BytesIO()
+    pq.write_table(table_of(columns), sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue()
+
+
+def table_of(columns: Mapping[str, Any]) -> pa.Table:
+    """The samples as a table of the schema.
 
     Args:
         columns: an array [n] for each column of the schema; [n, draws] for the predictions. Columns that may
@@ -64,9 +71,7 @@ def encode(columns: Mapping[str, Any]) -> bytes:
         values = _there(table[name])
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"column {name!r} has values outside [0, 1]")
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue()
+    return table
 
 
 def read(path: Path, n: int) -> pa.Table:

@@ -1,12 +1,13 @@
 """The leaderboard as a frame, with what each column means: all that reporters read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from rbench.harmless import NAME, STORED, harmless
 from rbench.results.columns import COLUMNS, Column
 from rbench.results.corruption_rows import COLUMNS as CORRUPTED
 from rbench.results.corruption_rows import CorruptionRow, corruption_rows, model_of
@@ -29,9 +30,9 @@ THREADS = 4
 """The bootstraps of random rows are most of the work, and numpy lets other threads run meanwhile; each may take 40 MB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
-    """The leaderboard.
+    """The leaderboard. In a notebook it shows itself with its main columns.
 
     Attributes:
         records: a row for each (data, backbone, purifier, threat) as plain Python values by column, None where there is none; `flags` are
@@ -88,6 +89,38 @@ class Table:
         kinds = {"count": "Int64", "yes/no": "boolean", "text": "object"}
         frame = pd.DataFrame(list(self.records), columns=list(self.columns))
         return frame.astype({name: kinds.get(column.unit, "float64") for name, column in self.columns.items()})
+
+    def __repr__(self) -> str:
+        more = f", {len(self.corruptions)} of corruptions" if self.corruptions else ""
+        return f"Table({len(self.records)} row{'' if len(self.records) == 1 else 's'}{more})"
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        rows = [{title: show(row) for title, show in _SHOWN.items()} for row in self.records]
+        return str(pd.DataFrame(rows, columns=list(_SHOWN)).to_html(index=False, na_rep="-", border=0))
+
+
+def _share(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: "-" if row[name] is None else f"{100 * row[name]:.1f}"
+
+
+_SHOWN: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "rank": lambda row: "-" if row["rank"] is None else row["rank"],
+    "purifier": lambda row: harmless(row["purifier"], NAME),
+    "backbone": lambda row: harmless(row["backbone"], NAME),
+    "data": lambda row: f"{row['n']} of {harmless(row['dataset'], NAME)}",
+    "threat": lambda row: f"{row['norm']} {harmless(row['eps_text'], NAME)}",
+    "standard": _share("standard_accuracy"),
+    "robust": lambda row: (
+        harmless(row["status"], STORED)
+        if row["robust_accuracy"] is None
+        else " ".join([_share("robust_accuracy")(row), f"({_share('robust_low')(row)}-{_share('robust_high')(row)})"])
+    ),
+    "blind": _share("blind_robust_accuracy"),
+    "flags": lambda row: ", ".join(row["flags"]),
+}
+"""What a notebook shows of a row, accuracies in percent."""
 
 
 CASCADE = "(cascade): run on the samples that cheaper attacks of its row have left; its figure counts those as fooled."

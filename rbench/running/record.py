@@ -134,7 +134,7 @@ def _origins(cell: Cell) -> dict[str, Any]:
         ("attack", cell.attack),
         *([] if cell.stand_in is None else [("purifier", cell.stand_in)]),
     ]
-    components = [one for kind, part in parts for one in _with_used(kind, part)]
+    components = [one for kind, part in parts if part.given_name for one in _with_used(kind, part)]
     code = dict[str, str]()
     for one in components:
         if isinstance(one, OwnComponent):

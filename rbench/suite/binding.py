@@ -259,7 +259,7 @@ def _refuse_idle(spec: SuiteSpec, suite: BoundSuite) -> None:
                 raise spec.wrong((*part.path, "purifiers"), problem, remedy="Add one.")
 
 
-def labels_of(spec: SuiteSpec, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
+def labels_of(spec: FileModel, parts: Sequence[tuple[Any, FieldPath]]) -> list[str]:
     """The labels of a list; an attack whose label is taken gets its gradient path added to its name.
 
     Raises:

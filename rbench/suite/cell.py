@@ -31,7 +31,7 @@ class Part:
         name: the registry name, e.g. `jpeg` or `torchattacks:MIFGSM`.
         params: every parameter that decides the outcome with its value, defaults filled in; JSON values only. Of a path, here and in
             `name`, only the last part is kept: what counts is the content, which `files` has, and the same work elsewhere has the same id.
-        given_name: the name with the path as given, to construct the component.
+        given_name: the name with the path as given, to construct the component; empty for an object of the caller's, which no name makes.
         given_params: all parameters, with the paths as given.
         label: what tables show; not part of the cell's id.
         version: `distribution+hash` of what the component's code computes. The distribution's own version is not in it: a release that

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rbench.errors import InputError
 from rbench.registry import registry
@@ -22,10 +22,13 @@ from rbench.suite.resolve import dump, part_of, resolved_document
 from rbench.suite.spec import SuiteSpec
 from rbench.suite.titles import together
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MAX_CELLS = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What a suite asks for.
 
@@ -40,6 +43,20 @@ class Plan:
     spec: SuiteSpec
     resolved: str
     corrupted: tuple[CorruptedCell, ...] = ()
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """A row for each cell: id, labels, threat, gradient path, EOT, samples, gradient passes."""
+        import pandas as pd
+
+        return pd.DataFrame(plan_document(self)["cells"])
+
+    def __repr__(self) -> str:
+        more = f", {len(self.corrupted)} of corruptions" if self.corrupted else ""
+        return f"Plan({self.spec.suite}: {len(self.cells)} cells{more})"
+
+    def _repr_html_(self) -> str:
+        return str(self.frame.to_html(index=False, border=0))
 
 
 def plan(spec: SuiteSpec, *, only: str | None = None, limit: int | None = None) -> Plan:

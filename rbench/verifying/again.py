@@ -111,7 +111,7 @@ class _Cell:
         self.question, self.folder, self.components, self.batch_size = question, folder, components, batch_size
         self.failed: str | None = None
         self.passes = 0
-        self.again: _Again | None = None
+        self.again: Again | None = None
 
     def take(self, step: Any) -> None:
         if self.failed is not None:
@@ -131,7 +131,7 @@ class _Cell:
         loaded = self.components.of(cell)
         ids = self.components.chosen(cell.dataset, cell.slice)
         self.prepared = Prepared(loaded, _told_setup(self.question, loaded, ids, self.batch_size), ids)
-        self.again = _Again(self.prepared.setup, self.folder.read_samples(record))
+        self.again = Again(self.prepared.setup, self.folder.read_samples(record))
         self.batches = [ids[start : start + self.batch_size] for start in range(0, len(ids), self.batch_size)][::-1]
         self.rows = {int(sample): row for row, sample in enumerate(ids)}
         self.place = {int(sample): place for place, sample in enumerate(self.stored)}
@@ -192,7 +192,7 @@ def _told_setup(question: Question, loaded: Loaded, ids: np.ndarray, batch_size:
     return set_up(loaded.model, attack, protocol, first, loaded.source, loaded.stand_in, *shared)
 
 
-class _Again:
+class Again:
     """What the judge says now, beside what the samples say.
 
     Attributes:

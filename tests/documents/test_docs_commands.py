@@ -82,7 +82,7 @@ class Reader:
         elif block.language == "toml":
             tomllib.loads(block.text)
         else:
-            assert block.language in ("", "text", "latex"), block
+            assert block.language in ("", "text", "latex", "pycon"), block
 
     def writes(self, path, text):
         if path.suffix == ".yaml":

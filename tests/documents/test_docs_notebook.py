@@ -22,7 +22,9 @@ def test_it_runs_as_a_script(small, capsys):
     names = {"__name__": "__main__"}
     exec(compile(small, str(NOTEBOOK), "exec"), names)
     assert list(names["table"].index) == ["blind", "exact", "identity in its place"]
-    assert re.search(r"robust against all three: \d+\.\d% of 4", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(r"robust against all three: \d+\.\d% of 4", said)
+    assert "Verified(12 adversarial images judged again, the same verdicts)" in said
 
 
 def test_it_has_five_cells_of_code(small):
@@ -34,4 +36,7 @@ def test_it_runs_as_a_notebook(small, tmp_path):
     pytest.importorskip("ipykernel")
     notebook = jupytext.reads(small, fmt="py:percent")
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert "robust against all three" in str(notebook.cells[-1].outputs)
+    shown = notebook.cells[6].outputs
+    assert "robust against all three" in str(shown)
+    assert "text/html" in shown[-1].data
+    assert "Verified" in str(notebook.cells[-1].outputs)

@@ -58,3 +58,6 @@ def test_sections_of_a_docstring_become_lists():
     text = "First.\n\nArgs:\n    x: one\n        and two.\n    **more: others.\n\nRaises:\n    InputError: wrong."
     said = "First.\n\n**arguments**\n\n- `x`: one and two.\n- `**more`: others.\n\n**raises**\n\n- `InputError`: wrong."
     assert docstrings.markdown(text) == said
+    typed = "First.\n\nExample:\n    >>> 1\n    1\n\n    Then:\n\n    >>> 2\n    2"
+    blocks = "```pycon\n>>> 1\n1\n```\n\nThen:\n\n```pycon\n>>> 2\n2\n```"
+    assert docstrings.markdown(typed) == f"First.\n\n**example**\n\n{blocks}"

@@ -33,6 +33,11 @@ def judged(purifier, backbone=None, **options):
     )
 
 
+def raised(found):
+    """The flags but the one that says of a row that gradients alone are not enough here, which is true and no doubt about the purifier."""
+    return found.flag_names - {"provisional"}
+
+
 def gradients(purifier, backbone=None):
     x, y = images()
     model = DefendedModel(purifier, backbone or net())
@@ -95,13 +100,13 @@ HONEST = {
 
 @pytest.mark.parametrize("function", HONEST.values(), ids=HONEST)
 def test_an_honest_purifier_raises_no_flag(function):
-    assert judged(Says(function)).flag_names == ORDINARY
+    assert raised(judged(Says(function))) == ORDINARY
 
 
 def test_a_codebook_raises_no_flag():
     found = judged(Codebook())
     assert found.gradient == "bpda"
-    assert found.flag_names == ORDINARY
+    assert raised(found) == ORDINARY
 
 
 @pytest.mark.parametrize("backbone", [Deep(50), Deep(150), Deep(50, norm=True)], ids=["deep", "deeper", "normalised"])
@@ -318,6 +323,6 @@ def test_an_unusual_purifier_raises_only_flags_that_are_true_of_it(name, attack)
     make, flags = UNUSUAL[name]
     budget = {"adaptive": {"restarts": 1, "targets": 1, "queries": 20}, "pgd": {"eot": 2}}[attack]
     found = judged(make(), attack=attack, steps=2, draws=4, select_draws=8, **budget)
-    assert found.flag_names - ORDINARY <= flags, found.flags
+    assert raised(found) - ORDINARY <= flags, found.flags
     kept = found.audit["kept_promise"]
     assert kept is None or kept > 0.1

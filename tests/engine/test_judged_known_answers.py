@@ -143,7 +143,7 @@ def test_a_gradient_shatterer_looks_robust_under_exact_gradients_and_falls_to_bp
         )
         for gradient in ("exact", "bpda", "blind", "auto")
     }
-    assert results["exact"].robust_accuracy.value > results["bpda"].robust_accuracy.value + 0.3
+    assert results["exact"].samples["robust"].mean() > results["bpda"].samples["robust"].mean() + 0.3
     assert "zero-gradients" in results["exact"].flag_names
     assert "zero-gradients" not in results["bpda"].flag_names
     assert results["auto"].gradient == "bpda"

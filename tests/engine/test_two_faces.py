@@ -187,11 +187,11 @@ def test_the_judge_is_set_up_by_what_the_audit_finds_of_batches():
 def test_gradients_that_are_wrong_at_attacked_images_alone_are_not_trusted():
     random = cheats.PURIFIERS["random gradients at the corners of the ball"]()
     found = judged(random, steps=10)
-    assert found.robust_accuracy.value > 0.2
+    assert found.samples["robust"].mean() > 0.2
     assert found.audit["kept_promise"] < 0.1
     assert "at attacked images" in distrusted(found.audit)
     honest = judged(Says(lambda x: 0.5 * x + 0.25), eps=0.05, steps=10)
-    assert honest.robust_accuracy.value > 0.2
+    assert honest.samples["robust"].mean() > 0.2
     assert honest.audit["kept_promise"] > 0.5
     assert distrusted(honest.audit) is None
 
@@ -213,5 +213,5 @@ def test_moved_features_hide_no_gradient_of_zero():
     """The features of such a backbone have gradients, its logits have none."""
     backbone = cheats.BACKBONES["quantised logits without a gradient"]()
     found = judged(None, backbone, attack="adaptive", restarts=1, targets=1, queries=20)
-    assert found.robust_accuracy.value > 0.2
+    assert found.samples["robust"].mean() > 0.2
     assert "zero-gradients" in found.flag_names

@@ -205,12 +205,12 @@ def loader(x, y):
 @pytest.mark.parametrize(
     ("given", "place", "found", "remedy"),
     [
-        (lambda x, y: (loader(x, y),), "images", "DataLoader", some("map(torch.cat, zip(*loader))")),
-        (lambda x, y: (loader(x, y), y), "images", "DataLoader", some("map(torch.cat, zip(*loader))")),
-        (lambda x, y: (loader(x, y).dataset, y), "images", "TensorDataset", some("torch.cat")),
+        (lambda x, y: (loader(x, y), y), "labels", None, some("the DataLoader has them")),
+        (lambda x, y: (loader(x, y).dataset, y), "labels", None, some("the TensorDataset has them")),
+        (lambda x, y: (torch.utils.data.DataLoader(x),), "images", "a batch of Tensor", some("one of labels")),
         (lambda x, y: (x,), "labels", None, some("[N]")),
         (lambda x, y: (None, y), "images", None, some("[N, C, H, W]")),
-        (lambda x, y: ("x.npz", y), "images", "str", some("torch.cat")),
+        (lambda x, y: ("x.npz", y), "images", "str", some("a DataLoader")),
         (lambda x, y: ([x[0], x[0, :, :2]], y[:2]), "images", some("a list of 2"), some("torch.stack")),
         (lambda x, y: (x.to("meta"), y), "images", "a meta tensor", some("numbers")),
         (lambda x, y: (x.to_sparse(), y), "images", "a sparse_coo tensor", some("numbers")),
@@ -226,8 +226,8 @@ def test_134_what_is_no_array_is_refused_with_what_to_write(given, place, found,
 @pytest.mark.parametrize(
     ("options", "place"),
     [
-        ({"purifier": lambda x: x}, "purifier"),
-        ({"stand_in": lambda x: x, "gradient": "bpda"}, "stand_in"),
+        ({"purifier": nn.Identity}, "purifier"),
+        ({"stand_in": 3, "gradient": "bpda"}, "stand_in"),
         ({"attack": pgd}, "attack"),
         ({"attack": 3}, "attack"),
         ({"attack": pgd(steps=1), "steps": 3}, "steps"),
@@ -239,8 +239,8 @@ def test_134_what_is_no_array_is_refused_with_what_to_write(given, place, found,
 def test_134_an_argument_of_another_kind_is_refused_by_its_name(options, place):
     with refused(place=place):
         evaluate(*problem(), **options)
-    with refused(place="backbone", found="function"):
-        evaluate(lambda x: x, *problem()[1:])
+    with refused(place="backbone", found="the class Identity"):
+        evaluate(nn.Identity, *problem()[1:])
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit")

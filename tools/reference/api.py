@@ -26,25 +26,32 @@ class Found:
 
 
 def api() -> str:
-    """A section for each public function of `rbench`, each followed by the class of what it returns."""
-    names = sorted(name for name in rbench.__all__ if not name.startswith("__"))
-    return "\n\n".join(section for name in names for section in _sections("rbench", name))
+    """A section for each public function and class of `rbench`; what a function returns follows it, unless it has been shown already."""
+    names = sorted(
+        (name for name in rbench.__all__ if not name.startswith("__")), key=lambda name: (name[0].isupper(), name)
+    )
+    shown = {name for name in names if name[0].isupper()}
+    return "\n\n".join(section for name in names for section in _sections("rbench", name, shown))
 
 
 def for_tests() -> str:
     """The same for `rbench.testing`, and the fixture of pytest."""
-    parts = [section for name in sorted(testing.__all__) for section in _sections("rbench.testing", name)]
+    parts = [section for name in sorted(testing.__all__) for section in _sections("rbench.testing", name, set())]
     fixture = found("rbench.testing.pytest_plugin", "rbench_check")
     return "\n\n".join(
         [*parts, "## rbench_check", "A fixture of pytest, there wherever rbench is installed.", _doc(fixture.node)]
     )
 
 
-def _sections(package: str, name: str) -> list[str]:
+def _sections(package: str, name: str, shown: set[str]) -> list[str]:
+    """The sections of a name; classes that it shows join those that have been shown."""
     one = found(package, name)
     parts = [f"## {package}.{name}", _shown(one.node), _doc(one.node)]
+    if isinstance(one.node, ast.ClassDef):
+        parts += _members(one.node)
     returned = one.node.returns if isinstance(one.node, ast.FunctionDef) else None
-    if isinstance(returned, ast.Name) and (result := _class(one.module, returned.id)):
+    if isinstance(returned, ast.Name) and returned.id not in shown and (result := _class(one.module, returned.id)):
+        shown.add(result.name)
         parts += [f"### {result.name}", _doc(result), *_members(result)]
     return list(filter(None, parts))
 
@@ -66,7 +73,11 @@ def found(module: str, name: str) -> Found:
 def _brings(node: ast.ImportFrom, name: str) -> bool:
     """Whether an import takes a name, which is no module, from a module of rbench."""
     module = node.module or ""
-    return any(one.name == name for one in node.names) and bool(_file(module)) and not _file(f"{module}.{name}")
+    return (
+        any((one.asname or one.name) == name == one.name for one in node.names)
+        and bool(_file(module))
+        and not _file(f"{module}.{name}")
+    )
 
 
 def _class(module: str, name: str) -> ast.ClassDef | None:

@@ -10,17 +10,25 @@ _SECTIONS = {
     "Warns": "warns",
     "Returns": "returns",
 }
-_HEAD = re.compile(rf"^({'|'.join(_SECTIONS)}):$", re.MULTILINE)
+_EXAMPLE = "Example"
+_HEAD = re.compile(rf"^({'|'.join((*_SECTIONS, _EXAMPLE))}):$", re.MULTILINE)
 _ENTRY = re.compile(r"^(\*{0,2}[\w.]+): ", re.MULTILINE)
 
 
 def markdown(docstring: str) -> str:
-    """Its paragraphs as they are, its sections as lists."""
+    """Its paragraphs as they are, its sections as lists, its examples as they are typed."""
     body, *sections = _HEAD.split(inspect.cleandoc(docstring))
     parts = [body.strip()]
     for head, text in zip(sections[::2], sections[1::2], strict=True):
-        parts += [f"**{_SECTIONS[head]}**", _listed(inspect.cleandoc(f"\n{text.strip(chr(10))}"))]
+        said = inspect.cleandoc(f"\n{text.strip(chr(10))}")
+        parts += ["**example**", _typed(said)] if head == _EXAMPLE else [f"**{_SECTIONS[head]}**", _listed(said)]
     return "\n\n".join(filter(None, parts))
+
+
+def _typed(text: str) -> str:
+    """What is typed and answered as blocks, with the words between them."""
+    parts = [f"```pycon\n{part}\n```" if part.startswith(">>>") else part for part in text.split("\n\n")]
+    return "\n\n".join(parts)
 
 
 def _listed(text: str) -> str:
