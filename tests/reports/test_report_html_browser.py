@@ -34,8 +34,10 @@ CONTRAST = """
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || element.closest("script, style, option")) continue;
-    const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility()) continue;
+    if (element.closest("script, style, option, title, .hide")) continue;
+    const look = getComputedStyle(element);
+    const [a, b] = [light(parse(element.closest("svg") ? look.fill : look.color)), light(behind(element))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) low.push([ratio.toFixed(2), element.className || element.tagName, walker.currentNode.textContent.trim()]);
   }
@@ -154,6 +156,73 @@ def test_what_was_chosen_is_in_the_address(opened):
     assert len(purifiers(odd)) == 4
 
 
+@pytest.mark.parametrize(("words", "found"), [("4/255", 1), ("jpeg adaptive", 2), ("MADE broken", 1), ("zzz", 0)])
+def test_search_looks_at_names_attacks_threats_and_suites(opened, words, found):
+    page = opened()
+    page.fill('input[name="q"]', words)
+    assert page.locator(".row:visible").count() == found
+    assert page.locator(".overview [data-table]:visible").count() == page.locator(".group:visible").count()
+    assert page.locator("output").inner_text() == f"{found} of 5 rows"
+    points = page.locator(".plot a").evaluate_all("found => found.filter(one => !one.hasAttribute('hidden')).length")
+    assert points <= 2 * found
+
+
+def test_the_overview_leads_to_a_table_and_back(opened):
+    page = opened()
+    link = page.locator(".overview a").last
+    link.click()
+    anchor = link.get_attribute("href")
+    assert page.locator(anchor).evaluate("one => one.getBoundingClientRect().top < innerHeight")
+    page.locator(f"{anchor} .up").click()
+    assert page.evaluate("location.hash") == "#overview"
+
+
+@pytest.mark.parametrize("name", ["filled", "hostile"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_closed_row_is_one_line(opened, name, width):
+    page = opened(name, viewport={"width": width, "height": 740})
+    heights = page.locator(".row").evaluate_all("rows => rows.map(row => row.getBoundingClientRect().height)")
+    assert len(heights) >= 5
+    assert max(heights) <= 48
+
+
+def test_a_click_on_a_row_opens_and_closes_it(opened):
+    page = opened()
+    row = page.locator("#row-2")
+    row.locator('.main [data-key="noise"]').click()
+    assert row.locator(".inside").is_visible()
+    row.locator('.main [data-key="noise"]').click()
+    assert not row.locator(".inside").is_visible()
+
+
+def test_a_point_of_a_drawing_leads_to_its_row_and_a_row_lights_its_points(opened):
+    page = opened()
+    page.locator(".plots summary").first.click()
+    point = page.locator(".plot a").first
+    page.locator(point.get_attribute("href")).locator(".main").hover()
+    assert page.locator(".plot a.lit").count() == 2
+    point.focus()
+    page.keyboard.press("Enter")
+    page.locator(f"{point.get_attribute('href')} .inside").wait_for()
+
+
+def test_paper_is_light_and_shows_no_controls(opened):
+    page = opened(color_scheme="dark", viewport={"width": 700, "height": 900})
+    page.locator("#row-2 .more summary").first.click()
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert (
+        page.locator(
+            ".filters:visible, .contents:visible, .skip:visible, .more > td > details > summary:visible"
+        ).count()
+        == 0
+    )
+    assert page.locator(".overview thead").is_visible()
+    assert page.locator('#row-1 .main [data-key="noise"]').is_visible()
+    assert page.locator("#row-2 .cell").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
+
+
 def test_a_row_opens_to_its_evidence(opened):
     page = opened()
     row = page.locator('.row[data-purifier="jpeg"][data-threat="Linf 8/255"]')
@@ -218,6 +287,8 @@ def test_without_scripts_the_tables_are_complete_and_rows_open(opened):
     row = page.locator("#row-1")
     row.locator(".more summary").first.click()
     assert row.locator(".cell").first.is_visible()
+    page.locator(".overview a").last.click()
+    assert page.locator(".plot a").count() > 0
 
 
 def test_no_hostile_name_runs(opened):
