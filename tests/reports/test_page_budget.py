@@ -1,42 +1,16 @@
 """A page of many rows stays small: what does not fit stands in a file beside it, and nothing is lost."""
 
 import re
-from dataclasses import replace
 
-import numpy as np
 import pytest
-from pages import Tags, filled, hostile
+from pages import Tags, filled, hostile, rows
 
 from rbench import reports
 from rbench.reports.html import MORE, PAGE, html, html_beside, report
 from rbench.reports.leaderboards import held
 from rbench.reports.page import budget
-from rbench.results.gallery import Gallery
 from rbench.results.runs import read_runs
 from rbench.results.table import table
-
-
-def noise_pictures():
-    """Six samples of 32 x 32 pixels that no PNG makes smaller."""
-    drawn = np.random.default_rng(0)
-    pixels = drawn.integers(0, 256, (6, 4, 3, 32, 32), dtype=np.uint8)
-    return Gallery(np.arange(6), np.arange(6), pixels, drawn.integers(0, 10, (6, 2)))
-
-
-def rows(root, count):
-    """A table of that many rows, all like those of a folder of every kind, with pictures of noise."""
-    made = filled(root)
-    for cell in made.cells[:3]:
-        made.folder.write_gallery(cell["id"], noise_pictures())
-    small = table(read_runs([root]))
-    times = -(-count // len(small.records))
-    return replace(
-        small,
-        records=(small.records * times)[:count],
-        doubts=(small.doubts * times)[:count],
-        cells=(small.cells * times)[:count],
-        outcomes=(small.outcomes * times)[:count],
-    )
 
 
 def test_a_thousand_rows_are_a_page_of_at_most_5_mb_and_all_their_evidence_is_kept(tmp_path):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from rbench.reports.page.rows import RowView
 
-MOST = 4_600_000
+MOST = 4_400_000
 """Bytes of a page with up to a thousand rows and names of usual length: the page of 5 MB less its style, script, flags and suites."""
 ROW = 2_000
 """Bytes of a closed row with its points in the drawings."""
-TEXT = 1_500_000
+TEXT = 900_000
 """Bytes of evidence: every element of it is read before the page is shown, which pictures are not."""
 ENCODED = 1.15
 """Bytes of a picture in the page for each byte of its colours: 0.9 of the ones seen, 1.2 of photographs, 1.34 of noise alone."""

@@ -12,6 +12,7 @@ from rbench.reports.page.suites import Suite
 from rbench.reports.page.words import listed
 from rbench.results.runs import ReadCell
 
+LARGE = 100
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)", re.ASCII)
 
 
@@ -40,6 +41,11 @@ class Section:
     day: str
     versions: str
     plots: Sequence[Plot]
+
+    @property
+    def large(self) -> bool:
+        """Whether it has so many rows that a browser takes long to measure its columns."""
+        return len(self.rows) > LARGE
 
     @property
     def verified(self) -> int:
