@@ -201,7 +201,7 @@ def _points(
     points = []
     for rank, (row, (x, y)) in enumerate(zip(rows, places, strict=True)):
         found = next(_free(named(row.fields["purifier"]), x, y, taken), None) if rank < MOST_LABELS else None
-        label = None
+        label: Label | None = None
         if found is not None:
             label, box = found
             taken.append(box)
