@@ -12,9 +12,10 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 def main(page: Path, folder: Path) -> None:
-    """Light, dark, an opened row, and a phone."""
+    """The overview, light and dark tables, an opened row, and a phone."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+        _take(browser, page, folder / "page-overview.png", "", viewport=WIDE, color_scheme="light")
         _take(browser, page, folder / "page-light.png", FASHION, viewport=WIDE, color_scheme="light")
         _take(browser, page, folder / "page-dark.png", f"{FASHION}&sort=blind:down", viewport=WIDE, color_scheme="dark")
         _take(browser, page, folder / "page-row.png", "", open_row=True, viewport=WIDE, color_scheme="light")
@@ -22,7 +23,7 @@ def main(page: Path, folder: Path) -> None:
             browser,
             page,
             folder / "page-phone.png",
-            FASHION,
+            "#table-1",
             viewport=PHONE,
             color_scheme="light",
             device_scale_factor=2,
@@ -33,6 +34,8 @@ def main(page: Path, folder: Path) -> None:
 def _take(browser: Browser, page: Path, target: Path, place: str, *, open_row: bool = False, **options: object) -> None:
     tab = browser.new_page(**options)
     tab.goto(page.resolve().as_uri() + place)
+    if "=" in place:  # of what was filtered, not of the overview above it
+        tab.locator(".filters").evaluate("form => form.scrollIntoView()")
     if open_row:
         row = tab.locator(".row:has(.ok):has(img)").first
         row.locator(".more summary").first.click()

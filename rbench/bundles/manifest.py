@@ -17,7 +17,7 @@ MOST_BYTES = 32 * 2**20
 _ID = r"[0-9a-z][0-9a-z-]{0,63}"
 _PLAIN = r"[^/\\:\x00-\x1f\x7f*?\"<>|]{1,255}"
 _KNOWN = re.compile(
-    rf"suite\.yaml|cells\.jsonl|leaderboard\.(md|csv|html|tex|json)|(records|verified|corruptions)/{_ID}\.json"
+    rf"suite\.yaml|cells\.jsonl|leaderboard\.(md|csv|html|more\.html|tex|json)|(records|verified|corruptions)/{_ID}\.json"
     rf"|corruptions\.(jsonl|csv)|(samples|corruptions)/{_ID}\.parquet"
     rf"|(images|gallery)/{_ID}\.safetensors|figures/[\w.-]{{1,100}}\.(md|csv|png|svg|pdf)"
     r"|data/(labels|ids|images|chosen)\.npy|data/about\.json"

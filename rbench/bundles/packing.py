@@ -256,6 +256,7 @@ def _without_absolute(packing: _Packing, plan: Plan) -> None:
     if any(is_absolute(parted(text)[1]) for text in texts(content)):
         packing.members["suite.yaml"] = plan.resolved.encode()
         packing.members.pop("leaderboard.html", None)
+        packing.members.pop("leaderboard.more.html", None)
 
 
 def _data(packing: _Packing, read: Runs, plan: Plan, suite: BoundSuite, *, with_data: bool) -> Data:

@@ -1,4 +1,4 @@
-"""The leaderboard as one self-contained page of HTML: no network, no other file, and readable without scripts."""
+"""The leaderboard as a page of HTML: no network, no other file up to some size, and readable without scripts."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -7,27 +7,63 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from rbench.reports.gallery import KINDS
+from rbench.reports.page.budget import shares
 from rbench.reports.page.view import page
+from rbench.reports.page.words import some
 from rbench.reports.plain import line, named, percent, visible, worded
 from rbench.results.table import Table
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
+
+PAGE, MORE = "leaderboard.html", "leaderboard.more.html"
+"""The page, and the file beside it with what would make the page slow to open."""
 
 
 def report(table: Table) -> dict[str, str]:
-    """A page to sort, filter and open, with the evidence and pictures of every row."""
-    return {"leaderboard.html": html(table)}
+    """A page to search, sort and open, with evidence and pictures of every row; of large tables part of them in a second file."""
+    text, more = _pages(table)
+    return {PAGE: text, **({MORE: more} if more else {})}
 
 
 def html(table: Table) -> str:
     """The page as text; the same records give the same bytes."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    return _pages(table)[0]
+
+
+def html_beside(table: Table) -> str:
+    """The file beside the page; empty where the page holds everything."""
+    return _pages(table)[1]
+
+
+def _pages(table: Table) -> tuple[str, str]:
     from markupsafe import Markup
 
+    environment = _environment()
     style, script = (
         files("rbench.reports.page").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js")
     )
+    seen = page(table)
+    row: Any = environment.get_template("row.html").module
+    shared = shares(
+        seen.rows,
+        lambda one, pictures: row.evidence(one, "", pictures),
+        lambda one: row.evidence(one, PAGE, pictures=True),
+        row.sheets,
+    )
+    common = {"page": seen, "style": Markup(style), "style_hash": _hash(style)}
+    text = environment.get_template("page.html").render(
+        **common, evidence=shared.here, script=Markup(script), script_hash=_hash(script)
+    )
+    if not shared.beside:
+        return text, ""
+    return text, environment.get_template("more.html").render(**common, beside=shared.beside)
+
+
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("rbench.reports", "page"),
         autoescape=True,
@@ -42,15 +78,10 @@ def html(table: Table) -> str:
         "name": _of(named),
         "words": _of(worded),
         "line": _of(line),
+        "first_word": lambda text: text.split()[0],
     }
-    environment.globals["picture_kinds"] = KINDS
-    return environment.get_template("page.html").render(
-        page=page(table),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
+    environment.globals |= {"picture_kinds": KINDS, "page_name": PAGE, "more_name": MORE, "counted": some}
+    return environment
 
 
 def _shown(value: Any) -> Any:

@@ -6,14 +6,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rbench.reports.csv import csv
-from rbench.reports.html import html
+from rbench.reports.html import html, html_beside
 from rbench.reports.latex import latex
 from rbench.reports.markdown import markdown
 from rbench.results.runs import Runs, read_runs
 from rbench.results.table import Table, table
 from rbench.suite import cell as rules
 
-_MADE: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": csv, "tex": latex, "html": html}
+_MADE: dict[str, Callable[[Table], str]] = {
+    "md": markdown,
+    "csv": csv,
+    "tex": latex,
+    "html": html,
+    "more.html": html_beside,
+}
 _NOT_COMPARED = (
     re.compile(r"data:image/png;base64,[A-Za-z0-9+/=]*"),
     re.compile(r'(?<=<details id="suite-1"><summary>)[^<]*'),
@@ -70,7 +76,9 @@ def held(root: Path, before: Runs) -> Held:
 
 def _other(left: Mapping[str, str], made: Table) -> dict[str, str]:
     """Those texts, by their format, that a table is not shown by."""
-    return {name: text for name, text in left.items() if text != _plain(_MADE[name](made))}
+    # An older report may have left a second file that today's page has no need of and no link to.
+    given = {name: _MADE[name](made) for name in left}
+    return {name: text for name, text in left.items() if given[name] and text != _plain(given[name])}
 
 
 def _line(root: Path, name: str, what: str, then: str) -> str:
@@ -102,4 +110,4 @@ def _plain(text: str) -> str:
 
 
 def _format(name: str) -> str:
-    return "latex" if name == "tex" else name
+    return {"tex": "latex", "more.html": "html"}.get(name, name)

@@ -1,5 +1,6 @@
 """Run folders to make leaderboard pages of, and what stands in a page."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -75,6 +76,28 @@ def filled(root):
     made.plan()
     (root / "suite.yaml").write_text("suite: made\nattacks: [{name: adaptive}]\n")
     return made
+
+
+def noise_pictures():
+    """Six samples of 32 x 32 pixels that no PNG makes smaller."""
+    drawn = np.random.default_rng(0)
+    pixels = drawn.integers(0, 256, (6, 4, 3, 32, 32), dtype=np.uint8)
+    return Gallery(np.arange(6), np.arange(6), pixels, drawn.integers(0, 10, (6, 2)))
+
+
+def rows(root, count):
+    """A table of that many rows, all like those of a folder of every kind; one in five has pictures of noise."""
+    made = filled(root)
+    made.folder.write_gallery(made.cells[0]["id"], noise_pictures())
+    small = table(read_runs([root]))
+    times = -(-count // len(small.records))
+    return replace(
+        small,
+        records=(small.records * times)[:count],
+        doubts=(small.doubts * times)[:count],
+        cells=(small.cells * times)[:count],
+        outcomes=(small.outcomes * times)[:count],
+    )
 
 
 def hostile(root):

@@ -18,7 +18,7 @@ KNOWN = {
     *["html", "head", "meta", "title", "style", "body", "script", "header", "main", "footer", "section", "article"],
     *["a", "h1", "h2", "h3", "h4", "p", "b", "ul", "ol", "li", "dl", "dt", "dd", "div", "span", "code", "pre"],
     *["table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary", "figure", "figcaption", "img"],
-    *["svg", "rect", "line", "circle", "form", "label", "input", "select", "option", "button", "output"],
+    *["svg", "rect", "line", "circle", "text", "nav", "form", "label", "input", "select", "option", "button", "output"],
 }
 """The elements that the templates use."""
 
@@ -49,14 +49,16 @@ def test_every_row_stands_there_with_its_figures_and_opens_to_its_evidence(page)
         "4 stored examples judged again",
         "rbench run suite.yaml --only 'cnn/jpeg/*'",
         "suite: made",
-        "Image 0 (class 0): 0, attacked 3",
+        "fooled survived",
+        "image 0 1 class 0 1 clean seen as 0 1 attacked as 3 1",
         "device cpu",
         "Random purifiers: the mean of 8 draws",
     ):
         assert text in seen
     tags = Tags(page)
     assert len([one for one in tags.named("tbody") if one[1].get("class") == "row"]) == 5
-    assert all("open" not in attributes for _, attributes, _ in tags.named("details"))
+    opened = [attributes.get("class") for _, attributes, _ in tags.named("details") if "open" in attributes]
+    assert opened == []
 
 
 def test_rows_say_who_was_verified(page):

@@ -87,7 +87,7 @@ def test_the_page_has_the_column_in_every_row_and_the_words_in_one(made):
     assert page.count('data-key="published"') == 3
     assert page.count('data-key="published" data-value="0.7128"') == 1
     assert f'71.3 <span class="tag">{said_of(made)[0]}</span>' in page
-    assert page.count('colspan="11"') == 2
+    assert page.count('colspan="10"') == 2
     assert f"In percent: {said_of(made)[1]}" in page
 
 
@@ -107,4 +107,4 @@ def test_a_table_without_published_figures_says_nothing_of_them(tmp_path):
     for report in (text, markdown, to_csv, html, latex):
         seen = re.sub(r"<(style|script)>.*?</\1>", "", report(without), flags=re.DOTALL)
         assert "published" not in seen.casefold()
-    assert 'colspan="10"' in html(without)
+    assert 'colspan="9"' in html(without)

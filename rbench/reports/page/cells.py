@@ -1,11 +1,12 @@
 """The cells of a row as the page shows them when it is opened: ladders, budgets, costs, doubts, verification."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rbench.errors import InputError
+from rbench.reports.page.machines import Machine, machine, own
 from rbench.reports.page.marks import Rung, rung
-from rbench.reports.page.words import count, duration, pairs, value
+from rbench.reports.page.words import count, duration, pairs
 from rbench.reports.plain import percent
 from rbench.results.flags.catalogue import FLAGS, FlagFacts
 from rbench.results.record import ConvergencePart, Figure, Record
@@ -65,12 +66,13 @@ class CellView:
         figures: other accuracies, names and values.
         gradient: the gradient path in words.
         params: parameters of the attack.
-        cost: time, passes and queries, names and values.
+        cost: time, passes and queries in words.
         doubts: its flags.
         rungs: bars of a ladder.
         budgets: the attacks with other budgets, if `protocol.convergence` asked for them.
         verified: the outcome of `rbench verify` in words; empty if the cell is not verified.
-        provenance: machine, time and versions of the run, names and values.
+        provenance: what is known of this cell alone, names and values.
+        machine: anchor of the machine and versions that it was run with; empty if they are not known.
     """
 
     attack: str
@@ -80,19 +82,25 @@ class CellView:
     figures: Pairs
     gradient: str
     params: Pairs
-    cost: Pairs
+    cost: str
     doubts: Sequence[Doubt]
     rungs: Sequence[Rung]
     budgets: Sequence[Budget]
     verified: str
     provenance: Pairs
+    machine: str
 
 
-def cell_view(cell: ReadCell) -> CellView:
-    """A cell as the page shows it."""
+def cell_view(cell: ReadCell, machines: Mapping[Machine, str]) -> CellView:
+    """A cell as the page shows it.
+
+    Args:
+        cell: what a run folder has of it.
+        machines: the anchor of each machine.
+    """
     record = cell.record
     if record is None:
-        return CellView(cell.label("attack"), cell.id, cell.status, "-", (), "-", (), (), (), (), (), "", ())
+        return CellView(cell.label("attack"), cell.id, cell.status, "-", (), "-", (), "", (), (), (), "", (), "")
     state = cell.status if record.error is None else f"{cell.status}: {record.error}"
     return CellView(
         attack=cell.label("attack"),
@@ -108,6 +116,7 @@ def cell_view(cell: ReadCell) -> CellView:
         budgets=[_budget(part) for part in record.convergence],
         verified=_verified(cell),
         provenance=_provenance(record),
+        machine=machines.get(machine(record.provenance), ""),
     )
 
 
@@ -148,17 +157,11 @@ def _gradient(record: Record) -> str:
     return ", ".join(parts)
 
 
-def _cost(record: Record) -> Pairs:
-    cost = record.cost
-    each = cost.seconds / record.dataset.samples if record.dataset.samples else None
-    return [
-        ("time", duration(cost.seconds)),
-        ("an image", "-" if each is None else duration(each)),
-        ("forward passes", count(cost.forwards)),
-        ("backward passes", count(cost.backwards)),
-        ("purifier passes", count(cost.purifier_passes)),
-        ("queries", count(cost.queries)),
-    ]
+def _cost(record: Record) -> str:
+    cost, n = record.cost, record.dataset.samples
+    each = f" ({duration(cost.seconds / n)} an image)" if n else ""
+    passes = f"{count(cost.forwards)} forward, {count(cost.backwards)} backward, {count(cost.purifier_passes)} purifier passes"
+    return f"{duration(cost.seconds)}{each}, {passes}, {count(cost.queries)} queries"
 
 
 def _budget(part: ConvergencePart) -> Budget:
@@ -169,7 +172,7 @@ def _budget(part: ConvergencePart) -> Budget:
 
 def _provenance(record: Record) -> Pairs:
     told = [("data", line) for line in record.dataset.told] + [("backbone", line) for line in record.backbone.told]
-    return [*told, *((str(name), value(one)) for name, one in sorted(record.provenance.items()) if one is not None)]
+    return [*told, *own(record.provenance)]
 
 
 def _verified(cell: ReadCell) -> str:

@@ -4,6 +4,7 @@ import io
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,9 @@ MAX_SAMPLES = 8
 MARGIN = 1
 
 
+OUTCOMES = ("fooled", "survived", "wrong without an attack")
+
+
 class Shown(NamedTuple):
     """Id, true class and predicted classes of one sample."""
 
@@ -27,6 +31,13 @@ class Shown(NamedTuple):
     label: int
     clean: int
     attacked: int
+
+    @property
+    def outcome(self) -> str:
+        """One of `OUTCOMES`, on the draw that the pictures show."""
+        if self.attacked == self.label:
+            return "survived"
+        return "fooled" if self.clean == self.label else "wrong without an attack"
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,8 @@ class Sheet:
         uri: the PNG as a data URI; empty if there is none.
         factor: the factor by which the difference was amplified; grey is no difference, and 0 means that there is none anywhere.
         reduced: pixels of a side that were averaged into one.
-        samples: id and classes for each column.
+        samples: id and classes for each column: the fooled ones, those that survived, those that were wrong before, each in their order.
+        tiles: bytes of colour of one image in it.
         trouble: why pictures that exist are not shown; empty if they are.
     """
 
@@ -47,6 +59,7 @@ class Sheet:
     factor: int = 0
     reduced: int = 1
     samples: Sequence[Shown] = ()
+    tiles: int = 0
     trouble: str = ""
 
     @property
@@ -55,13 +68,21 @@ class Sheet:
         return bool(self.uri) and not self.factor
 
     @property
-    def words(self) -> str:
-        """The alternative text of the picture, for screen readers."""
-        each = "; ".join(
-            f"sample {one.sample}, true class {one.label}: clean seen as {one.clean}, attacked seen as {one.attacked}"
-            for one in self.samples
-        )
-        return f"A column for each sample. From top to bottom: {', '.join(KINDS)}. {each}."
+    def outcomes(self) -> Sequence[tuple[str, int]]:
+        """What became of the samples, with the number of columns, from left to right."""
+        return [(name, len(list(some))) for name, some in groupby(one.outcome for one in self.samples)]
+
+    @property
+    def lacks(self) -> str:
+        """Whether it has no fooled or no surviving sample, as a sentence; empty if it has both."""
+        seen = {one.outcome for one in self.samples}
+        missing = [word for name, word in (("fooled", "was fooled"), ("survived", "survived")) if name not in seen]
+        return f"None of them {' and none '.join(missing)}." if missing else ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of colour in the picture, before it was compressed: the same on every machine."""
+        return self.tiles * len(self.samples) * len(KINDS)
 
 
 def sheet(cell: ReadCell) -> Sheet | None:
@@ -77,18 +98,26 @@ def sheet(cell: ReadCell) -> Sheet | None:
 
 
 def _drawn(attack: str, gallery: Gallery) -> Sheet:
-    pixels = gallery.pixels[:MAX_SAMPLES]
-    _, _, channels, height, width = pixels.shape
+    _, _, channels, height, width = gallery.pixels.shape
     if channels not in (1, 3) or not 0 < max(height, width) <= 4096:
         return Sheet(attack, trouble=f"{channels} channels of {height} x {width} pixels cannot be drawn")
+    said = zip(gallery.samples.tolist(), gallery.labels.tolist(), gallery.predictions.tolist(), strict=True)
+    shown = [Shown(sample, label, *seen) for sample, label, seen in said][:MAX_SAMPLES]
+    order = sorted(range(len(shown)), key=lambda place: OUTCOMES.index(shown[place].outcome))
+    pixels = gallery.pixels[order]
     difference, factor = amplified(pixels[:, 0], pixels[:, 1])
     tiles = np.stack([pixels[:, 0], pixels[:, 1], difference, pixels[:, 2], pixels[:, 3]])
     reduced = -(-max(height, width) // MAX_SIDE)
     if reduced > 1:
         tiles = _smaller(tiles, reduced)
-    said = zip(gallery.samples.tolist(), gallery.labels.tolist(), gallery.predictions.tolist(), strict=True)
-    samples = [Shown(sample, label, *seen) for sample, label, seen in said][:MAX_SAMPLES]
-    return Sheet(attack, f"data:image/png;base64,{b64encode(_png(tiles)).decode()}", factor, reduced, samples)
+    return Sheet(
+        attack=attack,
+        uri=f"data:image/png;base64,{b64encode(_png(tiles)).decode()}",
+        factor=factor,
+        reduced=reduced,
+        samples=[shown[place] for place in order],
+        tiles=tiles[0, 0].size,
+    )
 
 
 def _smaller(tiles: Pixels, by: int) -> Pixels:
