@@ -245,9 +245,19 @@ def test_every_ranking_has_a_panel_and_no_figure_more_than_six(tmp_path):
 
 def test_names_of_figures_of_data_sets_with_names_alike_stay_apart():
     data = pd.DataFrame({"dataset": ["a b"] * 4 + ["a-b"] * 4, "panel": list("stuvwxyz")})
-    assert list(pages("blind", data)) == ["blind-a-b", "blind-a-b-b"]
+    assert list(pages("blind", data)) == ["blind-a-b", "blind-a-b-2"]
     assert list(pages("blind", data.head(4))) == ["blind"]
     assert pages("blind", data.head(0)) == {}
+
+
+def test_a_figure_of_one_ranking_is_named_after_it():
+    panels = [f"toy, Linf {eps}, {n} samples, cnn" for eps, n in (("0.01", 200), ("0.1", 200), ("0.1", "1,000"))]
+    data = pd.DataFrame({"dataset": "toy", "panel": panels})
+    assert list(pages("images", data, most=1)) == [
+        "images-toy-linf-0-01-200",
+        "images-toy-linf-0-1-200",
+        "images-toy-linf-0-1-1-000",
+    ]
 
 
 def test_rankings_with_the_same_title_have_panels_of_their_own(tmp_path):

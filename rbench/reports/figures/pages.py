@@ -1,7 +1,8 @@
-"""Which panels share a figure: at most six; where there are more, a figure for each data set, then a numbered one."""
+"""Which panels share a figure: at most six; where there are more, a figure for each data set or ranking, then a numbered one."""
 
 import re
 from collections.abc import Sequence
+from itertools import chain, count
 
 import pandas as pd
 
@@ -33,20 +34,20 @@ def pages(
         size = -(-len(order) // number)
         base = f"{name}-{slug(str(dataset))}" if several else name
         for place in range(number):
-            wanted = base if place == 0 else f"{base}-{place + 1}"
             some = own[panel[own.index].isin(order[place * size : (place + 1) * size])]
+            wanted = base if place == 0 else f"{base}-{place + 1}"
+            if most == 1:  # a figure of one ranking is named after its data set, radius and number of samples
+                wanted = f"{name}-{slug(', '.join(some['panel'].iloc[0].split(', ')[:3]).removesuffix(' samples'))}"
             found[_free(wanted, found)] = some.reset_index(drop=True)
     return found
 
 
 def slug(text: str) -> str:
-    """A name for a file: letters, digits and dashes, at most 40."""
-    return _NOT_IN_NAMES.sub("-", text.lower()).strip("-")[:40].strip("-") or "other"
+    """A name for a file: letters, digits and dashes, at most 60."""
+    return _NOT_IN_NAMES.sub("-", text.lower()).strip("-")[:60].strip("-") or "other"
 
 
 def _free(wanted: str, taken: dict[str, pd.DataFrame]) -> str:
-    """The name, with a letter behind it if another data set has it already."""
-    name, letter = wanted, "b"
-    while name in taken:
-        name, letter = f"{wanted}-{letter}", chr(ord(letter) + 1)
-    return name
+    """The name, with a number behind it if another figure has it already."""
+    names = (f"{wanted}-{number}" for number in count(2))
+    return next(name for name in chain([wanted], names) if name not in taken)
