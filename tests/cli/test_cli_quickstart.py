@@ -39,7 +39,7 @@ def small(tmp_path, monkeypatch):
 
 def test_it_runs_verifies_and_ends_with_the_table_a_sentence_and_the_page(small, tmp_path, capsys):
     code, out, err = said(capsys, "quickstart", "--workers", "0", "--survivors", "2")
-    assert code == 0
+    assert code == 0, err
     root = tmp_path / "runs/quickstart"
     assert "[4/4]" in err
     assert "verifying:" in err
@@ -54,7 +54,7 @@ def test_it_runs_verifies_and_ends_with_the_table_a_sentence_and_the_page(small,
     records = [folder.read_record(path.stem) for path in folder.record_paths()]
     assert all(isinstance(record, Record) and folder.is_verified(record.id) for record in records)
     code, out, err = said(capsys, "quickstart", "--workers", "0", "--survivors", "0", "--json")
-    assert code == 0
+    assert code == 0, err
     assert len(json.loads(out)["rows"]) == 2
     assert "nothing to do: all 4 cells" in err
 

@@ -11,7 +11,6 @@ import pytest
 from cli_said import said
 from made_runs import Made
 
-from rbench.results.chunks import Chunk
 from rbench.results.process import identity
 
 EVERY, NONE = [True] * 4, [False] * 4
@@ -25,7 +24,7 @@ def made(tmp_path):
     begun = made.other("square", "missing")
     made.other("fab", "missing")
     made.plan()
-    made.folder.write_chunk(begun["id"], Chunk(0, 3, {"distance": np.zeros(3)}, {}))
+    made.folder.write_chunk(begun["id"], 0, 3, {"distance": np.zeros(3)}, {})
     return made
 
 
@@ -91,7 +90,7 @@ def test_names_in_a_folder_do_not_act_on_the_terminal(tmp_path, capsys):
     made.plan()
     out = said(capsys, "status", made.root)[1]
     assert "\x1b" not in out
-    assert "red\\nline" in out
+    assert "\\x1b[31mred line" in out
 
 
 @pytest.mark.parametrize("verb", ["status", "open"])
