@@ -3,13 +3,12 @@
 import json
 import re
 import shutil
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 from small_runs import rbench
 
-from rbench.reports.figures import FIGURES
+from rbench.reports.figures import drawn
 from rbench.reports.html import html
 from rbench.reports.markdown import markdown
 from rbench.results.runs import read_runs
@@ -151,14 +150,12 @@ def test_page_and_figures_of_all_committed_results_follow_from_the_records(monke
         (ROOT / "results", everything),
         (ROOT / "results/quickstart", table(read_runs([ROOT / "results/quickstart"]))),
     ):
-        for name, module in FIGURES.items():
-            data = import_module(f"rbench.reports.figures.{module}").frame(found)
-            path = folder / "figures" / f"{name}.csv"
-            assert path.exists() != data.empty
-            if not data.empty:
-                assert path.read_text(encoding="utf-8") == data.to_csv(index=False, lineterminator="\n")
-                assert path.with_suffix(".png").exists()
-                assert path.with_suffix(".svg").exists()
+        pages = {page: data for figures in drawn(found).values() for page, data in figures.items()}
+        assert {path.stem for path in (folder / "figures").glob("*.csv")} == set(pages)
+        for page, data in pages.items():
+            path = folder / "figures" / f"{page}.csv"
+            assert path.read_text(encoding="utf-8") == data.to_csv(index=False, lineterminator="\n")
+            assert all(path.with_suffix(f".{kind}").exists() for kind in ("png", "svg", "pdf"))
 
 
 def test_the_readme_shows_the_committed_quickstart_table():

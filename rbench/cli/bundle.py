@@ -25,10 +25,7 @@ def command(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Pack results with the weights and the judged images that they need; never code. `rbench verify FILE` reads it.
-
-    Example: rbench bundle results/quickstart --out quickstart.zip
-    """
+    """Pack results with the weights and the judged images that they need; never code. `rbench verify FILE` reads it."""
     if not (folder / "cells.jsonl").is_file():
         raise InputError("no run folder: it has no cells.jsonl", place=folder)
     target = out or Path(f"{folder.resolve().name}.zip")

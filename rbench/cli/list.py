@@ -1,4 +1,4 @@
-"""`rbench list`: the names of a kind; no component is imported. A glob with a colon lists the items of one source."""
+"""`rbench list`: the kinds, the names of a kind, or the flags; nothing is imported. A glob with a colon lists the items of one source."""
 
 import textwrap
 from fnmatch import fnmatchcase
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rbench.cli import terminal
+from rbench.cli.completing import FLAGS
 from rbench.cli.terms import Json, Kind
 from rbench.harmless import NAME, STORED, harmless, one_line
 
@@ -18,18 +19,47 @@ _PATTERN = frozenset("*?[")
 
 
 def command(
-    kind: Kind,
+    kind: Kind = "",
     glob: Annotated[
-        str, typer.Argument(metavar="GLOB", help="Only the names that match, e.g. 'gauss*' or 'timm:resnet*'.")
+        str, typer.Argument(metavar="[GLOB]", help="Only the names that match, e.g. 'gauss*' or 'timm:resnet*'.")
     ] = "*",
     as_json: Json = False,
 ) -> None:
-    """List the components of a kind, third-party ones included."""
-    rows = listed(kind, glob)
+    """List the kinds; or the components of one, third-party ones included; or the flags."""
+    rows = _kinds() if not kind else _flags(glob) if kind.lower() in FLAGS else listed(kind, glob)
     if as_json:
         terminal.document(rows)
     else:
         terminal.say(_table(rows, kind, glob))
+
+
+_KINDS = {
+    "purifier": "An image-to-image transform that is run before the backbone.",
+    "backbone": "A frozen classifier.",
+    "dataset": "Images with labels.",
+    "attack": "What searches for adversarial examples.",
+    "network": "What purifiers and backbones are trained from.",
+    "objective": "What a purifier is trained for.",
+    "reporter": "A format of tables and figures.",
+}
+
+
+def _kinds() -> list[dict[str, Any]]:
+    from rbench.registry import KINDS, registry
+    from rbench.results.flags.catalogue import FLAGS as CATALOGUE
+
+    rows = [{"name": f"{kind}s", "summary": _KINDS[kind], "names": len(registry(kind).names())} for kind in KINDS]
+    return [*rows, {"name": "flags", "summary": "Doubts about a result, shown beside it.", "names": len(CATALOGUE)}]
+
+
+def _flags(glob: str) -> list[dict[str, Any]]:
+    from rbench.results.flags.catalogue import FLAGS as CATALOGUE
+
+    return [
+        {"name": str(name), "short": facts.short, "summary": f"{facts.short}: {facts.meaning}"}
+        for name, facts in CATALOGUE.items()
+        if fnmatchcase(str(name), glob)
+    ]
 
 
 def listed(kind: str, glob: str) -> list[dict[str, Any]]:
@@ -91,7 +121,9 @@ def _table(rows: list[dict[str, Any]], kind: str, glob: str) -> str:
     width = min(28, max(map(len, names)))
     lines, said = list[str](), ""
     for name, row in zip(names, rows, strict=True):
-        origin = "" if row["distribution"] in ("rbench", None) else f"({row['distribution']} {row['version']})"
+        origin = f"({row['distribution']} {row['version']})" if row.get("distribution") not in ("rbench", None) else ""
+        if "names" in row:
+            origin = f"({row['names']})"
         text = f"{one_line(row['summary'], STORED)} {one_line(origin, NAME)}"
         if text == said and ":" in glob:  # hundreds of items of one source, of which one sentence is true
             lines.append(name)

@@ -11,12 +11,16 @@ import typer
 
 from rbench import __version__
 from rbench.cli import terminal
-from rbench.errors import MissingError, RbenchError
+from rbench.cli.examples import epilog
+from rbench.errors import InputError, MissingError, RbenchError
 from rbench.harmless import LINE, harmless, one_line
 
 VERBS = (
+    "quickstart",
     "run",
     "plan",
+    "status",
+    "open",
     "fit",
     "merge",
     "bundle",
@@ -37,11 +41,14 @@ app = typer.Typer(
     name="rbench",
     help="Honest robustness numbers for purifiers in front of a frozen backbone.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain help: importing rich would double the time of --help
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+
+_UsageError: Any = typer.BadParameter.__base__
+"""Of the parser that typer uses, which is click or its own copy of it."""
 
 
 def _version(wanted: bool) -> None:
@@ -68,7 +75,7 @@ def _alone(command: Callable[..., None]) -> Callable[..., None]:
 
 
 for _verb in VERBS:
-    app.command(_verb)(_alone(import_module(f"rbench.cli.{_verb}").command))
+    app.command(_verb, epilog=epilog(_verb))(_alone(import_module(f"rbench.cli.{_verb}").command))
 
 
 @app.callback()
@@ -99,29 +106,42 @@ def main(arguments: list[str] | None = None) -> None:
 def _exit_code(given: list[str]) -> int:
     """Runs the command line; tells what went wrong and gives the exit code of that."""
     try:
-        app(args=[a for a in given if a != "--debug"], prog_name="rbench")  # allowed before and after the verb
+        arguments = [a for a in given if a != "--debug"]  # allowed before and after the verb
+        code = app(args=arguments, prog_name="rbench", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # `rbench` alone
+            error.show()  # type: ignore[attr-defined]
+            return InputError.exit_code
         told = _our_words(error)
         if told is not None and "--debug" not in given:
             return _told(told, given)
         raise
-    return 0
 
 
 def _our_words(error: Exception) -> RbenchError | None:
     """The error as the user is told it; None if it is a mistake in rbench, which keeps its traceback."""
     if isinstance(error, RbenchError):
         return error
+    if isinstance(error, _UsageError):
+        return _misused(error)
     if isinstance(error, ImportError):
         return _lacking(error)
     if isinstance(error, OSError) and not _in_a_verb(error):  # the help was printed, to a full disk
         return terminal.unwritable(error)
     blamed = getattr(error, "blamed", None)  # what `Component.blamed` knows of a stranger's mistake
     return blamed if isinstance(blamed, RbenchError) else None
+
+
+def _misused(error: Any) -> RbenchError:
+    """A wrong option or argument."""
+    command = error.ctx.command_path if error.ctx else "rbench"
+    problem = " ".join(str(error.format_message()).split())
+    return InputError(problem, place=command, remedy=f"`{command} --help` says what it takes.")
 
 
 def _in_a_verb(error: Exception) -> bool:

@@ -77,8 +77,6 @@ def command(
     from rbench.results.runs import read_runs
     from rbench.results.table import table
     from rbench.running.batch_sizes import batch_size_of
-    from rbench.running.resume import doubted, open_run, pending
-    from rbench.running.signals import interruptible
     from rbench.running.timeout import timeout_of
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan
@@ -93,9 +91,47 @@ def command(
     if root.exists() and not root.is_dir():
         raise InputError("expected a folder.", place=f"--out: {root}", found="a file")
     _require_meant(chosen.cells, root, redo, yes=yes)
+    how: dict[str, Any] = {"device": device, "batch_size": size, "threads": threads, "timeout": seconds}
+    how["ray_address"] = ray_address if executor == "ray" else None
+    failed = execute(whole, chosen, root, suite, redo, workers, how)
+    leaderboard = table(read_runs([root])).having({cell.id for cell in models})
+    failed += [cell.id for row in leaderboard.corruptions for cell in row.cells if cell.status == "failed"]
+    if failed:
+        terminal.tell(f"{len(failed)} of {len(models)} cells failed; --redo failed runs them again")
+    under = below(leaderboard, floors)
+    try:
+        publish(leaderboard, root, reports.formats("md,csv,html"), as_json=as_json)
+    finally:
+        for line in under:
+            terminal.tell(f"--fail-under: {line}")
+    if failed or under:
+        raise typer.Exit(1)
+
+
+def execute(
+    whole: "Plan", chosen: "Plan", root: Path, suite: Path, redo: Redo, workers: str, how: dict[str, Any]
+) -> list[str]:
+    """Runs what a folder lacks of the chosen part of a plan.
+
+    Args:
+        whole: the plan, which is written beside the results.
+        chosen: the part of it that is wanted now.
+        root: the run folder; made if it is not there.
+        suite: the file that the plan was read from.
+        redo: which cells are run again.
+        workers: how many, as a text.
+        how: the other arguments of `rbench.running.runner.run`.
+
+    Returns:
+        The ids of the attacked cells that have failed.
+
+    Raises:
+        InputError: the folder is another's, or the suite does not fit it.
+    """
+    from rbench.running.resume import doubted, open_run, pending
+    from rbench.running.signals import interruptible
+
     with open_run(whole, root, suite) as folder, interruptible():  # a signal also ends what is slow to import
-        how: dict[str, Any] = {"device": device, "batch_size": size, "threads": threads, "timeout": seconds}
-        how["ray_address"] = ray_address if executor == "ray" else None
         # First, since they are soon done: what is wrong with their files is told before hours of attacks.
         corrupted = _corrupted(chosen, folder, redo, workers, how)
         todo = pending(chosen.cells, folder, redo, terminal.note)
@@ -112,29 +148,18 @@ def command(
                     todo,
                     folder,
                     doubted=unsure,
-                    images=spec.store.images,
-                    workers=workers_for(workers, device, threads, [*todo, *unsure]),
+                    images=whole.spec.store.images,
+                    workers=workers_for(workers, how["device"], how["threads"], [*todo, *unsure]),
                     on_progress=on_progress,
                     on_note=terminal.note,
                     **how,
                 )
         if not (ran or corrupted):
-            terminal.tell(f"nothing to do: all {len(models)} cells are in {root}")
-        failed = [
+            count = len(chosen.cells) + len(chosen.corrupted)
+            terminal.tell(f"nothing to do: all {count} cells are in {root}")
+        return [
             cell.id for cell in chosen.cells if (record := folder.read_record(cell.id)) and record.status == "failed"
         ]
-    leaderboard = table(read_runs([root])).having({cell.id for cell in models})
-    failed += [cell.id for row in leaderboard.corruptions for cell in row.cells if cell.status == "failed"]
-    if failed:
-        terminal.tell(f"{len(failed)} of {len(models)} cells failed; --redo failed runs them again")
-    under = below(leaderboard, floors)
-    try:
-        publish(leaderboard, root, reports.formats("md,csv,html"), as_json=as_json)
-    finally:
-        for line in under:
-            terminal.tell(f"--fail-under: {line}")
-    if failed or under:
-        raise typer.Exit(1)
 
 
 def _read(suite: Path, allowed: "Callable[[Any], None]") -> "Callable[[Any], None]":

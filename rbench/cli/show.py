@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from rbench.cli import terminal
+from rbench.cli.completing import FLAGS, names
+from rbench.cli.completing import kind as kind_names
 from rbench.cli.terms import Json
 from rbench.errors import InputError
 from rbench.harmless import LINE, NAME, harmless, one_line
@@ -25,17 +27,25 @@ def command(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="purifiers, backbones, datasets, attacks, ...; or flag", show_default=False
+            metavar="KIND",
+            help="purifiers, backbones, datasets, attacks, ...; or flag",
+            show_default=False,
+            autocompletion=kind_names,
         ),
     ],
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="Its name, e.g. jpeg; all flags if left out.", show_default=False),
+        typer.Argument(
+            metavar="NAME",
+            help="Its name, e.g. jpeg; all flags if left out.",
+            show_default=False,
+            autocompletion=names,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what a component takes and where it comes from, or what a flag means and how to cure it."""
-    if kind.lower() in ("flag", "flags"):
+    if kind.lower() in FLAGS:
         flags = describe_flags(name)
         _print(flags, _flag_text, as_json=as_json)
         return

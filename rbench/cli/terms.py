@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from rbench.cli.completing import kinds
+
 Suite = Annotated[Path, typer.Argument(metavar="SUITE", help="The suite file (YAML).", show_default=False)]
 Set = Annotated[
     list[str] | None,
@@ -29,5 +31,11 @@ Files = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Kind = Annotated[
-    str, typer.Argument(metavar="KIND", help="purifiers, backbones, datasets, attacks, ...", show_default=False)
+    str,
+    typer.Argument(
+        metavar="[KIND]",
+        help="purifiers, backbones, datasets, attacks, ... or flags.",
+        show_default=False,
+        autocompletion=kinds,
+    ),
 ]

@@ -1,6 +1,7 @@
 """`rbench verify`: is what a run folder, or a bundle of one, says true?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rbench.bundles.opened import Opened
     from rbench.suite.plan import Plan
     from rbench.verifying.verdict import Verdict, Verified
+    from rbench.verifying.verify import JudgedRow
 
 FAILED = 4
 """The exit code of a verification that failed."""
@@ -62,14 +64,19 @@ def command(
             demand = {"survivors": survivors, "audit": audit, "batch_size": batch_size}
             allowed = must_be_trusted(_suite(run), trust=trust, ask=False, remedy=_code_of(run))
             plan = planned_of(run.root, set_ or (), on_read=allowed, files=places, beside=run.beside, given=run.given)
-            found = _online(run.root, plan, device, demand, workers)
+            found = judged_again(run.root, plan, device, demand, workers)
         against = held(run.root, before)
         tables, found = against.edited, replace(found, notes=(*found.notes, *run.claims, *against.notes))
         _show(found, tables, as_json=as_json)
+    if tables or not holds(found, offline=offline):
+        raise typer.Exit(FAILED)
+
+
+def holds(found: "Verified", *, offline: bool = False) -> bool:
+    """Whether everything was read and judged, and nothing was found."""
     verdicts = found.verdicts
     whole = all(not verdict.faults and (offline or verdict.evidence or verdict.unjudged) for verdict in verdicts)
-    if found.broken or tables or not verdicts or not whole:
-        raise typer.Exit(FAILED)
+    return bool(verdicts) and whole and not found.broken
 
 
 def _suite(run: "Opened") -> Path:
@@ -94,7 +101,16 @@ def _planned(run: "Opened", overrides: Sequence[str], files: Sequence[Path]) -> 
         return None
 
 
-def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], workers: str) -> "Verified":
+def judged_again(root: Path, plan: "Plan", device: str, demand: dict[str, Any], workers: str) -> "Verified":
+    """Judges what a run folder holds again, with a bar for the rows on a terminal.
+
+    Args:
+        root: the run folder.
+        plan: its suite, planned today.
+        device: as in `--device`.
+        demand: the arguments of `rbench.verifying.verify.Demand`.
+        workers: how many, as a text.
+    """
     from rbench.allocator import keep_freed_memory
     from rbench.engine.devices import resolve_device
     from rbench.engine.precision import full_float32
@@ -112,13 +128,32 @@ def _online(root: Path, plan: "Plan", device: str, demand: dict[str, Any], worke
         many = min(workers_for(workers, device, 1, plan.cells), len(rows.names))
         here = map(rows.judged, rows.names)
         judged = here if many < 1 else judged_apart(root, plan, device, wanted, rows.names, many)
-        found = concluded(rows, judged, _progress)
+        with followed(judged, len(rows.names)) as steps:
+            found = concluded(rows, steps, _progress)
         if not rows.runs.corrupted:
             return found
         from rbench.verifying.corrupted_again import verify_corruptions
 
         corrupted = verify_corruptions(root, plan, str(resolve_device(device)), wanted.batch_size, _progress)
         return replace(found, verdicts=(*found.verdicts, *corrupted))
+
+
+@contextmanager
+def followed(rows: "Iterable[JudgedRow]", count: int) -> "Iterator[Iterator[JudgedRow]]":
+    """The same rows, with a bar on a terminal, on stderr, for those that have been judged."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = terminal.progress()
+    columns = (TextColumn("verifying, rows"), BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("", total=count)
+
+        def steps() -> "Iterator[JudgedRow]":
+            for row in rows:
+                yield row
+                bars.advance(task)
+
+        yield steps()
 
 
 def _progress(verdict: "Verdict") -> None:

@@ -12,7 +12,7 @@ from rbench.reports.corruptions import figures, sections, titles
 from rbench.reports.corruptions import heading as corruption_heading
 from rbench.reports.corruptions import legend as corruption_legend
 from rbench.reports.corruptions import remarks as corruption_remarks
-from rbench.reports.groups import Row, by_backbone, groups, heading, remark
+from rbench.reports.groups import Row, by_backbone, groups, heading, never_run, remark
 from rbench.reports.plain import named, percent, worded
 from rbench.reports.published import comparison, has_published, legend
 from rbench.results.corruption_rows import CorruptionRow
@@ -28,7 +28,10 @@ def console(table: Table) -> RenderableType:
     parts: list[RenderableType] = []
     for group in groups(table):
         for rows in by_backbone(group):
-            parts += [Text(heading(rows), style="bold"), _grid(rows), *_remarks(rows), Text()]
+            run = [row for row in rows if not never_run(row)]
+            left = ", ".join(named(row["purifier"]) for row in rows if never_run(row))
+            parts += [Text(heading(rows), style="bold"), *([_grid(run), *_remarks(run)] if run else [])]
+            parts += [*([Text(f"Not run yet: {left}.", style="dim")] if left else []), Text()]
     for corrupted in sections(table):
         parts += [Text(f"Common corruptions: {corruption_heading(corrupted)}", style="bold"), _corrupted(corrupted)]
         parts += [*(Text(line, style="dim") for line in corruption_remarks(corrupted)), Text()]

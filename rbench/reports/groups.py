@@ -32,6 +32,13 @@ def heading(rows: list[Row]) -> str:
     return ", ".join([f"{named(first['dataset'])} ({n} samples)", *one, radius, *rules])
 
 
+def never_run(row: Row) -> bool:
+    """Whether a row was planned and nothing of it has been run, as the rows that `--only` left out."""
+    return (
+        row["robust_accuracy"] is None and row["standard_accuracy"] is None and str(row["status"]).startswith("missing")
+    )
+
+
 def remark(rows: list[Row]) -> str:
     """How random purifiers were judged; empty if there are none."""
     draws = max(row["draws"] or 1 for row in rows)

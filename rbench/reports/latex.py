@@ -44,7 +44,7 @@ def report(table: Table) -> dict[str, str]:
 
 def latex(table: Table) -> str:
     """A `table` environment for each group of rows; needs the packages booktabs, textcomp and fontenc with T1."""
-    parts = [*(_environment(rows) for rows in groups(table)), *map(_corrupted, sections(table))]
+    parts = [*map(_group, groups(table)), *map(_corrupted, sections(table))]
     return "% \\usepackage{booktabs,textcomp} \\usepackage[T1]{fontenc}\n" + "\n".join(parts)
 
 
@@ -52,6 +52,18 @@ def latex_text(text: str) -> str:
     """The text with LaTeX's special characters escaped; characters beyond ASCII are spelled out, since not every font has them."""
     ascii_only = visible(text).encode("ascii", "backslashreplace").decode("ascii")
     return "".join(_SPECIAL.get(character, character) for character in ascii_only)
+
+
+def _group(rows: list[Row]) -> str:
+    """The table of a group, without rows that have not been run in full: those are in a comment."""
+    kept = [row for row in rows if row["robust_accuracy"] is not None or not str(row["status"]).startswith("missing")]
+    left = [f"% left out, {_comment(row['status'])}: {_comment(row['purifier'])}" for row in rows if row not in kept]
+    return "\n".join([*left, *([_environment(kept)] if kept else [])])
+
+
+def _comment(text: object) -> str:
+    """The text on one line of a comment."""
+    return visible(str(text)).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _environment(rows: list[Row]) -> str:
@@ -133,6 +145,7 @@ def _sentence(text: str) -> str:
 def _lines(rows: list[Row], columns: dict[str, str]) -> list[str]:
     """The body: rows under a line for each backbone, where there are several; a single one is in the caption."""
     parts = by_backbone(rows)
+    best = min((row["rank"] for row in rows if row["rank"] is not None), default=None)
     lines = []
     for place, part in enumerate(parts):
         if len(parts) > 1:
@@ -140,11 +153,11 @@ def _lines(rows: list[Row], columns: dict[str, str]) -> list[str]:
             backbone = latex_text(named(part[0]["backbone"]))
             lines.append(f"    \\multicolumn{{{len(columns)}}}{{l}}{{\\textit{{{backbone}}}}} \\\\")
         indent = "\\quad " if len(parts) > 1 else ""
-        lines += [f"    {indent}{' & '.join(_cells(row, columns))} \\\\" for row in part]
+        lines += [f"    {indent}{' & '.join(_cells(row, columns, best))} \\\\" for row in part]
     return lines
 
 
-def _cells(row: Row, columns: dict[str, str]) -> list[str]:
+def _cells(row: Row, columns: dict[str, str], best: int | None) -> list[str]:
     names = [latex_text(named(row["purifier"]))]
     published = [latex_text(beside(row))] if _PUBLISHED in columns else []
     flags = " ".join(FLAGS[name].short for name in row["flags"])
@@ -159,11 +172,12 @@ def _cells(row: Row, columns: dict[str, str]) -> list[str]:
             flags,
         ]
     interval = f"{percent(row['robust_low'])}--{percent(row['robust_high'])}"
+    robust = percent(row["robust_accuracy"])
     blind = "--" if row["blind_robust_accuracy"] is None else percent(row["blind_robust_accuracy"])
     return [
         *names,
         percent(row["standard_accuracy"]),
-        f"\\textbf{{{percent(row['robust_accuracy'])}}}",
+        f"\\textbf{{{robust}}}" if row["rank"] == best else robust,
         interval,
         *published,
         blind,

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,34 @@ def _message(path: Path, holder: dict[str, Any]) -> str:
         f"{path.parent}: process {holder['pid']} on {str(holder.get('host'))[:80]} is writing this run. "
         f"Wait for it, or choose another --out; if it is gone, delete {path}."
     )
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who says in a lock file that it writes.
+
+    Attributes:
+        pid: of the process.
+        host: its machine.
+        runs: whether it still does; None on another machine, which cannot be asked from here.
+    """
+
+    pid: int
+    host: str
+    runs: bool | None
+
+
+def writer_of(path: Path) -> Writer | None:
+    """Who holds a lock file by what it says; the lock itself is not touched, so that asking disturbs nobody. None if nobody does."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        holder = _holder(handle)
+    finally:
+        os.close(handle)
+    if not holder:
+        return None
+    elsewhere = holder.get("host") != identity()["host"]
+    return Writer(holder["pid"], str(holder.get("host"))[:80], None if elsewhere else _may_run(holder, exclusive=False))

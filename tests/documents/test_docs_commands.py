@@ -14,7 +14,7 @@ from small_runs import rbench
 from rbench.cli.main import VERBS, app
 from tools.reference.commands import terms
 
-ALWAYS = {"--debug", "--help", "-h", "--version"}
+ALWAYS = {"--debug", "--help", "-h", "--version", "--install-completion"}
 OPTIONS = {verb: {word for term in terms(verb) if term.is_option for word in term.written.split()} for verb in VERBS}
 SMALLER = {
     r"\bsteps: \d+": "steps: 2",

@@ -114,6 +114,19 @@ def test_the_console_lists_what_it_could_not_use(tmp_path):
     assert "No rows" in shown
 
 
+def test_the_console_has_a_line_and_no_rows_for_what_was_not_run(tmp_path):
+    made = Made(tmp_path)
+    made.done("pgd", clean=[1, 1, 1, 1], robust=[1, 1, 1, 1], cell_changes={"purifier": "run"})
+    for name in ("later", "much-later"):
+        made.other("pgd", "missing", purifier=name)
+    made.other("pgd", "missing", purifier="later", eps="1/255")
+    made.plan()
+    shown = text(table(read_runs([tmp_path])))
+    assert "Not run yet: later, much-later.\n" in shown
+    assert "Not run yet: later.\n" in shown
+    assert "blocked" not in shown
+
+
 def test_markdown_has_a_table_for_each_group_in_percent(leaderboard):
     page = markdown(leaderboard)
     assert page.count("| # | backbone | purifier |") == 2

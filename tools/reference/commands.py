@@ -9,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
 
+from rbench.cli.examples import EXAMPLES
 from rbench.cli.main import VERBS
 from tools.reference.words import code, table
 
@@ -44,6 +45,7 @@ def commands() -> str:
         if found:
             rows = [[code(term.written), term.default, term.said] for term in found]
             parts.append(table(["argument or option", "default", "means"], rows))
+        parts.append("```text\n" + "\n".join(EXAMPLES[verb]) + "\n```")
     return "\n\n".join(parts)
 
 

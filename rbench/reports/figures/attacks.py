@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rbench.reports.figures.rows import MOST_ROWS, folded, named
-from rbench.reports.figures.style import WIDTH, blank, flush, shown
+from rbench.reports.figures.rows import MOST_ROWS, folded, shown_rows
+from rbench.reports.figures.style import flush, grid, named, remarked, shown
 from rbench.reports.plain import csv_text
 from rbench.results.table import Table
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 SHOWS = "Robust accuracy (%) under each attack alone, without one, and in the pointwise worst case over all of them."
 LACKS = "no cell is done"
 WORST, NONE = "worst case", "no attack"
-MOST_ATTACKS = 12
+MOST, MOST_ATTACKS = 4, 12
+"""Panels of a figure, which are as wide as it is, and attacks of a panel."""
 
 
 def frame(table: Table) -> pd.DataFrame:
-    """A line for each row and attack, `no attack` and `worst case` among them: panel, row, attack, gradient, robust, low, high."""
+    """A line for each row and attack, `no attack` and `worst case` among them: attack, gradient, robust, low, high."""
     rows = []
-    for panel, name, row, cells in named(table):
-        place = {"panel": panel, "row": name}
+    for one in shown_rows(table):
+        place, row, cells = one.place, one.row, one.cells
         if row["standard_accuracy"] is not None:
             rows.append({**place, "attack": NONE, "gradient": "", "robust": row["standard_accuracy"]})
         for cell in cells:
@@ -44,21 +45,20 @@ def frame(table: Table) -> pd.DataFrame:
         if row["robust_accuracy"] is not None:
             ends = {"low": row["robust_low"], "high": row["robust_high"]}
             rows.append({**place, "attack": WORST, "gradient": "", "robust": row["robust_accuracy"], **ends})
-    columns = ["panel", "row", "attack", "gradient", "robust", "low", "high"]
+    columns = ["dataset", "panel", "row", "attack", "gradient", "robust", "low", "high"]
     return pd.DataFrame(rows, columns=columns).astype({"low": "float64", "high": "float64"})
 
 
 def draw(data: pd.DataFrame) -> "Figure":
     """A grid of accuracies for each panel, darker where they are lower."""
-    panels, remark = folded(data)
+    panels = list(dict.fromkeys(data["panel"]))
     sizes = [min(MOST_ROWS, data.loc[data["panel"] == panel, "row"].nunique()) for panel in panels]
-    figure = blank(WIDTH, 0.4 + sum(0.23 * size + 1.15 for size in sizes))
-    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[size + 2.5 for size in sizes])[:, 0]
+    figure, axes = grid(panels, [0.22 * size + 0.85 for size in sizes], across=1, more=0.1)
     for axis, panel in zip(axes, panels, strict=True):
         _panel(axis, data[data["panel"] == panel])
-        axis.set_title(shown(panel, 76), pad=4)
-    if remark:
-        figure.supxlabel(remark, fontsize=7)
+    kinds = data[~data["attack"].isin([NONE, WORST])].groupby("panel")["attack"].nunique()
+    many = f"Not drawn: attacks beyond {MOST_ATTACKS}; see the CSV file." if (kinds > MOST_ATTACKS).any() else ""
+    remarked(figure, " ".join(filter(None, [folded(data), many])))
     return flush(figure)
 
 
@@ -88,7 +88,7 @@ def _panel(axis: "Axes", data: pd.DataFrame) -> None:
     axis.set_xticks(
         range(len(attacks)), [shown(name, 18) for name in attacks], rotation=30, ha="right", rotation_mode="anchor"
     )
-    axis.set_yticks(range(len(rows)), [shown(name) for name in rows])
+    axis.set_yticks(range(len(rows)), [named(name, 32) for name in rows])
     axis.axvline(len(attacks) - 1.5, color="w", linewidth=2.5)
     axis.axvline(0.5, color="w", linewidth=2.5)
     axis.grid(visible=False)

@@ -2,19 +2,33 @@
 
 import pandas as pd
 
-from rbench.reports.figures.rows import named
+from rbench.reports.figures.rows import LOOK, shown_rows
 from rbench.reports.plain import csv_text
 from rbench.results.table import Table
 
-COLUMNS = ["panel", "row", "attack", "budget", "steps", "restarts", "eot", "samples", "robust", "loss"]
+COLUMNS = [
+    "dataset",
+    "panel",
+    "row",
+    "attack",
+    "budget",
+    "steps",
+    "restarts",
+    "eot",
+    "samples",
+    "robust",
+    "loss",
+    *LOOK,
+]
+KEYS = ("panel", "attack")
+"""What a panel is of."""
 
 
 def budgets(table: Table) -> pd.DataFrame:
     """A line for each budget of each cell, except attacks without a bound: steps, restarts, EOT draws, robust as a fraction, mean loss."""
     rows = [
         {
-            "panel": panel,
-            "row": name,
+            **one.place,
             "attack": csv_text(cell.label("attack")),
             "budget": part.what,
             "steps": part.steps,
@@ -23,9 +37,10 @@ def budgets(table: Table) -> pd.DataFrame:
             "samples": part.samples,
             "robust": part.robust_accuracy,
             "loss": part.loss,
+            **one.look,
         }
-        for panel, name, _, cells in named(table)
-        for cell in cells
+        for one in shown_rows(table)
+        for cell in one.cells
         if cell.record
         for part in cell.record.convergence
         if part.what != "eps"

@@ -1,11 +1,11 @@
 """Have the attacks converged? Accuracy and loss against the budget."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rbench.reports.figures.budgets import budgets
-from rbench.reports.figures.style import WIDTH, blank, colour, marker, shown
+from rbench.reports.figures.budgets import KEYS, budgets
+from rbench.reports.figures.style import flush, grid, legend, legend_height, look_of, remarked, shown
 from rbench.results.table import Table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ SHOWS = (
 )
 LACKS = "no cell was attacked with other budgets (`protocol: {convergence: N}`)"
 _DOUBLED = {"restarts": "s", "eot": "D"}
-ACROSS, MOST = 2, 12
+__all__ = ["KEYS", "LACKS", "SHOWS", "draw", "frame", "panels"]
 
 
 def frame(table: Table) -> pd.DataFrame:
@@ -42,52 +42,35 @@ def panels(data: pd.DataFrame, column: str, title: str, scale: float) -> "Figure
     """
     keys = list(dict.fromkeys(zip(data["panel"], data["attack"], strict=True)))
     # A single number of steps makes no line.
-    long = [
-        key
-        for key in keys
-        if data[(data["panel"] == key[0]) & (data["attack"] == key[1])]["steps"].drop_duplicates().size > 1
-    ]
-    drawn = (long or keys)[:MOST]
-    names, alone = list(dict.fromkeys(data["row"])), len({panel for panel, _ in drawn}) == 1
-    down = -(-len(drawn) // ACROSS)
-    figure = blank(WIDTH, 0.6 + 2.3 * down)
-    axes = figure.subplots(down, min(ACROSS, len(drawn)), squeeze=False, sharey=scale == 100.0).flat
-    for place, axis in enumerate(axes):
-        if place >= len(drawn):
-            axis.remove()
-            continue
-        panel, attack = drawn[place]
-        some = data[(data["panel"] == panel) & (data["attack"] == attack)]
-        _panel(axis, some, names, column, scale)
-        axis.set_title(shown(attack if alone else f"{attack}: {panel}", 44))
-        axis.set_xlabel("steps")
-    figure.axes[0].set_ylabel(title)
-    if alone:
-        figure.suptitle(shown(drawn[0][0], 80), fontsize=8.5)
-    handles = {
-        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
-    return figure
+    steps = data.groupby(["panel", "attack"])["steps"].nunique()
+    drawn = [key for key in keys if steps[key] > 1] or keys
+    figure, axes = grid(
+        [f"{attack}: {panel}" for panel, attack in drawn], [2.5 for _ in drawn], more=legend_height(list(data["row"]))
+    )
+    for axis, (panel, attack) in zip(axes, drawn, strict=True):
+        _panel(axis, data[(data["panel"] == panel) & (data["attack"] == attack)], column, scale)
+        axis.set_ylabel(title)
+        if scale == 100.0:
+            axis.set_ylim(-4, 104)
+    legend(figure)
+    single = list(dict.fromkeys(shown(attack, 20) for panel, attack in keys if (panel, attack) not in drawn))
+    remarked(figure, f"Not drawn: {', '.join(single)}, of one number of steps; see the CSV file." if single else "")
+    return flush(figure)
 
 
-def _panel(axis: "Axes", data: pd.DataFrame, names: list[str], column: str, scale: float) -> None:
+def _panel(axis: "Axes", data: pd.DataFrame, column: str, scale: float) -> None:
     for name in dict.fromkeys(data["row"]):
-        place, rows = names.index(name), data[data["row"] == name].dropna(subset=[column])
+        rows = data[data["row"] == name].dropna(subset=[column])
+        if rows.empty:
+            continue
         line = rows[rows["budget"].isin(["curve", "budget", "steps"])].sort_values("steps", kind="stable")
-        look: dict[str, Any] = {"color": colour(place)}
-        axis.plot(line["steps"], scale * line[column], marker=marker(place), label=shown(name), **look)
+        look = look_of(rows.iloc[0])
+        axis.plot(line["steps"], scale * line[column], label=shown(name), **look)
         for kind, mark in _DOUBLED.items():
             doubled = rows[rows["budget"] == kind]
-            axis.plot(
-                doubled["steps"],
-                scale * doubled[column],
-                marker=mark,
-                markersize=8,
-                markerfacecolor="none",
-                linestyle="none",
-                **look,
-            )
+            hollow = {**look, "marker": mark, "markersize": 8, "fillstyle": "none", "linestyle": "none"}
+            axis.plot(doubled["steps"], scale * doubled[column], **hollow)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.minorticks_off()
+    axis.set_xlabel("steps")

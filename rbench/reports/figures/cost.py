@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rbench.reports.figures.rows import MOST_PANELS, named
-from rbench.reports.figures.style import WIDTH, blank, colour, marker, shown
+from rbench.reports.figures.rows import LOOK, MOST_ROWS, folded, shown_rows
+from rbench.reports.figures.style import flush, grid, legend, legend_height, logarithmic, look_of, remarked, shown
 from rbench.results.table import Table
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ SHOWS = (
     "seconds of different machines are not comparable."
 )
 LACKS = "no row has a robust accuracy and a cost"
-ACROSS = 2
-MOST_POINTS = 16
+COLUMNS = ["dataset", "panel", "row", "seconds", "forwards", "backwards", "robust", "low", "high", *LOOK]
 
 
 def frame(table: Table) -> pd.DataFrame:
-    """A line for each row: panel, row, seconds and passes per image of all its attacks, robust, low, high."""
+    """A line for each row: seconds and passes per image of all its attacks, robust, low, high."""
     rows = []
-    for panel, name, row, cells in named(table):
+    for one in shown_rows(table):
+        row, cells = one.row, one.cells
         if row["robust_accuracy"] is None or not row["cost_seconds"] or not row["n"]:
             continue
         backwards = sum(cell.record.cost.backwards for cell in cells if cell.record)
@@ -35,40 +35,33 @@ def frame(table: Table) -> pd.DataFrame:
             "forwards": forwards / row["n"],
             "backwards": backwards / row["n"],
         }
-        rows.append({"panel": panel, "row": name, **each, **ends})
-    return pd.DataFrame(rows, columns=["panel", "row", "seconds", "forwards", "backwards", "robust", "low", "high"])
+        rows.append({**one.place, **each, **ends, **one.look})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def draw(data: pd.DataFrame) -> "Figure":
-    """A panel for each set of rows that were judged alike."""
-    panels = list(dict.fromkeys(data["panel"]))[:MOST_PANELS]
-    down = -(-len(panels) // ACROSS)
-    figure = blank(WIDTH if len(panels) > 1 else WIDTH * 0.65, 0.3 + 2.6 * down)
-    axes = figure.subplots(down, min(ACROSS, len(panels)), squeeze=False).flat
-    for place, axis in enumerate(axes):
-        if place >= len(panels):
-            axis.remove()
-            continue
-        _panel(axis, data[data["panel"] == panels[place]].head(MOST_POINTS))
-        axis.set_title(shown(panels[place], 46), fontsize=8)
-    return figure
+    """A panel for each ranking."""
+    panels = list(dict.fromkeys(data["panel"]))
+    figure, axes = grid(
+        panels, [2.5 for _ in panels], beside=1.4, more=legend_height(list(data["row"])) if len(panels) > 1 else 0.4
+    )
+    for axis, panel in zip(axes, panels, strict=True):
+        _panel(axis, data[data["panel"] == panel].head(MOST_ROWS))
+    legend(figure)
+    remarked(figure, folded(data))
+    return flush(figure)
 
 
 def _panel(axis: "Axes", rows: pd.DataFrame) -> None:
-    from matplotlib.ticker import LogLocator
-
-    columns = (rows[name] for name in ("row", "seconds", "robust", "low", "high"))
-    for place, (name, seconds, share, low, high) in enumerate(zip(*columns, strict=True)):
-        robust, ends = 100 * share, [[100 * (share - low)], [100 * (high - share)]]
-        axis.errorbar(
-            seconds, robust, yerr=ends, color=colour(place), marker=marker(place), elinewidth=0.8, label=shown(name)
+    for _, row in rows.iterrows():
+        robust, ends = (
+            100 * row["robust"],
+            [[100 * (row["robust"] - row["low"])], [100 * (row["high"] - row["robust"])]],
         )
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.minorticks_off()
+        axis.errorbar(
+            row["seconds"], robust, yerr=ends, linestyle="none", elinewidth=0.8, label=shown(row["row"]), **look_of(row)
+        )
+    logarithmic(axis, rows["seconds"])
     axis.set_xlabel("seconds of attack per image")
     axis.set_ylabel("robust accuracy (%)")
     axis.set_ylim(-4, 104)
-    axis.margins(x=0.15)
-    axis.legend(fontsize=6.5, loc="best", handletextpad=0.3, labelspacing=0.25)

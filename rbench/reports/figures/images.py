@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from rbench.errors import InputError
-from rbench.reports.figures.rows import named
-from rbench.reports.figures.style import WIDTH, blank, shown
-from rbench.reports.gallery import KINDS, amplified, first_changed, strongest_first
+from rbench.reports.figures.rows import shown_rows
+from rbench.reports.figures.style import LETTER, WIDTH, blank, narrow, shown, wrapped
+from rbench.reports.gallery import KINDS, amplified, strongest_first
 from rbench.reports.plain import csv_text
 from rbench.results.gallery import SHOWN
 from rbench.results.runs import ReadCell
@@ -19,22 +19,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWS = (
-    "For each row of the first panel the strongest attack that uses the purifier and changed one of the first images: the first that it "
-    "changed. Difference amplified, grey is none; classes as the defended model sees them."
+    "For each row of a ranking the first image that the strongest attack which uses the purifier fooled; where no attack fooled one, the "
+    "first that one changed. Difference amplified, grey is none; classes as the defended model sees them."
 )
 LACKS = "no run kept pictures"
-MOST = 8
+MOST, MOST_COLUMNS = 1, 8
+"""Panels of a figure, and rows of a panel."""
 _PIXELS = [name.replace(" ", "_") for name in SHOWN]
 
 
 def frame(table: Table) -> pd.DataFrame:
-    """A line for each row with pictures: panel, row, attack, sample, label, classes, shape, and the pixels as hexadecimal bytes."""
+    """A line for each row with pictures: attack, sample, label, classes, shape, and the pixels as hexadecimal bytes."""
     rows = []
-    for panel, name, _, cells in named(table):
-        picture = first_changed(map(_picture, strongest_first(cells)), lambda one: one[_PIXELS[0]] == one[_PIXELS[1]])
-        if picture is not None:
-            rows.append({"panel": panel, "row": name, **picture})
+    for one in shown_rows(table):
+        pictures = [picture for cell in strongest_first(one.cells) for picture in _pictures_of(cell)]
+        if pictures:
+            rows.append({**one.place, **max(pictures, key=_telling)})  # the first of those that tell most
     columns = [
+        "dataset",
         "panel",
         "row",
         "attack",
@@ -49,31 +51,41 @@ def frame(table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, *_PIXELS])
 
 
-def _picture(cell: ReadCell) -> dict[str, object] | None:
+def _telling(picture: dict[str, object]) -> int:
+    """How much a picture says of an attack: it fooled, it changed something, or neither."""
+    right = picture["clean_class"] == picture["label"]
+    fooled = right and picture["attacked_class"] != picture["label"]
+    return 2 * fooled + (picture[_PIXELS[0]] != picture[_PIXELS[1]])
+
+
+def _pictures_of(cell: ReadCell) -> list[dict[str, object]]:
+    """The pictures of a cell, in their order."""
     try:
         gallery = RunFolder(cell.root).read_gallery(cell.id)
     except InputError:  # the page says so; a figure has no place for it
-        return None
-    if gallery is None or not len(gallery.samples) or gallery.pixels.shape[2] not in (1, 3):
-        return None
-    changed = np.flatnonzero((gallery.pixels[:, 0] != gallery.pixels[:, 1]).any(axis=(1, 2, 3)))
-    one = int(changed[0]) if len(changed) else 0
+        return []
+    if gallery is None or gallery.pixels.shape[2] not in (1, 3):
+        return []
     channels, height, width = gallery.pixels.shape[2:]
-    labels = {
-        "attack": csv_text(cell.label("attack")),
-        "sample": int(gallery.samples[one]),
-        "label": int(gallery.labels[one]),
-    }
-    classes = dict(zip(("clean_class", "attacked_class"), gallery.predictions[one].tolist(), strict=True))
-    pixels = {name: gallery.pixels[one, place].tobytes().hex() for place, name in enumerate(_PIXELS)}
-    return {**labels, **classes, "channels": channels, "height": height, "width": width, **pixels}
+    shape = {"channels": channels, "height": height, "width": width}
+    found = []
+    for one in range(len(gallery.samples)):
+        clean, attacked = gallery.predictions[one].tolist()
+        classes = {"label": int(gallery.labels[one]), "clean_class": clean, "attacked_class": attacked}
+        pixels = {name: gallery.pixels[one, place].tobytes().hex() for place, name in enumerate(_PIXELS)}
+        about = {"attack": csv_text(cell.label("attack")), "sample": int(gallery.samples[one])}
+        found.append({**about, **classes, **shape, **pixels})
+    return found
 
 
 def draw(data: pd.DataFrame) -> "Figure":
     """A column for each row of the leaderboard, five pictures below each other."""
-    rows = data[data["panel"] == data["panel"].iloc[0]].head(MOST)
-    figure = blank(max(2.2, WIDTH * len(rows) / MOST), 4.6)
+    rows = data.head(MOST_COLUMNS)
+    width = max(WIDTH / 2, 0.75 + (WIDTH - 0.75) * len(rows) / MOST_COLUMNS)
+    side = (width - 0.75) / len(rows)
+    figure = blank(width, (len(KINDS) * min(side, 1.1)) + 1.0)
     axes = figure.subplots(len(KINDS), len(rows), squeeze=False)
+    letters = max(9, int(side / 0.054))
     for column, row in enumerate(rows.to_dict("records")):
         for place, pixels in enumerate(_pictures(row)):
             axis = axes[place, column]
@@ -84,12 +96,22 @@ def draw(data: pd.DataFrame) -> "Figure":
             axis.spines[:].set_visible(False)
             if column == 0:
                 axis.set_ylabel(KINDS[place].replace(" ", "\n"), rotation=0, ha="right", va="center", fontsize=7)
-        title = f"{shown(str(row['row']), 15)}\n{shown(str(row['attack']), 15)}"
-        axes[0, column].set_title(title, fontsize=6.5, loc="center")
-        axes[-1, column].set_xlabel(
-            f"class {row['label']}\n{row['clean_class']} \N{RIGHTWARDS ARROW} {row['attacked_class']}", fontsize=6.5
-        )
+        title = f"{narrow(str(row['row']), letters)}\n{shown(str(row['attack']), letters)}"
+        axes[0, column].set_title(title, fontsize=6.5, loc="center", fontweight="normal")
+        axes[-1, column].set_xlabel(_outcome(row), fontsize=6.5)
+    figure.suptitle(wrapped(str(rows["panel"].iloc[0]), int(width / LETTER)), fontsize=8.5, fontweight="bold")
+    left = len(data) - len(rows)
+    if left:
+        figure.supxlabel(f"Not drawn: rows beyond {MOST_COLUMNS}; see the CSV file.", fontsize=7)
     return figure
+
+
+def _outcome(row: dict[str, object]) -> str:
+    """What the attack came to, in two short lines."""
+    label, clean, attacked = (row[name] for name in ("label", "clean_class", "attacked_class"))
+    if clean != label:
+        return f"class {label}\nnever right"
+    return f"class {label}\n" + ("survives" if attacked == label else f"taken for {attacked}")
 
 
 def _pictures(row: dict[str, object]) -> list[np.ndarray]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from rbench.reports.figures.budgets import budgets
+from rbench.reports.figures.budgets import KEYS, budgets
 from rbench.reports.figures.convergence import panels
 from rbench.results.table import Table
 
@@ -16,6 +16,7 @@ SHOWS = (
     "it wins with small steps its loss is low; where nothing falls, a loss that does not rise says that there is no gradient to follow."
 )
 LACKS = "no cell was attacked with other budgets (`protocol: {convergence: N}`)"
+__all__ = ["KEYS", "LACKS", "SHOWS", "draw", "frame"]
 
 
 def frame(table: Table) -> pd.DataFrame:
