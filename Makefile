@@ -10,10 +10,7 @@ PINNING := torchattacks geotorch torchdiffeq gdown beautifulsoup4 soupsieve
 .PHONY: quickstart test soak extras coverage bench gpu check results docs reference screenshots clean
 
 quickstart: .venv/core  ## from nothing to the quickstart leaderboard, verified
-	$(BIN)/rbench run suites/quickstart.yaml --out runs/quickstart > /dev/null
-	$(BIN)/rbench verify runs/quickstart
-	$(BIN)/rbench report runs/quickstart --to md,csv,html,figures
-	@echo 'Open runs/quickstart/leaderboard.html in a browser.'
+	$(BIN)/rbench quickstart
 
 test: .venv/dev  ## from nothing to a passed test-suite, one process a core
 	$(BIN)/python -m pytest

@@ -57,7 +57,8 @@ JUDGED = [
 """Folders that this rbench can judge again with the data that it has."""
 
 SOME = {
-    "quickstart": ["identity/pgd-blind", "jpeg/bpda+eot", "cropd/pgd"],
+    "fashion-linf": ["identity/pgd-blind", "jpeg/bpda+eot", "cropd/pgd"],
+    "quickstart": ["identity/pgd-blind", "jpeg/bpda", "cropd/apgd"],
     "classic-breaks": ["identity/adaptive", "jpeg/adaptive", "bit-depth/adaptive"],
     "convergence": ["identity/fgsm", "dae/apgd"],
     "diffpure-fashion": ["identity/blind", "identity/exact", "diffpure (fixed noise)/exact"],

@@ -28,7 +28,7 @@ Survivors = Annotated[
 def command(
     out: Out = Path("runs/quickstart"),
     limit: Limit = None,
-    survivors: Survivors = 30,
+    survivors: Survivors = 10,
     device: Device = "auto",
     workers: Workers = "auto",
     as_json: Json = False,
