@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -36,6 +36,7 @@ def begin(function: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, 
     if forks:
         wanted = [one.__module__ for one in (function, *arguments) if callable(one)]
         context.set_forkserver_preload([*wanted, *_loaded()])
+    _track_quietly()
     here, there = context.Pipe()
     threads = None if torch is None else torch.get_num_threads()
     state = str(Path.cwd()), dict(os.environ), threads, known(), elsewhere.told()
@@ -43,6 +44,15 @@ def begin(function: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, 
     _start(process)
     there.close()
     return process, here
+
+
+def _track_quietly() -> None:
+    """Starts what cleans up after processes without its warning about locks of those that were killed, as ours are."""
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.pop()
 
 
 def _loaded() -> list[str]:

@@ -1,6 +1,8 @@
 """Workers in processes of their own: the same results, and one that is gone costs its span."""
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -172,6 +174,33 @@ def _is_of(path, process):
     except (OSError, ValueError, IndexError):
         return False
     return process.pid in parents
+
+
+LOCKING = """
+import multiprocessing, torch
+
+class Locking(torch.nn.Module):
+    stochastic = False
+
+    def __init__(self):
+        super().__init__()
+        Locking.lock = multiprocessing.get_context("spawn").Lock()
+
+    def forward(self, x):
+        return x
+"""
+
+
+def test_a_lock_that_a_model_makes_is_no_warning_at_the_end(tmp_path):
+    (tmp_path / "locking.py").write_text(LOCKING)
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(
+        SUITE.partition("purifiers")[0].format() + "purifiers: ['python:locking.py:Locking']\nattacks: [fgsm]\n"
+    )
+    command = [sys.executable, "-m", "rbench", "run", suite, "--trust", "--workers", "1", "--limit", "4"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "resource_tracker" not in done.stderr + done.stdout
 
 
 def test_auto_takes_a_worker_for_each_core_or_as_many_as_there_are_cells(monkeypatch):
