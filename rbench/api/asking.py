@@ -151,9 +151,9 @@ def _single(attack: OneAttack, params: dict[str, Any], model: Model | None, valu
             raise InputError("no such parameter.", place=name, remedy=remedy)
         return _several([attack], model, values, terms, place="attack")[0]
     bound = _bound(attack, params)
-    name = attack if isinstance(attack, str) else None
+    called = attack if isinstance(attack, str) else None
     given = None if model is None else model.module
-    checked = asked(name, values, stand_in=given, **terms)
+    checked = asked(called, values, stand_in=given, **terms)
     if bound is None:
         assert not isinstance(attack, str)
         return AskedAttack(attack, object_part(type(attack).__name__, attack), checked, model)
@@ -199,8 +199,8 @@ def _entry(
     where: str,
 ) -> AskedAttack:
     named = isinstance(one, BoundPart)
-    own = {key: getattr(spec, key) for key in ("gradient", "eot") if key in spec.model_fields_set}
-    asks = {**terms, **own}
+    own: dict[str, Any] = {key: getattr(spec, key) for key in ("gradient", "eot") if key in spec.model_fields_set}
+    asks: dict[str, Any] = {**terms, **own}
     stand_in = model if asks["gradient"] == "bpda" else None
     if spec.stand_in is not None:
         stand_in = model_of("stand_in", {"name": spec.stand_in.name, **spec.stand_in.params, **spec.stand_in.added})

@@ -122,12 +122,14 @@ class Evaluation:
     @property
     def standard_accuracy(self) -> Figure:
         """Without an attack, with its 95 % interval."""
-        return self._summary.standard_accuracy
+        figure: Figure = self._summary.standard_accuracy
+        return figure
 
     @property
     def noise_accuracy(self) -> Figure:
         """Under one uniform draw from the ball."""
-        return self._summary.noise_accuracy
+        figure: Figure = self._summary.noise_accuracy
+        return figure
 
     @property
     def robust_accuracy(self) -> Figure:

@@ -123,7 +123,7 @@ def run(
             with bar(wanted=progress) as told:
                 images = spec.store.images
                 run_cells(todo, folder, doubted=unsure, images=images, on_progress=_telling(told), **how)
-    ids = {cell.id for cell in (*chosen.cells, *chosen.corrupted)}
+    ids = {*(cell.id for cell in chosen.cells), *(cell.id for cell in chosen.corrupted)}
     leaderboard = table_of(read_runs([root])).having(ids)
     reports.write(leaderboard, root, ("md", "csv", "html"))
     return leaderboard

@@ -26,11 +26,11 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show how far a run is: cells done, failed, at work and missing. Nothing is locked, loaded or changed."""
-    from rbench.results.standing import standing_of
+    from rbench.results.standing import STATES, standing_of
 
     found = standing_of(folder)
     if as_json:
-        states = {state: found.count(state) for state in ("done", "failed", "cancelled", "unreadable", "missing")}
+        states = {state: found.count(state) for state in STATES}
         document = {"schema": 1, "running": found.running, "writer": asdict(found.writer) if found.writer else None}
         terminal.document({**document, "counts": states, "cells": [asdict(cell) for cell in found.cells]})
     else:
@@ -39,8 +39,9 @@ def command(
 
 def text(found: "RunStanding") -> str:
     """The same in at most 80 columns."""
-    states = ("done", "failed", "cancelled", "unreadable", "missing")
-    counts = [f"{found.count(state)} {state}" for state in states if found.count(state) or state in ("done", "missing")]
+    from rbench.results.standing import STATES
+
+    counts = [f"{found.count(state)} {state}" for state in STATES if found.count(state) or state in ("done", "missing")]
     lines = [f"{harmless(found.root, 4 * NAME)}: {len(found.cells)} cells: {', '.join(counts)}", _writer(found)]
     label = "stopped within" if found.running is False else "at work"
     lines += _listed(label, [f"{_title(cell)}: {cell.kept} of {cell.samples or '?'} samples" for cell in found.begun])

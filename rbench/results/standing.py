@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rbench.errors import InputError
 from rbench.results.corrupted_runs import read_corrupted
@@ -12,6 +12,7 @@ from rbench.results.lock import Writer, writer_of
 from rbench.results.store import RunFolder
 
 State = Literal["done", "failed", "cancelled", "unreadable", "missing"]
+STATES: tuple[State, ...] = get_args(State)
 _SPAN = re.compile(r"(\d+)-(\d+)\.safetensors")
 
 
@@ -84,7 +85,7 @@ def standing_of(root: Path) -> RunStanding:
 
 def _standing(folder: RunFolder, cell: dict[str, Any]) -> Standing:
     name, samples = str(cell["id"]), cell.get("dataset", {}).get("samples")
-    facts = {"id": name, "title": _title(cell), "samples": samples if isinstance(samples, int) else None}
+    facts: dict[str, Any] = {"id": name, "title": _title(cell), "samples": samples if isinstance(samples, int) else None}
     try:
         record = folder.read_record(name)
     except InputError as error:

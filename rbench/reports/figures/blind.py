@@ -1,6 +1,6 @@
 """Blind against adaptive: accuracy that a purifier seems to gain under blind attacks, and what is left under those that use it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -56,7 +56,7 @@ def _panel(axis: "Axes", rows: pd.DataFrame) -> None:
     axis.scatter(100 * rows["standard"], places, marker="|", s=80, color="0.25", zorder=2)
     axis.scatter(blind, places, marker="o", s=48, facecolor="white", edgecolor=colours, linewidth=1.4, zorder=3)
     axis.scatter(robust, places, marker="s", s=15, color=colours, zorder=4)
-    grey = {
+    grey: dict[str, Any] = {
         "color": "0.25",
         "linestyle": "none",
     }  # the legend says what the shapes are; the colours are those of the purifiers

@@ -1,6 +1,6 @@
 """Images before and after attacks and purifiers."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,8 @@ def frame(table: Table) -> pd.DataFrame:
     for one in shown_rows(table):
         pictures = [picture for cell in strongest_first(one.cells) for picture in _pictures_of(cell)]
         if pictures:
-            rows.append({**one.place, **max(pictures, key=_telling)})  # the first of those that tell most
+            first: dict[Any, Any] = max(pictures, key=_telling)  # of those that tell most
+            rows.append({**one.place, **first})
     columns = [
         "dataset",
         "panel",
@@ -51,14 +52,14 @@ def frame(table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, *_PIXELS])
 
 
-def _telling(picture: dict[str, object]) -> int:
+def _telling(picture: dict[Any, Any]) -> int:
     """How much a picture says of an attack: it fooled, it changed something, or neither."""
     right = picture["clean_class"] == picture["label"]
     fooled = right and picture["attacked_class"] != picture["label"]
-    return 2 * fooled + (picture[_PIXELS[0]] != picture[_PIXELS[1]])
+    return 2 * int(fooled) + int(picture[_PIXELS[0]] != picture[_PIXELS[1]])
 
 
-def _pictures_of(cell: ReadCell) -> list[dict[str, object]]:
+def _pictures_of(cell: ReadCell) -> list[dict[Any, Any]]:
     """The pictures of a cell, in their order."""
     try:
         gallery = RunFolder(cell.root).read_gallery(cell.id)
@@ -106,7 +107,7 @@ def draw(data: pd.DataFrame) -> "Figure":
     return figure
 
 
-def _outcome(row: dict[str, object]) -> str:
+def _outcome(row: dict[Any, Any]) -> str:
     """What the attack came to, in two short lines."""
     label, clean, attacked = (row[name] for name in ("label", "clean_class", "attacked_class"))
     if clean != label:
@@ -114,7 +115,7 @@ def _outcome(row: dict[str, object]) -> str:
     return f"class {label}\n" + ("survives" if attacked == label else f"taken for {attacked}")
 
 
-def _pictures(row: dict[str, object]) -> list[np.ndarray]:
+def _pictures(row: dict[Any, Any]) -> list[np.ndarray]:
     shape = [int(str(row[name])) for name in ("channels", "height", "width")]
     clean, attacked, *purified = (
         np.frombuffer(bytes.fromhex(str(row[name])), np.uint8).reshape(shape).transpose(1, 2, 0) for name in _PIXELS
