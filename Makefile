@@ -1,7 +1,7 @@
 # Two commands to learn: `make quickstart` and `make test`. Everything lives in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-RUNS := $(sort $(patsubst %/records,%,$(wildcard results/*/records)))
+RUNS := $(sort $(patsubst %/suite.yaml,%,$(wildcard results/*/suite.yaml)))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # torchattacks pins an old requests and robustbench an old timm, so for the tests they come without what they ask for. torchattacks brings an
 # old copy of robustbench, so the real one comes last.

@@ -26,6 +26,9 @@ _SPECIAL = {
 }
 
 _PUBLISHED = "Published"
+_SHORT = {"corruptions": "mCA", "published": "Publ."}
+_WIDE = 8
+"""From so many figures on, a line of a table is set smaller and closer."""
 _COLUMNS = {
     "Purifier": "l",
     "Standard": "r",
@@ -101,36 +104,61 @@ def _environment(rows: list[Row]) -> str:
 
 
 def _corrupted(rows: list[CorruptionRow]) -> str:
-    """A `table` environment for common corruptions."""
+    """A `table` environment for common corruptions: rows under a line for each backbone, severities under one title."""
     shown = titles(rows)
-    several = len({row.backbone for row in rows}) > 1
-    names = [["Backbone"] if several else [], ["Purifier"]]
-    head = [*(name for some in names for name in some), *(latex_text(name) for name in shown)]
-    lines = []
-    for row in rows:
-        own = [*([latex_text(named(row.backbone))] if several else []), latex_text(named(row.purifier))]
-        values = [one.replace("-", "--") for one in figures(row, shown)]
-        lines.append(f"    {' & '.join([*own, *values])} \\\\")
-    caption = (
-        f"{latex_text(heading_of(rows))}: accuracy in percent. Corruptions is the mean over them, clustered by image."
+    severities = [name for name in shown if name.startswith("severity ")]
+    robust = [name for name in shown if name.startswith("robust ")]
+    above, below = ["Purifier"], [""]
+    for name in shown:
+        if name not in severities:
+            above.append(_SHORT.get(name) or latex_text(_sentence(name.split(" (")[0])))
+            below.append("")
+            continue
+        if name == severities[0]:
+            above.append(f"\\multicolumn{{{len(severities)}}}{{c}}{{Severity}}")
+        below.append(latex_text(name.removeprefix("severity ")))
+    caption = " ".join(
+        [
+            f"{latex_text(heading_of(rows))}: accuracy in percent.",
+            "mCA is the mean over corruptions, its interval clustered by image.",
+            *(["Publ. is the mCA that was published of the same model."] if "published" in shown else []),
+            *(f"{latex_text(_sentence(name))} is the worst case over attacks." for name in robust),
+        ]
     )
     return "\n".join(
         [
             "\\begin{table}",
             "  \\centering",
-            "  \\small",
+            "  \\small" if len(shown) < _WIDE else "  \\footnotesize\\setlength{\\tabcolsep}{3pt}",
             f"  \\caption{{{caption}}}",
-            f"  \\begin{{tabular}}{{{'l' * (len(head) - len(shown))}{'r' * len(shown)}}}",
+            f"  \\begin{{tabular}}{{l{'r' * len(shown)}}}",
             "    \\toprule",
-            f"    {' & '.join(head)} \\\\",
+            f"    {' & '.join(above)} \\\\",
+            *([f"    {' & '.join(below)} \\\\"] if severities else []),
             "    \\midrule",
-            *lines,
+            *_corrupted_lines(rows, shown),
             "    \\bottomrule",
             "  \\end{tabular}",
             "\\end{table}",
             "",
         ]
     )
+
+
+def _corrupted_lines(rows: list[CorruptionRow], shown: list[str]) -> list[str]:
+    parts = {row.backbone: [one for one in rows if one.backbone == row.backbone] for row in rows}
+    lines = []
+    for place, (backbone, part) in enumerate(parts.items()):
+        if len(parts) > 1:
+            lines += ["    \\addlinespace"] if place else []
+            lines.append(
+                f"    \\multicolumn{{{len(shown) + 1}}}{{l}}{{\\textit{{{latex_text(named(backbone))}}}}} \\\\"
+            )
+        indent = "\\ " if len(parts) > 1 else ""
+        for row in part:
+            values = [one.replace("-", "--") for one in figures(row, shown)]
+            lines.append(f"    {indent}{' & '.join([latex_text(named(row.purifier)), *values])} \\\\")
+    return lines
 
 
 def _columns(rows: list[Row]) -> dict[str, str]:

@@ -106,9 +106,8 @@ class Ball:
             distances: float64.
             tolerance: of a pixel, that of the distance follows from it (see `summed`).
         """
-        if (
-            not tolerance
-        ):  # asked at every step of some attacks, where the largest radius would have to come from the device
+        # Asked without a tolerance at every step of some attacks, where the largest radius would have to come from the device.
+        if not tolerance:
             return distances <= self.eps
         return distances <= self.eps + summed(tolerance, self.norm, self.largest)
 
