@@ -20,9 +20,9 @@ def command(
     into: Annotated[Path, typer.Option(metavar="DIR", help="The folder around the new one.")] = Path(),
 ) -> None:
     """Write a small package of a plug-in: component, test, suite and README; all of it works as it is."""
-    from rbench.testing.starter import begin
+    from rbench.testing.starter import begin, what_to_check
 
     for path in begin(kind, name, into):
         terminal.say(harmless(path))
     where = harmless(into / name, 4 * NAME)
-    terminal.tell(f"next: pip install -e {where}, then: rbench check {kind.removesuffix('s')} {harmless(name, NAME)}")
+    terminal.tell(f"next: pip install -e {where}, then: rbench check {what_to_check(kind, name)}")

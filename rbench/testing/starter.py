@@ -132,6 +132,12 @@ def begin(kind: str, name: str, into: Path) -> list[Path]:
     return paths
 
 
+def what_to_check(kind: str, name: str) -> str:
+    """What `rbench check` takes of a new package: `backbone my-backbone:small`."""
+    singular = registry(kind).kind
+    return f"{singular} {name}{STARTERS[singular].item}"
+
+
 def _require_free(kind: str, name: str) -> None:
     module, place = _module(name), f"new {kind} {harmless(name, NAME)}"
     if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(module):
@@ -170,6 +176,7 @@ def _content(kind: str, name: str) -> dict[str, bytes]:
         "attribute": "".join(map(str.title, module.split("_"))) if starter.is_class else module,
         "dependencies": ", ".join(f'"{one}"' for one in starter.dependencies),
         "checked": name + starter.item,
+        "article": "An" if kind == "attack" else "A",
         "row": starter.row or name,
     }
     words["more"] = Template(starter.more).substitute(words)

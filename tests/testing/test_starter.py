@@ -120,7 +120,13 @@ def test_it_prints_what_it_wrote_and_what_comes_next(tmp_path, capsys):
     assert rbench("new", "attacks", NAME, "--into", tmp_path) == 0
     printed = capsys.readouterr()
     assert [Path(line).name for line in printed.out.splitlines()][:2] == ["pyproject.toml", "README.md"]
-    assert f"rbench check attack {NAME}" in printed.err
+    assert printed.err.endswith(f"rbench check attack {NAME}\n")
+    assert "\nAn attack for rbench" in (tmp_path / NAME / "README.md").read_text()
+
+
+def test_what_comes_next_names_the_item_of_a_source(tmp_path, capsys):
+    assert rbench("new", "backbone", NAME, "--into", tmp_path) == 0
+    assert capsys.readouterr().err.endswith(f"rbench check backbone {NAME}:small\n")
 
 
 def test_the_plug_in_of_pytest_brings_its_fixture_and_imports_no_torch(tmp_path):
