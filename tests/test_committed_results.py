@@ -166,9 +166,9 @@ def test_the_readme_shows_the_committed_quickstart_table():
     assert shown.strip().splitlines() == rows
 
 
-def test_blind_attackers_overrate_jpeg_and_bit_depth_in_the_committed_quickstart():
+def test_blind_attackers_overrate_jpeg_and_the_autoencoder_in_the_committed_quickstart():
     frame = table(read_runs([ROOT / "results/quickstart"])).frame.set_index("purifier")
-    for purifier in ("jpeg", "bit-depth"):
+    for purifier in ("jpeg", "autoencoder"):
         row = frame.loc[purifier]
         assert row["blind_robust_accuracy"] > row["robust_high"]
         assert row["blind_robust_accuracy"] > row["robust_accuracy"] + 0.2

@@ -49,8 +49,9 @@ def command(
     planned = plan(load_suite(SUITE, ()), limit=limit)
     how = {"device": device, "batch_size": None, "threads": 1, "timeout": None, "ray_address": None}
     failed = execute(planned, planned, out, SUITE, "missing", workers, how)
+    (out / PAGE).unlink(missing_ok=True)  # of an earlier run, with other samples: it would not hold; written anew below
     terminal.tell("verifying: every stored example is judged again, and some survivors are attacked again")
-    demand = {"survivors": survivors, "audit": False, "batch_size": 256}
+    demand = {"survivors": survivors, "audit": False}
     whole = holds(judged_again(out, planned, device, demand, workers))
     leaderboard = table(read_runs([out]))
     publish(leaderboard, out, reports.formats("md,csv,html"), as_json=as_json)

@@ -43,7 +43,7 @@ def command(
         bool, typer.Option("--offline", help="Only hold the files against each other; no model, no torch.")
     ] = False,
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, metavar="B", help="Images at once.")] = 256,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="B", help="Images at once.")] = 64,
     workers: Workers = "auto",
     files: Files = None,
     trust: Trust = False,

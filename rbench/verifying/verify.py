@@ -43,7 +43,7 @@ class Demand:
 
     survivors: int = 30
     audit: bool = False
-    batch_size: int = 256
+    batch_size: int = 64
 
 
 @dataclass

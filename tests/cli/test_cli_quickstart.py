@@ -59,6 +59,14 @@ def test_it_runs_verifies_and_ends_with_the_table_a_sentence_and_the_page(small,
     assert "nothing to do: all 4 cells" in err
 
 
+def test_a_page_of_fewer_samples_is_written_anew_and_no_fault(small, tmp_path, capsys):
+    rest = ("--workers", "0", "--survivors", "0")
+    assert said(capsys, "quickstart", "--limit", "2", *rest)[0] == 0
+    code, out, err = said(capsys, "quickstart", *rest)
+    assert code == 0, out + err
+    assert "(4 samples)" in out
+
+
 def test_examples_that_do_not_hold_end_with_4(small, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("rbench.cli.verify.holds", lambda found, *, offline=False: False)
     code, out, err = said(capsys, "quickstart", "--workers", "0", "--survivors", "0")
