@@ -14,7 +14,7 @@ LISTS = ("dataset", "backbones", "purifiers", "attacks")
 """The fields of a suite that name components."""
 _CORRUPTIONS = sha256_of({})
 """What stands for the hash of a folder of corrupted images where its place is kept: each of its files has one in its cell."""
-_LABELS = ("as", "purifiers", "gradient", "sha256")
+_LABELS = ("as", "gradient", "sha256")
 """Keys of a component whose texts name no file."""
 
 
@@ -51,7 +51,8 @@ def texts(document: Any) -> Iterator[str]:
         yield document
     elif isinstance(document, Mapping):
         for key, value in document.items():
-            if key not in _LABELS:
+            # A backbone or an attack names its purifiers by their labels; those of the suite itself are parts with names.
+            if key not in _LABELS and not (key == "purifiers" and "name" in document):
                 yield from texts(value)
     elif isinstance(document, list | tuple):
         for value in document:

@@ -4,9 +4,10 @@ import pytest
 
 from rbench import elsewhere
 from rbench.elsewhere import portable
+from rbench.errors import MissingError
 from rbench.harmless import without_paths
-from rbench.suite.places import find_places
-from rbench.verifying.needs import PlugIn
+from rbench.suite.places import find_places, texts
+from rbench.verifying.needs import Brought, PlugIn, find_code
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,23 @@ def test_a_file_is_found_in_the_folder_that_the_user_names_before_it_is_recalled
         assert elsewhere.located("x.npz") == str(tmp_path / "named" / "x.npz")
     finally:
         elsewhere.forget()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"purifiers": ["identity", {"name": "python:mine.py:Half"}]},
+        {"purifiers": ["python:mine.py:Half"]},
+        {"backbones": [{"name": "python:mine.py:Half", "purifiers": ["jpeg"]}]},
+    ],
+)
+def test_code_that_is_not_here_is_told_by_name_and_hash_of_the_records(tmp_path, part):
+    said = Brought((), {"mine.py": "ab" * 32})
+    with pytest.raises(MissingError) as caught:
+        find_code(part, said, [tmp_path], "a.zip")
+    assert str(caught.value).startswith(f"a.zip: needs mine.py (sha256 {'ab' * 32})")
+
+
+def test_labels_of_the_purifiers_of_a_backbone_name_no_files():
+    part = {"backbones": [{"name": "file:w.pt", "purifiers": ["python:mine.py:Half", "x.pt"]}]}
+    assert list(texts(part)) == ["file:w.pt"]
