@@ -85,7 +85,11 @@ def standing_of(root: Path) -> RunStanding:
 
 def _standing(folder: RunFolder, cell: dict[str, Any]) -> Standing:
     name, samples = str(cell["id"]), cell.get("dataset", {}).get("samples")
-    facts: dict[str, Any] = {"id": name, "title": _title(cell), "samples": samples if isinstance(samples, int) else None}
+    facts: dict[str, Any] = {
+        "id": name,
+        "title": _title(cell),
+        "samples": samples if isinstance(samples, int) else None,
+    }
     try:
         record = folder.read_record(name)
     except InputError as error:
