@@ -125,8 +125,10 @@ class Processes:
         elif isinstance(message, int):
             worker.moved = now()
             on_done(worker.task, message)
-        elif message - worker.used > IDLE_SHARE * BEAT:
-            worker.moved, worker.used = now(), message
+        else:
+            if message - worker.used > IDLE_SHARE * BEAT:
+                worker.moved = now()
+            worker.used = message  # signs of life cost something themselves, which must not add up to work
         return None
 
     def _lost(self, place: int, how: str | None) -> Lost:
