@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = sorted(PROJECT["optional-dependencies"])
 PYTHONS = ("3.11", "3.12", "3.13")
-FOR_US = {"all", "dev", "coverage", "bench"}
+FOR_US = {"all", "dev", "coverage", "bench", "docs"}
 """Extras that gather others or that the makers of rbench need."""
 
 FROM_SOURCE = {"bench"}

@@ -12,7 +12,7 @@ from torch import Tensor
 from rbench.api.models import Given, Model, model_of, object_part, part_spec, within
 from rbench.datasets.types import Dataset
 from rbench.errors import InputError
-from rbench.registry import Bound, bind
+from rbench.registry import Bound, bind, registry
 from rbench.running.components import make
 from rbench.signature import ParameterError
 from rbench.suite.asked import Asked, asked
@@ -113,6 +113,8 @@ def attacks_asked(
     """
     model = None if stand_in is None else model_of("stand_in", stand_in)
     values, terms = math.prod(data.shape), {name: plain(value) for name, value in terms.items()}
+    if attacks is not None and _takes_attacks(attack):  # its own parameter, such as the members of a custom AutoAttack
+        params, attacks = {**params, "attacks": attacks}, None
     if attacks is None:
         params = {name: plain(value) for name, value in params.items()}
         return [_single(attack, params, model, values, terms)]
@@ -125,6 +127,14 @@ def attacks_asked(
         remedy = "Write e.g. ['pgd', {'name': 'square', 'queries': 1000}]."
         raise InputError("expected a list of attacks.", place="attacks", found=found, remedy=remedy)
     return _several(attacks, model, values, terms)
+
+
+def _takes_attacks(attack: OneAttack) -> bool:
+    return (
+        isinstance(attack, str)
+        and attack in registry("attack").names()
+        and any(one.name == "attacks" for one in registry("attack").get(attack).signature().parameters)
+    )
 
 
 def threat_asked(threat: Mapping[str, Any] | None, norm: object, eps: object) -> dict[str, Any]:

@@ -118,7 +118,10 @@ def _named(argument: str, given: str | Mapping[str, Any], label: str | None) -> 
         part = part_of(FileModel(), bound_part(FileModel(), kind, spec, (argument,)))
         module = make(kind, part.given_name, part.given_params)
     except RbenchError as error:
-        raise (error if str(error.place or "").startswith(argument) else error.at(argument)) from error
+        place = str(error.place or "")
+        if isinstance(given, str) and place == f"{argument}.name":  # the caller wrote no map
+            error.place = argument
+        raise (error if place.startswith(argument) else error.at(argument)) from error
     if not isinstance(module, nn.Module):
         found = type(module).__name__
         raise InputError(f"{kind} {spec.name!r} is no torch.nn.Module.", place=argument, found=found)

@@ -22,11 +22,17 @@ def bar(*, wanted: bool) -> AbstractContextManager[Told]:
     Args:
         wanted: whether the caller wants to see it.
     """
-    if wanted and "ipykernel" in sys.modules:
+    if wanted and _in_notebook():
         return _line()
     if wanted and sys.stderr.isatty():
         return _bar()
     return nullcontext(lambda title, count, total: None)
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel runs this process; its library alone may be imported anywhere."""
+    running = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(running, "kernel", None) is not None
 
 
 @contextmanager

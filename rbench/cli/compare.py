@@ -59,7 +59,7 @@ def _text(comparison: "Comparison", *, pairs: int) -> str:
     low, high = 100 * comparison.difference.low, 100 * comparison.difference.high
     significant = comparison.holm < 0.05
     corrected = f", {comparison.holm:.3g} for {pairs} pairs (Holm)" if pairs > 1 else ""
-    needed = "no number of samples" if comparison.needed is None else f"about {comparison.needed:,} samples"
+    needed = "there is none here" if comparison.needed is None else f"about {comparison.needed:,} samples"
     return "\n".join(
         [
             harmless(comparison.first, LINE_WIDTH),

@@ -19,7 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "rbench report results/quickstart --to latex,figures --out paper",
         "rbench report runs/mine results/quickstart --to html --out page",
     ),
-    "compare": ("rbench compare results/quickstart jpeg median",),
+    "compare": ("rbench compare results/quickstart cropd jpeg",),
     "verify": (
         "rbench verify results/quickstart",
         "rbench verify quickstart.zip --offline",

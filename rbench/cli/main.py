@@ -117,6 +117,8 @@ def _exit_code(given: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # `rbench` alone
             error.show()  # type: ignore[attr-defined]
             return InputError.exit_code
+        if isinstance(error, OSError) and not _in_a_verb(error):  # the help was printed, to a full disk
+            return terminal.flushed() or terminal.unwritable(error).exit_code
         told = _our_words(error)
         if told is not None and "--debug" not in given:
             return _told(told, given)
@@ -131,8 +133,6 @@ def _our_words(error: Exception) -> RbenchError | None:
         return _misused(error)
     if isinstance(error, ImportError):
         return _lacking(error)
-    if isinstance(error, OSError) and not _in_a_verb(error):  # the help was printed, to a full disk
-        return terminal.unwritable(error)
     blamed = getattr(error, "blamed", None)  # what `Component.blamed` knows of a stranger's mistake
     return blamed if isinstance(blamed, RbenchError) else None
 

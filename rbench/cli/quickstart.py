@@ -41,6 +41,7 @@ def command(
     from rbench.cli.report import publish
     from rbench.cli.run import execute
     from rbench.cli.verify import FAILED, holds, judged_again
+    from rbench.reports.verified import totals
     from rbench.results.runs import read_runs
     from rbench.results.table import table
     from rbench.suite.load import load_suite
@@ -52,9 +53,13 @@ def command(
     (out / PAGE).unlink(missing_ok=True)  # of an earlier run, with other samples: it would not hold; written anew below
     terminal.tell("verifying: every stored example is judged again, and some survivors are attacked again")
     demand = {"survivors": survivors, "audit": False}
-    whole = holds(judged_again(out, planned, device, demand, workers))
+    found = judged_again(out, planned, device, demand, workers)
+    whole = holds(found)
     leaderboard = table(read_runs([out]))
     publish(leaderboard, out, reports.formats("md,csv,html"), as_json=as_json)
+    if whole:
+        for line in totals(found):
+            terminal.tell(line)
     if not as_json:
         terminal.say(f"\n{fill(reading(leaderboard), 80)}\n\nThe page: {harmless((out / PAGE).resolve(), STORED)}")
     if failed:

@@ -140,7 +140,7 @@ def judged_again(root: Path, plan: "Plan", device: str, demand: dict[str, Any], 
 
 @contextmanager
 def followed(rows: "Iterable[JudgedRow]", count: int) -> "Iterator[Iterator[JudgedRow]]":
-    """The same rows, with a bar on a terminal, on stderr, for those that have been judged."""
+    """The same rows, with a bar on a terminal for those that have been judged, or a line each; on stderr."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = terminal.progress()
@@ -149,9 +149,11 @@ def followed(rows: "Iterable[JudgedRow]", count: int) -> "Iterator[Iterator[Judg
         task = bars.add_task("", total=count)
 
         def steps() -> "Iterator[JudgedRow]":
-            for row in rows:
+            for done, row in enumerate(rows, 1):
                 yield row
                 bars.advance(task)
+                if not console.is_terminal:
+                    terminal.tell(f"[{done}/{count}] rows judged again")
 
         yield steps()
 

@@ -114,7 +114,7 @@ def _legend(table: Table) -> list[RenderableType]:
     lines: list[RenderableType] = [
         Text(
             "Accuracies in percent of all samples. robust: the worst case over all attacks, with its 95 % "
-            "interval; blind: over the attacks that ignore the purifier.",
+            "interval; blind: over the attacks that ignore the purifier. In both every image also counts as a file of 8 bits.",
             style="dim",
         )
     ]

@@ -27,7 +27,7 @@ class Comparison:
         first: `backbone/purifier` of the row.
         second: of the other.
         accuracies: robust accuracies of the two.
-        difference: first minus second, with its paired bootstrap interval.
+        difference: first minus second, with its paired bootstrap interval; the exact binomial one where all samples agree.
         both: samples that both get right.
         only_first: samples that only the first gets right.
         only_second: samples that only the second gets right.
@@ -126,7 +126,7 @@ def _pair(one: tuple[dict[str, Any], Values], other: tuple[dict[str, Any], Value
         first=_name(row),
         second=_name(second),
         accuracies=(float(values.mean()), float(others.mean())),
-        difference=paired_bootstrap(values, others),
+        difference=_difference(values, others),
         both=int((right & wrong).sum()),
         only_first=test.only_first,
         only_second=test.only_second,
@@ -135,6 +135,18 @@ def _pair(one: tuple[dict[str, Any], Values], other: tuple[dict[str, Any], Value
         holm=test.p_value,
         needed=samples_needed(test.only_first / n, test.only_second / n),
     )
+
+
+def _difference(first: Values, second: Values) -> Estimate:
+    """The paired bootstrap; where every sample has the same difference it has no spread, and the exact binomial bound stands in.
+
+    That is the largest share of other samples that leaves none among n with probability 0.025 (Clopper & Pearson 1934).
+    """
+    found = paired_bootstrap(first, second)
+    if np.ptp(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)) > 0:
+        return found
+    other = (1 + abs(found.value)) * (1 - 0.025 ** (1 / found.n))  # a sample that differs may be at the other end
+    return Estimate(found.value, max(-1.0, found.value - other), min(1.0, found.value + other), found.n)
 
 
 def _name(row: dict[str, Any]) -> str:

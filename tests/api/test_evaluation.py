@@ -1,7 +1,10 @@
 """`rbench.evaluate`: what it takes, and the row that comes back."""
 
 import json
+import sys
+from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ from parts import refused, some
 from torch import nn
 
 import rbench
+from rbench.api.shown import bar
 from rbench.datasets.types import Dataset
 from rbench.errors import InputError
 
@@ -335,3 +339,28 @@ def test_an_image_that_is_there_twice_gets_its_example_twice():
     moved = rbench.attack(model, x[[0, 1, 0]], y[[0, 1, 0]], attack="fgsm", eps=0.1)
     assert len(moved) == 3
     assert torch.equal(moved[0], moved[2])
+
+
+@pytest.mark.parametrize(("kernel", "line"), [(None, False), (object(), True)])
+def test_a_line_of_a_notebook_is_drawn_only_where_a_kernel_runs(monkeypatch, kernel, line):
+    """Whoever imports IPython, as a test runner may, is in no notebook."""
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=kernel)))
+    drawn = []
+    monkeypatch.setattr("rbench.api.shown._line", lambda: drawn.append(1) or nullcontext())
+    monkeypatch.setattr("rbench.api.shown._bar", nullcontext)
+    with bar(wanted=True):
+        pass
+    assert bool(drawn) == line
+
+
+def test_attacks_of_autoattack_are_its_own_parameter():
+    found = rbench.evaluate(
+        "bundled:fashion-cnn",
+        "fashion-mnist-mini",
+        samples=2,
+        attack="autoattack",
+        version="custom",
+        attacks=["apgd-ce"],
+        eps=0.1,
+    )
+    assert list(found.attacks) == ["autoattack"]

@@ -97,3 +97,17 @@ def test_a_comparison_without_a_folder_says_what_to_name(capsys):
         main(["compare", "jpeg", "cropd"])
     assert done.value.code == 2
     assert "name a run folder first" in capsys.readouterr().err
+
+
+def test_rows_that_agree_on_every_sample_are_not_said_to_be_equal_for_certain(tmp_path):
+    """Where no sample differs, a share of up to p has escaped all n with probability (1 - p)^n >= 0.025."""
+    made = Made(tmp_path)
+    for purifier, robust in (("a", ~EVERY), ("b", ~EVERY), ("c", EVERY)):
+        made.done("pgd", clean=EVERY, robust=robust, cell_changes={"purifier": purifier})
+    (same,) = pairs(tmp_path, "a", "b")
+    assert (1 - same.difference.high) ** N == pytest.approx(0.025)
+    assert same.difference.low == -same.difference.high
+    assert same.needed is None
+    (apart,) = pairs(tmp_path, "c", "b")
+    assert (1 - (1 - apart.difference.low) / 2) ** N == pytest.approx(0.025)
+    assert apart.difference.high == 1

@@ -132,7 +132,9 @@ def test_a_worker_that_does_nothing_is_taken_for_hung_and_killed(dying, tmp_path
     (tmp_path / "run" / "chunks" / "a" / "b").touch()
     monkeypatch.setattr("rbench.running.processes.BEAT", 0.5)
     monkeypatch.setattr("rbench.running.processes.IDLE_SHARE", 0.02)  # a sign of life takes about a millisecond
-    workers = Processes(["cpu"], Terms("auto", 4, 1), hung_after=8.0)  # 16 signs of life: more than one share, if added up
+    workers = Processes(
+        ["cpu"], Terms("auto", 4, 1), hung_after=8.0
+    )  # 16 signs of life: more than one share, if added up
     began = time.monotonic()
     try:
         workers.start(0, Prepare(cell))

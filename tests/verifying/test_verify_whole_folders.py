@@ -315,6 +315,9 @@ def test_an_edited_table_is_noticed_and_a_new_one_is_not(root, capsys, name):
     text = path.read_text()
     path.write_text(text.replace("gaussian-noise", "my-defence"))
     assert f"leaderboard.{name}: not what the records give" in verify(root, capsys, "--offline")["leaderboards"][0]
+    capsys.readouterr()
+    assert rbench("verify", root, "--offline") == 4
+    assert capsys.readouterr().out.splitlines()[-1] == "FAILED: 1 file above."
     assert rbench("report", root, "--to", "md,csv,html,latex") == 0
     assert verify(root, capsys, "--offline", code=0)["leaderboards"] == []
 
