@@ -118,7 +118,7 @@ def _exit_code(given: list[str]) -> int:
             error.show()  # type: ignore[attr-defined]
             return InputError.exit_code
         if isinstance(error, OSError) and not _in_a_verb(error):  # the help was printed, to a full disk
-            return terminal.flushed() or terminal.unwritable(error).exit_code
+            return terminal.flushed() or _told(terminal.unwritable(error), given)
         told = _our_words(error)
         if told is not None and "--debug" not in given:
             return _told(told, given)
