@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     terminal.ready()
     code = _exit_code(given)
-    sys.exit(terminal.flushed() or code)
+    sys.exit(terminal.flushed(told=code == MissingError.exit_code) or code)
 
 
 def _exit_code(given: list[str]) -> int:

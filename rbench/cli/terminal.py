@@ -184,21 +184,38 @@ def ready() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def flushed() -> int:
-    """Ends what is on its way to standard output; the exit code that this has, 0 if all went out."""
+def flushed(*, told: bool = False) -> int:
+    """Ends what is on its way to standard output; the exit code that this has, 0 if all went out.
+
+    Args:
+        told: whether it was said already that something cannot be written.
+    """
+    _give_up(sys.stderr)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # `rbench list ... | head`
         code = 1
     except OSError as error:
-        tell(f"error: {unwritable(error)}")
+        if not told:
+            tell(f"error: {unwritable(error)}")
         code = unwritable(error).exit_code
     else:
         return 0
-    # The interpreter flushes once more at its end, which must not fail.
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _give_up(sys.stdout)
     return code
+
+
+def _give_up(stream: TextIO | None) -> None:
+    """Sends what a stream could not write nowhere: the interpreter flushes once more at its end, which must not fail."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except ValueError:  # it is closed
+        return
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _write(text: str) -> None:

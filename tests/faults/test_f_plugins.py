@@ -322,7 +322,8 @@ def test_075_outputs_that_are_full_or_closed_end_without_a_traceback(tmp_path, v
     made = Made(tmp_path / "run")
     made.done("pgd", clean=[1, 1, 1, 1], robust=[1, 1, 1, 0])
     line = f"{sys.executable} -m rbench {verb.replace('RUN', str(made.root))} {sink}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=buffered)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == bool(words)

@@ -45,7 +45,7 @@ def test_it_keeps_to_80_columns_and_says_who_failed_and_why(verdicts):
     assert "\x1b" not in shown
     words = " ".join(shown.split())
     assert "FAILED" in words
-    assert f"{verdicts[1].cell.id}: sample 7: robust: judged again, the defended model answers otherwise" in words
+    assert f"({verdicts[1].cell.id}): sample 7: robust: judged again, the defended model answers otherwise" in words
     assert "note: purifier 'jpeg': its code has changed since" in words
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from small_runs import SHORT, litter, outcome, rbench, records, running, wait_for
@@ -14,7 +15,7 @@ from rbench.results.process import alive
 from rbench.results.store import RunFolder
 from rbench.running.executors import Lost, Terms
 from rbench.running.pool import workers_for
-from rbench.running.processes import Processes
+from rbench.running.processes import BEAT, IDLE_SHARE, Processes
 from rbench.running.tasks import Prepare
 from rbench.suite.load import load_suite
 from rbench.suite.plan import plan
@@ -132,20 +133,26 @@ def test_a_worker_that_does_nothing_is_taken_for_hung_and_killed(dying, tmp_path
     (tmp_path / "run" / "chunks" / "a" / "b").touch()
     monkeypatch.setattr("rbench.running.processes.BEAT", 0.5)
     monkeypatch.setattr("rbench.running.processes.IDLE_SHARE", 0.02)  # a sign of life takes about a millisecond
-    workers = Processes(
-        ["cpu"], Terms("auto", 4, 1), hung_after=8.0
-    )  # 16 signs of life: more than one share, if added up
-    began = time.monotonic()
+    workers = Processes(["cpu"], Terms("auto", 4, 1), hung_after=8.0)
     try:
         workers.start(0, Prepare(cell))
         place, lost = workers.next(lambda task, count: None)
         assert (place, type(lost)) == (0, Lost)
         assert "did nothing for 8 s" in lost.how
-        assert time.monotonic() - began < 60
         workers.start(0, Prepare(cell))
         assert not isinstance(workers.next(lambda task, count: None)[1], Lost)
     finally:
         workers.close()
+
+
+def test_signs_of_life_do_not_add_up_to_work():
+    workers, share = Processes([], Terms("auto", 4, 1)), IDLE_SHARE * BEAT
+    worker = SimpleNamespace(task=object(), moved=0.0, used=0.0)
+    for beat in range(1, 100):
+        workers._heard(worker, beat * share / 2, None)
+    assert worker.moved == 0
+    workers._heard(worker, worker.used + 2 * share, None)
+    assert worker.moved > 0
 
 
 @pytest.mark.parametrize(
