@@ -50,7 +50,6 @@ def command(
     planned = plan(load_suite(SUITE, ()), limit=limit)
     how = {"device": device, "batch_size": None, "threads": 1, "timeout": None, "ray_address": None}
     failed = execute(planned, planned, out, SUITE, "missing", workers, how)
-    (out / PAGE).unlink(missing_ok=True)  # of an earlier run, with other samples: it would not hold; written anew below
     terminal.tell("verifying: every stored example is judged again, and some survivors are attacked again")
     demand = {"survivors": survivors, "audit": False}
     found = judged_again(out, planned, device, demand, workers)

@@ -84,17 +84,30 @@ def _environment(rows: list[Row]) -> str:
         )
         if part
     )
+    return _floating(caption, "".join(columns.values()), [" & ".join(columns)], _lines(rows, columns))
+
+
+def _floating(caption: str, layout: str, head: list[str], lines: list[str], size: str = "\\small") -> str:
+    """A `table` environment in the style of booktabs.
+
+    Args:
+        caption: above the table.
+        layout: how each column is aligned.
+        head: lines above the rule, without their ends.
+        lines: those below it.
+        size: of the type, and what else is set for this table alone.
+    """
     return "\n".join(
         [
             "\\begin{table}",
             "  \\centering",
-            "  \\small",
+            f"  {size}",
             f"  \\caption{{{caption}}}",
-            f"  \\begin{{tabular}}{{{''.join(columns.values())}}}",
+            f"  \\begin{{tabular}}{{{layout}}}",
             "    \\toprule",
-            f"    {' & '.join(columns)} \\\\",
+            *(f"    {line} \\\\" for line in head),
             "    \\midrule",
-            *_lines(rows, columns),
+            *lines,
             "    \\bottomrule",
             "  \\end{tabular}",
             "\\end{table}",
@@ -125,40 +138,17 @@ def _corrupted(rows: list[CorruptionRow]) -> str:
             *(f"{latex_text(_sentence(name))} is the worst case over attacks." for name in robust),
         ]
     )
-    return "\n".join(
-        [
-            "\\begin{table}",
-            "  \\centering",
-            "  \\small" if len(shown) < _WIDE else "  \\footnotesize\\setlength{\\tabcolsep}{3pt}",
-            f"  \\caption{{{caption}}}",
-            f"  \\begin{{tabular}}{{l{'r' * len(shown)}}}",
-            "    \\toprule",
-            f"    {' & '.join(above)} \\\\",
-            *([f"    {' & '.join(below)} \\\\"] if severities else []),
-            "    \\midrule",
-            *_corrupted_lines(rows, shown),
-            "    \\bottomrule",
-            "  \\end{tabular}",
-            "\\end{table}",
-            "",
-        ]
-    )
+    head = [" & ".join(above), *([" & ".join(below)] if severities else [])]
+    size = "\\small" if len(shown) < _WIDE else "\\footnotesize\\setlength{\\tabcolsep}{3pt}"
+    return _floating(caption, "l" + "r" * len(shown), head, _corrupted_lines(rows, shown), size)
 
 
 def _corrupted_lines(rows: list[CorruptionRow], shown: list[str]) -> list[str]:
-    parts = {row.backbone: [one for one in rows if one.backbone == row.backbone] for row in rows}
-    lines = []
-    for place, (backbone, part) in enumerate(parts.items()):
-        if len(parts) > 1:
-            lines += ["    \\addlinespace"] if place else []
-            lines.append(
-                f"    \\multicolumn{{{len(shown) + 1}}}{{l}}{{\\textit{{{latex_text(named(backbone))}}}}} \\\\"
-            )
-        indent = "\\ " if len(parts) > 1 else ""
-        for row in part:
-            values = [one.replace("-", "--") for one in figures(row, shown)]
-            lines.append(f"    {indent}{' & '.join([latex_text(named(row.purifier)), *values])} \\\\")
-    return lines
+    parts = dict[str, list[list[str]]]()
+    for row in rows:
+        values = [one.replace("-", "--") for one in figures(row, shown)]
+        parts.setdefault(row.backbone, []).append([latex_text(named(row.purifier)), *values])
+    return _under(list(parts.items()), len(shown) + 1, "\\ ")
 
 
 def _columns(rows: list[Row]) -> dict[str, str]:
@@ -172,16 +162,26 @@ def _sentence(text: str) -> str:
 
 def _lines(rows: list[Row], columns: dict[str, str]) -> list[str]:
     """The body: rows under a line for each backbone, where there are several; a single one is in the caption."""
-    parts = by_backbone(rows)
     best = min((row["rank"] for row in rows if row["rank"] is not None), default=None)
-    lines = []
-    for place, part in enumerate(parts):
-        if len(parts) > 1:
-            lines += ["    \\addlinespace"] if place else []
-            backbone = latex_text(named(part[0]["backbone"]))
-            lines.append(f"    \\multicolumn{{{len(columns)}}}{{l}}{{\\textit{{{backbone}}}}} \\\\")
-        indent = "\\quad " if len(parts) > 1 else ""
-        lines += [f"    {indent}{' & '.join(_cells(row, columns, best))} \\\\" for row in part]
+    parts = [(str(part[0]["backbone"]), [_cells(row, columns, best) for row in part]) for part in by_backbone(rows)]
+    return _under(parts, len(columns), "\\quad ")
+
+
+def _under(parts: list[tuple[str, list[list[str]]]], width: int, indent: str) -> list[str]:
+    """The cells of rows under a line for each backbone, where there are several.
+
+    Args:
+        parts: backbones with the cells of their rows, of which one may span columns.
+        width: of the table in columns.
+        indent: before a row that stands under such a line.
+    """
+    if len(parts) == 1:
+        return [f"    {' & '.join(cells)} \\\\" for cells in parts[0][1]]
+    lines = list[str]()
+    for place, (backbone, rows) in enumerate(parts):
+        lines += ["    \\addlinespace"] if place else []
+        lines.append(f"    \\multicolumn{{{width}}}{{l}}{{\\textit{{{latex_text(named(backbone))}}}}} \\\\")
+        lines += [f"    {indent}{' & '.join(cells)} \\\\" for cells in rows]
     return lines
 
 

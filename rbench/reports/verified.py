@@ -23,7 +23,7 @@ def verified(found: Verified, tables: Sequence[str] = ()) -> RenderableType:
         found: what verifying has found.
         tables: what is wrong with the tables beside the records, one line each.
     """
-    verdicts = [verdict for verdict in found.verdicts if verdict.faults or not verdict.unjudged]
+    verdicts = _told(found)
     reasons = Counter(verdict.unjudged for verdict in found.verdicts if verdict.unjudged and not verdict.faults)
     backbones = dict.fromkeys(verdict.cell.label("backbone") for verdict in verdicts)
     parts: list[RenderableType] = []
@@ -44,6 +44,11 @@ def verified(found: Verified, tables: Sequence[str] = ()) -> RenderableType:
         *(Text(line) for line in totals(found)),
         *_outcome(found, tables),
     )
+
+
+def _told(found: Verified) -> list[Verdict]:
+    """The cells that have a line: all but those that cannot be judged again and have no fault."""
+    return [verdict for verdict in found.verdicts if verdict.faults or not verdict.unjudged]
 
 
 def _title(verdict: Verdict) -> str:
@@ -106,7 +111,7 @@ def _mark(verdict: Verdict) -> Text | str:
 
 def totals(found: Verified) -> list[str]:
     """What was judged and attacked again in all, a line each; empty where there is nothing."""
-    verdicts = [verdict for verdict in found.verdicts if verdict.faults or not verdict.unjudged]
+    verdicts = _told(found)
     if not verdicts:
         return []
     held = [verdict.evidence for verdict in verdicts if verdict.evidence]

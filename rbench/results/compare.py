@@ -143,7 +143,7 @@ def _difference(first: Values, second: Values) -> Estimate:
     That is the largest share of other samples that leaves none among n with probability 0.025 (Clopper & Pearson 1934).
     """
     found = paired_bootstrap(first, second)
-    if np.ptp(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)) > 0:
+    if np.ptp(first - second) > 0:
         return found
     other = (1 + abs(found.value)) * (1 - 0.025 ** (1 / found.n))  # a sample that differs may be at the other end
     return Estimate(found.value, max(-1.0, found.value - other), min(1.0, found.value + other), found.n)
