@@ -9,11 +9,15 @@ import typer
 
 from rbench.cli import terminal
 from rbench.errors import InputError
+from rbench.harmless import STORED, harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rbench.results.table import Table
+
+LISTED = 6
+"""Most files of a report that are named when they have been written."""
 
 
 def command(
@@ -52,10 +56,18 @@ def command(
     formats = reports.formats(to or "md,csv")
     with ExitStack() as stack:
         roots = [stack.enter_context(opened(folder)).root for folder in folders]
-        publish(table(read_runs(roots)), target, formats, as_json=as_json)
+        told = None if as_json else _told
+        publish(table(read_runs(roots)), target, formats, as_json=as_json, on_written=told)
 
 
-def publish(leaderboard: "Table", target: Path | None, formats: "Sequence[str]", *, as_json: bool) -> None:
+def publish(
+    leaderboard: "Table",
+    target: Path | None,
+    formats: "Sequence[str]",
+    *,
+    as_json: bool,
+    on_written: "Callable[[Path, Sequence[Path]], None] | None" = None,
+) -> None:
     """Prints a leaderboard and writes it to files; exits with 1 if files of it were broken.
 
     Args:
@@ -63,17 +75,27 @@ def publish(leaderboard: "Table", target: Path | None, formats: "Sequence[str]",
         target: folder of the files; none are written if None.
         formats: names of reporters.
         as_json: print JSON and nothing else.
+        on_written: called with the folder and the files in it.
     """
     from rbench import reports
 
     if not as_json:
         _show(leaderboard)
     if target is not None:
-        reports.write(leaderboard, target, formats)
+        paths = reports.write(leaderboard, target, formats)
+        if on_written is not None:
+            on_written(target, paths)
     if as_json:  # last, so that there is one document on stdout if the files cannot be written
         terminal.document(_document(leaderboard))
     if leaderboard.broken:
         raise typer.Exit(1)
+
+
+def _told(target: Path, paths: "Sequence[Path]") -> None:
+    """One line on stderr on the files of a report, in the folder that they were written to."""
+    names = [path.relative_to(target).as_posix() for path in paths]
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    terminal.tell(f"wrote {harmless(target, STORED)}: {', '.join(names[:LISTED])}{more}")
 
 
 def _document(leaderboard: "Table") -> dict[str, Any]:
@@ -82,12 +104,12 @@ def _document(leaderboard: "Table") -> dict[str, Any]:
     corrupted = {"corruptions": documents(leaderboard)} if leaderboard.corruptions else {}
     return {
         "schema": 1,
-        "columns": {name: asdict(column) for name, column in leaderboard.columns.items()},
         "rows": [
             row | {"flags": [asdict(flag) for flag in doubts]}
             for row, doubts in zip(leaderboard.rows(), leaderboard.doubts, strict=True)
         ],
         **corrupted,
+        "columns": {name: asdict(column) for name, column in leaderboard.columns.items()},
         "broken": [asdict(one) for one in leaderboard.broken],
         "notes": leaderboard.notes,
     }

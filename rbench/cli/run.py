@@ -1,5 +1,7 @@
 """`rbench run`: what is missing of a suite, then its leaderboard."""
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from rbench.suite.cell import Cell
     from rbench.suite.corruptions import CorruptedCell
     from rbench.suite.plan import Plan
+
+TOLD_FIRST, TOLD_EVERY = 10.0, 60.0
+"""Seconds after which a run says that it loads, and then every so often what it is at, where no bar shows it."""
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/SUITE]", show_default=False)]
 Redo = Annotated[Literal["missing", "failed", "all"], typer.Option(help="Which cells to run again.")]
@@ -235,7 +240,7 @@ def _size(cell: "Cell") -> int:
 
 @contextmanager
 def shown() -> "Iterator[Callable[[Progress], None]]":
-    """A bar with the time left on a terminal, and a line for every cell that ends, both on stderr."""
+    """A bar with the time left on a terminal, elsewhere a line a minute, and a line for every cell that ends; all on stderr."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -243,17 +248,32 @@ def shown() -> "Iterator[Callable[[Progress], None]]":
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
     with Bars(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("loading", total=None)
+        task, told = bars.add_task("loading", total=None), time.monotonic()
+        loading = threading.Timer(TOLD_FIRST, console.print, ("loading and checking the models",))
+        loading.daemon = True
+        if not console.is_terminal:
+            loading.start()
 
         def on_progress(step: "Progress") -> None:
+            nonlocal told
+            loading.cancel()
             title = f"{step.position}/{step.cells} {short(step.cell.title, 24)}"
             bars.update(task, description=title, total=step.total)
             bars.advance(task, step.samples)
             if step.record is not None:
                 line = ended(step.record, step.position, step.cells)
-                console.print(line, markup=False, soft_wrap=not console.is_terminal)
+            elif not console.is_terminal and time.monotonic() - told >= TOLD_EVERY:
+                done = f"{bars.tasks[task].completed:.0f} of {step.total} samples of all cells"
+                line = f"[{step.position}/{step.cells}] {harmless(step.cell.title, NAME)}: at work; {done}"
+            else:
+                return
+            told = time.monotonic()
+            console.print(line, markup=False, soft_wrap=not console.is_terminal)
 
-        yield on_progress
+        try:
+            yield on_progress
+        finally:
+            loading.cancel()
 
 
 def ended(record: "Record", position: int, cells: int) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from rbench.errors import InputError
 from rbench.first_look import headers, zips
 from rbench.first_look.kinds import kind_of_file
+from rbench.first_look.pickles import LEGACY_PICKLES, require_tensors
 
 Form = Literal["safetensors", "zip", "legacy"]
 """safetensors; what `torch.save` writes; what it wrote before torch 1.6, or does when told to."""
@@ -45,9 +46,26 @@ def look(path: Path) -> Form:
 
 
 def looked_at(path: Path) -> Path:
-    """The path of a file that `look` accepts, for `files` hooks: what is no weights file is not hashed."""
-    look(path)
+    """The path of a file that `look` accepts and that asks for tensors alone, for `files` hooks: no other is hashed."""
+    require_plain(path, look(path))
     return path
+
+
+def require_plain(path: Path, form: Form) -> None:
+    """Refuses a file of `torch.save` that asks for more than tensors; executes nothing.
+
+    Args:
+        path: the file.
+        form: what `look` says of it.
+
+    Raises:
+        InputError: says what it asks for, or that its pickle is damaged.
+    """
+    if form == "zip":
+        require_tensors(path, zips.pickle_of(path), 1)
+    elif form == "legacy":
+        with path.open("rb") as file:
+            require_tensors(path, file.read(zips.PICKLE_CAP), LEGACY_PICKLES)
 
 
 def _form(path: Path) -> Form:

@@ -10,7 +10,7 @@ from rbench.own_code import PREFIX
 from rbench.process_state import NOTES, said
 from rbench.registry import registered
 from rbench.registry.component import Component, split_name
-from rbench.registry.hints import as_own_code
+from rbench.registry.hints import as_own_code, as_own_file
 from rbench.registry.own import OWN_KINDS, own_component
 from rbench.signature import nearest
 
@@ -67,8 +67,9 @@ class Registry:
         name = split_name(whole)[0]
         close = nearest(name, self.names(), count=3)
         names = f"Close: {', '.join(close)}." if close else f"Known: {', '.join(self.names()) or 'none'}."
-        written = as_own_code(self.kind, whole)
-        if written and (not close or ".py" in whole):
+        file = as_own_file(self.kind, whole)
+        written = file or as_own_code(self.kind, whole)
+        if written and (file or not close or ".py" in whole):
             component = f"{self.kind} {whole!r}"
             return InputError(f"unknown {component}.", component=component, remedy=written)
         component = f"{self.kind} {name!r}"

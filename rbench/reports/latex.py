@@ -1,5 +1,7 @@
 """The leaderboard as LaTeX tables in the style of booktabs, ready to paste into a paper."""
 
+import re
+
 from rbench.reports.corruptions import figures, sections, titles
 from rbench.reports.corruptions import heading as heading_of
 from rbench.reports.groups import Row, by_backbone, groups, heading, remark
@@ -84,14 +86,22 @@ def _environment(rows: list[Row]) -> str:
         )
         if part
     )
-    return _floating(caption, "".join(columns.values()), [" & ".join(columns)], _lines(rows, columns))
+    head = [" & ".join(columns)]
+    return _floating(caption, _label(heading(rows)), "".join(columns.values()), head, _lines(rows, columns))
 
 
-def _floating(caption: str, layout: str, head: list[str], lines: list[str], size: str = "\\small") -> str:
+def _label(text: str) -> str:
+    """What references find the table by: its heading, in letters that every LaTeX takes."""
+    plain = re.sub(r"[^a-z0-9.]+", "-", text.encode("ascii", "ignore").decode("ascii").lower())
+    return f"tab:{plain.strip('-.')}"
+
+
+def _floating(caption: str, label: str, layout: str, head: list[str], lines: list[str], size: str = "\\small") -> str:
     """A `table` environment in the style of booktabs.
 
     Args:
         caption: above the table.
+        label: what it is referred to by.
         layout: how each column is aligned.
         head: lines above the rule, without their ends.
         lines: those below it.
@@ -103,6 +113,7 @@ def _floating(caption: str, layout: str, head: list[str], lines: list[str], size
             "  \\centering",
             f"  {size}",
             f"  \\caption{{{caption}}}",
+            f"  \\label{{{label}}}",
             f"  \\begin{{tabular}}{{{layout}}}",
             "    \\toprule",
             *(f"    {line} \\\\" for line in head),
@@ -140,7 +151,8 @@ def _corrupted(rows: list[CorruptionRow]) -> str:
     )
     head = [" & ".join(above), *([" & ".join(below)] if severities else [])]
     size = "\\small" if len(shown) < _WIDE else "\\footnotesize\\setlength{\\tabcolsep}{3pt}"
-    return _floating(caption, "l" + "r" * len(shown), head, _corrupted_lines(rows, shown), size)
+    label = _label(f"corruptions {heading_of(rows)}")
+    return _floating(caption, label, "l" + "r" * len(shown), head, _corrupted_lines(rows, shown), size)
 
 
 def _corrupted_lines(rows: list[CorruptionRow], shown: list[str]) -> list[str]:

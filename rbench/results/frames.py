@@ -18,7 +18,7 @@ class Frames:
 
     Attributes:
         records: a row for each cell: its id, labels, status, figures and cost.
-        samples: a row for each sample of each done cell, `cell` being the id; predictions are lists.
+        samples: a row for each sample of each done cell, with the id of the cell and its labels; predictions are lists.
         leaderboard: a row for each defended model under a threat.
         broken: files that could not be used.
     """
@@ -69,13 +69,20 @@ def _flattened(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+_NAMES = ("cell", "backbone", "purifier", "attack")
+"""What tells the samples of one cell from those of another."""
+
+
 def _samples(cells: tuple[ReadCell, ...]) -> pd.DataFrame:
     tables = []
     for cell in cells:
         if cell.samples is not None:
-            ids = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), len(cell.samples)), [cell.id])
-            tables.append(cell.samples.add_column(0, "cell", ids))
-    empty = SCHEMA.insert(0, pa.field("cell", pa.dictionary(pa.int32(), pa.string()))).empty_table()
+            same = pa.repeat(pa.scalar(0, pa.int32()), len(cell.samples))
+            names = [cell.id, cell.label("backbone"), cell.label("purifier"), cell.label("attack")]
+            named = [pa.DictionaryArray.from_arrays(same, pa.array([name], pa.string())) for name in names]
+            tables.append(pa.table([*named, *cell.samples.columns], names=[*_NAMES, *cell.samples.column_names]))
+    kind = pa.dictionary(pa.int32(), pa.string())
+    empty = pa.schema([*(pa.field(name, kind) for name in _NAMES), *SCHEMA]).empty_table()
     # Lists stay in Arrow: as Python objects they would cost a hundred times their size.
     joined = pa.concat_tables(tables).unify_dictionaries() if tables else empty
     frame: pd.DataFrame = joined.to_pandas(

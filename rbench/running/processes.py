@@ -29,8 +29,9 @@ HUNG_AFTER = 900.0
 """Seconds without a finished sample and without processor time after which a worker counts as hung."""
 TAKEN_UP = "taken up"
 """What a worker says when it begins a task: what it loads before its first one is no part of it."""
-IDLE_SHARE = 0.001
-"""Share of a processor that a worker without work uses at most."""
+IDLE_SHARE = 0.01
+"""Share of a processor that a worker without work uses at most: a sign of life takes a millisecond, and tens of them where the system has
+moved idle memory out of the way meanwhile."""
 
 
 def now() -> float:

@@ -11,7 +11,7 @@ from rbench.elsewhere import data_of, is_absolute, parted, portable
 from rbench.errors import InputError
 from rbench.registry import Bound, resolved
 from rbench.registry.own import public_name
-from rbench.signature import to_json
+from rbench.signature import ParameterError, to_json
 from rbench.signature.version import joined_version, source_version
 from rbench.suite.binding import BoundPart, BoundSuite
 from rbench.suite.cell import Part
@@ -58,11 +58,16 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
     kept = data_of(part.name) if part.bound.component.kind == "dataset" else None
     try:
         hashes = digests([*part.bound.files(), *heads]) if kept is None else dict(kept.files)
+        bare = _part(part.name, part.label, part.bound, hashes)
+    except ParameterError as error:  # of a value that only the registries know to be wrong
+        place = spec.place((*part.path, error.parameter))
+        raise InputError(
+            error.problem, component=part.component, place=place, found=error.found, remedy=error.remedy
+        ) from None
     except InputError as error:
-        raise error.at(spec.place(_path_of_missing(part, heads, error)), component=part.component) from error
+        raise error.at(spec.place(_path_of_file(part, heads, error)), component=part.component) from error
     wanted = getattr(part.spec, "sha256", None)
     require_sha256(hashes, wanted, place=spec.place((*part.path, "sha256")), component=part.component)
-    bare = _part(part.name, part.label, part.bound, hashes)
     public = {**added, "head": heads[0].name} if heads else added
     return replace(
         bare,
@@ -85,10 +90,9 @@ def _with_code_of(added: Mapping[str, Any], version: str) -> str:
     return f"{distribution}+{joined_version(digest, more)}"
 
 
-def _path_of_missing(part: BoundPart, heads: Sequence[Path], error: InputError) -> FieldPath:
+def _path_of_file(part: BoundPart, heads: Sequence[Path], error: InputError) -> FieldPath:
     for name, value in part.bound.arguments.items():
-        missing = isinstance(value, Path) and not value.exists() and str(value) in str(error)
-        if missing and name != part.bound.in_name:
+        if isinstance(value, Path) and str(value) in str(error) and name != part.bound.in_name:
             return (*part.path, name)
     return (*part.path, "name" if all(head.exists() for head in heads) else "head")
 

@@ -3,7 +3,10 @@
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,11 @@ from rbench.errors import RbenchError
 from rbench.fresh_process import begin
 from rbench.running.components import Components
 from rbench.suite.plan import Plan
-from rbench.verifying.fresh import TO_END
+from rbench.verifying.fresh import TO_END, answer_of, begun, end_of
 from rbench.verifying.verify import Demand, JudgedRow, Rows
+
+ENDED = "ended"
+"""What a worker says when the fresh process of its row has ended without an answer; it is told the exit code."""
 
 
 class RowLostError(RbenchError):
@@ -37,49 +43,82 @@ def judged_apart(
     Raises:
         RbenchError: a component is wrong, or a process has ended.
     """
-    begun = [begin(serve, root, plan, device, demand) for _ in range(min(workers, len(names)))]
+    team = [_Worker(*begin(serve, root, plan, device, demand)) for _ in range(min(workers, len(names)))]
     try:
         waiting, told = sorted(names, key=names.__getitem__), list(names)[::-1]
         found = dict[str, JudgedRow]()
-        busy: dict[Any, str] = {}
-        for _, connection in begun:
-            _send(connection, busy, waiting)
+        for worker in team:
+            worker.take(waiting)
         while told:
+            busy: dict[Any, _Worker] = {worker.connection: worker for worker in team if worker.name}
             for ready in wait(list(busy)):
-                name = busy.pop(ready)
-                found[name] = _answer(ready)
-                _send(ready, busy, waiting)
+                worker = busy[ready]
+                answer = worker.heard()
+                if answer is not None:
+                    found[worker.name] = answer
+                    worker.take(waiting)
             while told and told[-1] in found:
                 yield found.pop(told.pop())
-        for process, connection in begun:
-            connection.close()
-            process.join(TO_END)
+        for worker in team:
+            worker.connection.close()
+            worker.process.join(TO_END)
     finally:
-        for process, connection in begun:
-            process.kill()
-            process.join()
-            connection.close()
+        for worker in team:
+            worker.end()
 
 
-def _send(connection: Any, busy: dict[Any, str], waiting: list[str]) -> None:
-    if waiting:
-        busy[connection] = waiting.pop()
-        connection.send(busy[connection])
+@dataclass
+class _Worker:
+    """A process that judges rows one after another, and the fresh one that shows the model of its row the stored examples.
 
+    Both are begun here: a process that begins others needs a server of its own, which imports torch again.
+    """
 
-def _answer(connection: Any) -> JudgedRow:
-    try:
-        answer: JudgedRow | RbenchError = connection.recv()
-    except EOFError:
-        problem = "a process that judged a row ended without an answer"
-        raise RowLostError(problem, remedy="--workers 0 shows why") from None
-    if isinstance(answer, RbenchError):
-        raise answer
-    return answer
+    process: BaseProcess
+    connection: Connection
+    name: str = ""
+    judge: BaseProcess | None = None
+
+    def take(self, waiting: list[str]) -> None:
+        """Sends it the next row, if one is left."""
+        self._end_judge()
+        self.name = waiting.pop() if waiting else ""
+        if self.name:
+            self.judge, here = begun()
+            with here, suppress(OSError):  # one that has ended is found out by `heard`
+                self.connection.send((self.name, here))
+
+    def heard(self) -> JudgedRow | None:
+        """Its answer, once it has one."""
+        try:
+            message: JudgedRow | RbenchError | str = self.connection.recv()
+        except EOFError:
+            problem = "a process that judged a row ended without an answer"
+            raise RowLostError(problem, remedy="--workers 0 shows why") from None
+        if isinstance(message, RbenchError):
+            raise message
+        if isinstance(message, JudgedRow):
+            return message
+        assert self.judge is not None
+        self.connection.send(end_of(self.judge))
+        return None
+
+    def end(self) -> None:
+        """Kills both."""
+        self._end_judge()
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+    def _end_judge(self) -> None:
+        if self.judge is not None:
+            self.judge.kill()
+            self.judge.join()
+            self.judge = None
 
 
 def serve(connection: Connection, root: Path, plan: Plan, device: str, demand: Demand) -> None:
-    """Judges the rows that it is sent until nobody is there to send one."""
+    """Judges the rows that it is sent, each with a connection to a fresh process, until nobody is there to send one."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes of a terminal; the one that began this decides
@@ -87,10 +126,18 @@ def serve(connection: Connection, root: Path, plan: Plan, device: str, demand: D
     rows: Rows | None = None
     with suppress(EOFError, OSError):
         while True:
-            name = connection.recv()
+            name, judge = connection.recv()
             try:
                 rows = rows or Rows(root, plan, Components(resolve_device(device)), demand)
-                answer: JudgedRow | RbenchError = rows.judged(name)
+                answer: JudgedRow | RbenchError = rows.judged(
+                    name, partial(answer_of, judge, partial(_ended, connection))
+                )
             except RbenchError as error:
                 answer = error
             connection.send(answer)
+
+
+def _ended(connection: Connection) -> int | None:
+    connection.send(ENDED)
+    code: int | None = connection.recv()
+    return code

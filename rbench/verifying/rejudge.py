@@ -27,7 +27,7 @@ from rbench.suite.cell import Cell
 from rbench.verifying.again import Answer, Question, judge_row
 from rbench.verifying.blame import blamed
 from rbench.verifying.files import recent
-from rbench.verifying.fresh import asked_afresh
+from rbench.verifying.fresh import Ask
 from rbench.verifying.reflag import flag_faults
 from rbench.verifying.regallery import gallery_faults
 from rbench.verifying.remeasured import attacked_faults, trust_faults
@@ -94,12 +94,12 @@ class Rejudge:
     batch_size: int
     images: str
 
-    def __call__(self, row: list[Recorded]) -> list[Rejudged]:
-        """Judge the done cells of a row again."""
+    def __call__(self, row: list[Recorded], ask: Ask) -> list[Rejudged]:
+        """Judge the done cells of a row again, in the process that is asked."""
         found = [_timed(one, partial(self._prepared, one)) for one in row]
         asked = [place for place, one in enumerate(found) if one.prepared and not one.faults]
         clock = time.monotonic()
-        answers = self._asked([row[place] for place in asked], [found[place] for place in asked])
+        answers = self._asked([row[place] for place in asked], [found[place] for place in asked], ask)
         share = (time.monotonic() - clock) / max(1, len(asked))
         for place, answer in zip(asked, answers, strict=True):
             found[place] = replace(
@@ -123,7 +123,7 @@ class Rejudge:
         faults = [*_facts(prepared, one.record, one.cell), *_images_faults(prepared, one.record, self.images)]
         return Rejudged(tuple(faults), prepared)
 
-    def _asked(self, row: list[Recorded], found: list[Rejudged]) -> list[Answer]:
+    def _asked(self, row: list[Recorded], found: list[Rejudged], ask: Ask) -> list[Answer]:
         if not row:
             return []
         questions = [
@@ -133,7 +133,7 @@ class Rejudge:
         ]
         root, device = self.folder.root.absolute(), str(self.components.device)
         try:
-            answers: list[Answer] = asked_afresh(judge_row, root, device, self.batch_size, questions)
+            answers: list[Answer] = ask(judge_row, root, device, self.batch_size, questions)
         except CellFailed as error:
             return [Answer((f"{row[0].model}: {error}",))] * len(row)
         return answers

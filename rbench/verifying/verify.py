@@ -21,6 +21,7 @@ from rbench.running.prepare import Prepared
 from rbench.suite.plan import Plan
 from rbench.verifying.blame import blamed
 from rbench.verifying.files import contradictions, kept, never_kept
+from rbench.verifying.fresh import Ask, asked_afresh
 from rbench.verifying.planned import Asked, asked_of, older
 from rbench.verifying.reattack import attack_survivors
 from rbench.verifying.rejudge import Recorded, Rejudge, Rejudged
@@ -144,11 +145,16 @@ class Rows:
         rejudge = Rejudge(components, folder, demand.batch_size, plan.spec.store.images)
         self.work = _Work(folder, demand, asked, rejudge, list(notes))
 
-    def judged(self, name: str) -> JudgedRow:
-        """What is found of the row with a cell of this id."""
+    def judged(self, name: str, ask: Ask = asked_afresh) -> JudgedRow:
+        """What is found of a row.
+
+        Args:
+            name: the id of one of its cells.
+            ask: asks the fresh process that is to judge it.
+        """
         known, row = len(self.work.notes), list(self.names).index(name)
         parts, outcome = self._found.cells[row], self._found.outcomes[row]
-        judged = _judge([cell for cell in parts if cell.status == "done"], self.work)
+        judged = _judge([cell for cell in parts if cell.status == "done"], self.work, ask)
         if outcome is not None and judged and not any(one.faults or one.unjudged for one in judged):
             judged = _attack(judged, _claim(self._found, row, outcome), self.work)
         notes, self.work.notes[known:] = self.work.notes[known:], []
@@ -161,11 +167,11 @@ def _seconds(cell: ReadCell) -> float:
     return 0.0 if cell.record is None else cell.record.cost.seconds
 
 
-def _judge(row: Sequence[ReadCell], work: _Work) -> list[_Judged]:
+def _judge(row: Sequence[ReadCell], work: _Work, ask: Ask) -> list[_Judged]:
     """The done cells of a row: held against the files and the suite, then judged again together."""
     judged = [_from_files(cell, work) for cell in row]
     open_ = [place for place, one in enumerate(judged) if not (one.faults or one.unjudged)]
-    again = work.rejudge([_recorded(judged[place].cell, work) for place in open_])
+    again = work.rejudge([_recorded(judged[place].cell, work) for place in open_], ask)
     for place, rejudged in zip(open_, again, strict=True):
         judged[place] = replace(judged[place], faults=rejudged.faults, rejudged=rejudged)
     return judged

@@ -313,14 +313,14 @@ def test_a_quantiser_falls_through_its_stand_in():
 
 
 def test_the_null_defence_is_as_right_under_the_ladder_as_without():
-    x, y = null_problem(200)
+    x, y = null_problem(100)
     found = rbench.evaluate(
         NullBackbone(), x, y, purifier=NullDefence(), attack="adaptive", steps=2, queries=10, eps="8/255"
     )
     assert found.robust_accuracy.low <= 0.9 <= found.robust_accuracy.high
     assert "no-eot" not in found.flag_names
     # Ten draws for each of two gradients, and every sample stands on some draw.
-    assert {rung.label: rung.backwards for rung in found.rungs}["pgd-ce"] == 200 * 2 * 10
+    assert {rung.label: rung.backwards for rung in found.rungs}["pgd-ce"] == 100 * 2 * 10
 
 
 @pytest.mark.parametrize(("classes", "noted"), [(3, True), (10, False)])

@@ -294,7 +294,7 @@ def test_what_makes_no_attack_is_refused(params):
 @pytest.mark.parametrize("purifier", [None, GaussianNoise(sigma=0.05)], ids=["deterministic", "random"])
 @pytest.mark.parametrize("loss", ["ce", "dlr-targeted"])
 def test_neither_batch_nor_order_changes_a_verdict(norm, purifier, loss):
-    model, x, y = problem(48, side=6)
+    model, x, y = problem(24, side=6)
     attack = apgd(steps=16 if purifier else 8, loss=loss, targets=3)
     common = {
         "purifier": purifier,
@@ -302,9 +302,9 @@ def test_neither_batch_nor_order_changes_a_verdict(norm, purifier, loss):
         "eps": RADII[norm] * ((3 if norm == "L2" else 8) if purifier else 1),
         "eot": 2 if purifier else 1,
     }
-    first = outcomes(attack, model, x, y, batch_size=32, **common)
-    order = torch.randperm(48, generator=torch.Generator().manual_seed(2))
-    assert same(first, outcomes(attack, model, x, y, batch_size=16, order=order, **common))
+    first = outcomes(attack, model, x, y, batch_size=16, **common)
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(2))
+    assert same(first, outcomes(attack, model, x, y, batch_size=8, order=order, **common))
     # Under L1 a start comes into the ball itself only when it is more than half over, too late for a test and as many steps again.
     assert (first["queries"].unique().numel() > 1) == (norm != "L1" or purifier is None), (
         "samples leave at different times"

@@ -78,7 +78,8 @@ def compare(model, x, y, *, norm, eps, batch_size, version, members=None):
 
 
 @pytest.mark.parametrize(
-    ("norm", "eps", "members", "batch_size"), [("Linf", 5 / 255, ["apgd-ce"], 24), ("L2", 0.35, ["apgd-dlr"], 12)]
+    ("norm", "eps", "members", "batch_size"),
+    [("Linf", 5 / 255, ["apgd-ce"], 24), pytest.param("L2", 0.35, ["apgd-dlr"], 12, marks=pytest.mark.soak)],
 )
 def test_every_bundled_image_gets_what_the_package_gives_it_on_the_bare_classifier(
     bundled, norm, eps, members, batch_size

@@ -197,11 +197,11 @@ def test_a_larger_first_share_begins_with_larger_squares():
 @norms
 @pytest.mark.parametrize("purifier", [None, GaussianNoise(sigma=0.05)], ids=["deterministic", "random"])
 def test_neither_batch_nor_order_changes_a_verdict(norm, purifier):
-    model, x, y = problem(48, side=6)
+    model, x, y = problem(24, side=6)
     common = {"purifier": purifier, "norm": norm, "eps": RADII[norm] * (8 if purifier else 1), "draws": 4}
-    first = outcomes(square(queries=40), model, x, y, batch_size=32, **common)
-    order = torch.randperm(48, generator=torch.Generator().manual_seed(2))
-    assert same(first, outcomes(square(queries=40), model, x, y, batch_size=16, order=order, **common))
+    first = outcomes(square(queries=40), model, x, y, batch_size=16, **common)
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(2))
+    assert same(first, outcomes(square(queries=40), model, x, y, batch_size=8, order=order, **common))
     assert first["queries"].unique().numel() > 1, "samples leave at different times"
 
 

@@ -21,6 +21,7 @@ from rbench.backbones.file import file
 from rbench.backbones.torchvision import files as torchvision_files
 from rbench.backbones.torchvision import torchvision
 from rbench.errors import InputError, MissingError
+from rbench.signature import ParameterError
 
 CIFAR10 = Path(os.environ.get("RBENCH_CIFAR10_PARQUET", "cifar10-test.parquet"))
 
@@ -148,8 +149,9 @@ def test_named_weights_without_network_say_where_to_put_the_file(tmp_path, monke
 def test_an_architecture_is_a_name_of_a_fixed_set_and_never_code(tmp_path):
     path = saved(tmp_path / "mine.safetensors")
     for name in ("os.path:join", "rbench.backbones.file:file", "resnet18", ""):
-        with refused(place="architecture", problem=f"unknown name '{name}'", remedy=some("fashion-cnn")):
+        with refused(ParameterError, place="architecture", problem=some("no such network"), found=repr(name)) as error:
             file(path, architecture=name)
+        assert re.search("efficientnet-lite0|fashion-cnn|cifar-resnet18", error.value.remedy)
 
 
 def test_building_a_network_leaves_the_global_generator_alone():

@@ -12,6 +12,8 @@ import termios
 import pytest
 from small_runs import command, environment, rbench
 
+from rbench.cli import run as run_module
+
 SUITE = """\
 suite: shown
 dataset: {name: fashion-mnist-mini, samples: 8}
@@ -100,6 +102,19 @@ def test_off_a_terminal_a_cell_is_one_line_and_nothing_is_drawn(suite, tmp_path,
     )
     assert "\x1b" not in out + err
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_off_a_terminal_a_long_run_says_what_it_is_at(suite, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(run_module, "TOLD_FIRST", 0.0)
+    monkeypatch.setattr(run_module, "TOLD_EVERY", 0.0)
+    arguments = ["--out", tmp_path / "run", "--only", "*/identity/an-attack*", "--workers", "0"]
+    assert rbench("run", suite, *arguments) == 0
+    first, *others, last = capfd.readouterr().err.splitlines()
+    assert first == "loading and checking the models"
+    assert others
+    assert all(line.startswith("[1/1] bundled:fashion-cnn/identity/an-attack") for line in [*others, last])
+    assert others[-1].endswith(": at work; 8 of 8 samples of all cells")
+    assert " of 8 in " in last
 
 
 def test_the_leaderboard_is_written_as_it_is_shown(suite, finished, capfd):

@@ -22,9 +22,10 @@ PURIFIERS: dict[str, nn.Module] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.soak] * (name == "tv-minimisation")) for name in PURIFIERS]
-)
+LONG = ("tv-minimisation", "random-resize-pad")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.soak] * (name in LONG)) for name in PURIFIERS])
 def test_nothing_is_left_under_the_ladder(name):
     dataset = rbench.load("dataset", "fashion-mnist-mini")
     random = getattr(PURIFIERS[name], "stochastic", False)

@@ -85,8 +85,8 @@ def test_an_attacker_who_picks_the_image_that_his_draws_call_wrong_gains_nothing
 
 
 def test_autoattack_on_the_null_defence_is_judged_on_fresh_draws():
-    x, y = null_problem(200)
-    single = autoattack(version="custom", attacks=["apgd-ce"], batch_size=200)
+    x, y = null_problem(100)
+    single = autoattack(version="custom", attacks=["apgd-ce"], batch_size=100)
     found = rbench.evaluate(NullBackbone(), x, y, purifier=NullDefence(), attack=single, eps="2/255")
     assert found.robust_accuracy.low <= 0.9 <= found.robust_accuracy.high
     # The reference's own count of the same attack: every sample that was wrong on one of its few draws is gone for good.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rbench.errors import RbenchError
 
-FEW = 500
+FEW = 250
 """Cases of a format in `make test`."""
 MANY = int(os.environ.get("RBENCH_FUZZ_CASES", "5000"))
 """In `make soak`."""

@@ -1,4 +1,4 @@
-"""What the exact gradient through the shipped diffusion purifier takes: memory at 10 and 40 denoising steps, and network passes."""
+"""What the exact gradient through the shipped diffusion purifier takes: memory at 5 and 20 denoising steps, and network passes."""
 
 import subprocess
 import sys
@@ -42,9 +42,9 @@ def spent(path, steps):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-def test_forty_denoising_steps_take_the_memory_of_ten_and_one_more_pass_forward_than_plain_backward():
-    (short, _), (long, passes), (plain, once) = spent("checkpointed", 10), spent("checkpointed", 40), spent("exact", 40)
-    assert plain > 150_000
+def test_twenty_denoising_steps_take_the_memory_of_five_and_one_more_pass_forward_than_plain_backward():
+    (short, _), (long, passes), (plain, once) = spent("checkpointed", 5), spent("checkpointed", 20), spent("exact", 20)
+    assert plain > 75_000
     assert long - short < plain / 20
-    assert long < plain / 5
-    assert (passes, once) == (2 * 40, 40)
+    assert long < plain / 4
+    assert (passes, once) == (2 * 20, 20)

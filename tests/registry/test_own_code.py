@@ -293,6 +293,22 @@ def test_an_unknown_name_that_looks_like_code_says_how_that_is_written(own, name
         registry("network").get(name)
 
 
+FILES = {
+    ("backbone", "net.safetensors"): "{name: file:net.safetensors, architecture: NETWORK}",
+    ("backbone", "nets/resnet18.PT"): "{name: file:nets/resnet18.PT, architecture: NETWORK}",
+    ("dataset", "mine.npz"): "npz:mine.npz",
+    ("dataset", "parquet/mine.parquet"): "parquet:parquet/mine.parquet",
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), FILES)
+def test_an_unknown_name_that_looks_like_a_file_says_how_that_is_written(kind, name):
+    with refused(component=f"{kind} {name!r}", problem=f"unknown {kind} {name!r}.", remedy=some(FILES[kind, name])):
+        registry(kind).get(name)
+    with refused(component=f"purifier {name!r}", problem=ANY, remedy=some("rbench list purifiers")):
+        registry("purifier").get(name)
+
+
 def test_names_of_python_itself_are_never_found_beside_the_file(own):
     own.write("random.py", "Path('ran').touch()")
     own.write("uses.py", "import random\ndef made(): return random.__file__\n")

@@ -77,7 +77,7 @@ def test_a_table_of_one_backbone_has_no_column_for_it(tmp_path):
             made.done("pgd", clean=EVERY, robust=HALF, cell_changes={"dataset": data, "backbone": backbone})
         made.plan()
     for data, found in (("one", 0), ("two", 1)):
-        assert page_of(tmp_path / data).count('<th role="columnheader" scope="col" data-key="backbone">') == found
+        assert page_of(tmp_path / data).count('scope="col" data-key="backbone"') == found
 
 
 def test_machines_are_listed_once_and_cells_lead_to_them(tmp_path):

@@ -266,6 +266,9 @@ def test_the_frames_hold_cells_samples_and_rows(tmp_path):
     assert frames.records["status"].tolist() == ["failed", "done", "done"]
     assert frames.records.set_index("attack").loc["pgd", "summary.robust_accuracy.value"] == 0.5
     assert len(frames.samples) == 8
+    names = ["cell", "backbone", "purifier", "attack"]
+    done = frames.records[frames.records["status"] == "done"]
+    assert frames.samples[names].drop_duplicates().to_numpy().tolist() == done[names].to_numpy().tolist()
     by_cell = frames.samples.groupby("cell", observed=True)["robust"].mean()
     assert by_cell.to_dict() == {made.cells[0]["id"]: 0.5, made.cells[1]["id"]: 0.25}
     assert list(frames.samples["robust_predictions"].iloc[0]) == [frames.samples["label"].iloc[0]]

@@ -56,8 +56,12 @@ class Ends(nn.Module):
             raise SystemExit(0)
         if os.environ.get("ENDS") == "error":
             raise RuntimeError("no such thing")
-        if os.environ.get("ENDS", "").startswith("process ") and str(os.getpid()) != os.environ["ENDS"].split()[1]:
-            os._exit(0)
+        if os.environ.get("ENDS", "").startswith("process "):
+            first = Path(os.environ["ENDS"].removeprefix("process "))
+            if not first.exists():
+                first.write_text(str(os.getpid()))
+            elif first.read_text() != str(os.getpid()):
+                os._exit(7)
         return x * 1.0
 '''
 POINTS = {"remembers": "cheating:Remembers", "watches": "cheating:Watches", "ends": "cheating:Ends"}
@@ -85,8 +89,8 @@ def made(plugins, tmp_path):
     return run
 
 
-def verify(root, capsys, code=4):
-    ended, found, err = small_runs.verify(root, capsys, "--survivors", "0")
+def verify(root, capsys, code=4, workers="0"):
+    ended, found, err = small_runs.verify(root, capsys, "--survivors", "0", "--workers", workers)
     assert ended == code, found
     assert "Traceback" not in err
     return found, "\n".join(small_runs.faults(found))
@@ -131,8 +135,11 @@ def test_whatever_a_model_raises_is_a_failed_verification_with_its_name(made, ca
     assert said in verify(root, capsys)[1]
 
 
-def test_a_model_that_ends_the_process_that_judges_it_is_a_failed_verification(made, capsys, monkeypatch):
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_model_that_ends_the_process_that_judges_it_is_a_failed_verification(
+    made, capsys, monkeypatch, tmp_path, workers
+):
     root = made("ends")
-    monkeypatch.setenv("ENDS", f"process {os.getpid()}")
-    said = verify(root, capsys)[1]
-    assert "ends on bundled:fashion-cnn: the fresh process that judged it ended without an answer (exit code 0)" in said
+    monkeypatch.setenv("ENDS", f"process {tmp_path / 'first'}")  # that one measures the model, another one judges it
+    said = verify(root, capsys, workers=workers)[1]
+    assert "ends on bundled:fashion-cnn: the fresh process that judged it ended without an answer (exit code 7)" in said

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from rbench.errors import InputError
 from rbench.registry import load, registry
+from rbench.signature import ParameterError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -12,8 +13,19 @@ PREFIX = "torchvision:"
 
 
 def registered(name: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """The registered network of a name, in the form that a `components` hook returns; none for torchvision's."""
-    return [] if name.startswith(PREFIX) or name not in registry("network").names() else [("network", name, {})]
+    """The registered network of a name, in the form that a `components` hook returns; none for torchvision's.
+
+    Raises:
+        ParameterError: there is no such network.
+    """
+    if name.startswith(PREFIX):
+        return []
+    known = registry("network").names()
+    if name in known:
+        return [("network", name, {})]
+    close = nearest(name, known)
+    remedy = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)} and {PREFIX}NAME."
+    raise ParameterError("architecture", "no such network.", found=repr(name), remedy=remedy)
 
 
 def build(name: str, classes: int | None = None) -> "nn.Module":
@@ -22,6 +34,9 @@ def build(name: str, classes: int | None = None) -> "nn.Module":
     Args:
         name: a registered network, e.g. `fashion-cnn`, or `torchvision:` with a classification model of torchvision.
         classes: number of logits; the architecture's own if not given.
+
+    Raises:
+        InputError: there is no such network.
     """
     import torch
 
@@ -29,11 +44,9 @@ def build(name: str, classes: int | None = None) -> "nn.Module":
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         if name.startswith(PREFIX):
             return _torchvision(name.removeprefix(PREFIX), classes)
-        if registered(name):
-            network: nn.Module = load("network", name, options)
-            return network
-    remedy = f"known: {', '.join(registry('network').names())}, {PREFIX}NAME"
-    raise InputError(f"unknown name '{name}'", place="architecture", remedy=remedy)
+        registered(name)
+        network: nn.Module = load("network", name, options)
+        return network
 
 
 def require_torchvision_name(name: str) -> None:

@@ -1,22 +1,18 @@
 """Pickles of `torch.save`, read as tensors alone."""
 
-import io
 import pickle
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
-from rbench.backbones.weights.asked import refused_in
 from rbench.errors import InputError, MissingError
-from rbench.first_look import look, zips
+from rbench.first_look import look, require_plain
 
 SAFE_TORCH = (2, 10)
 """Before it, a `.pt` file could be made to execute code or corrupt memory although it is read with `weights_only=True`
 (CVE-2026-24747; before 2.6 also CVE-2025-32434)."""
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)*(a|b|rc|\.dev)?")
-_LEGACY_PICKLES = 5
-"""Magic number, protocol, byte order, the content, the keys of its storages."""
 _AGAIN = "download it again"
 
 
@@ -57,13 +53,9 @@ def read_pickled(path: Path) -> Any:
 
     require_safe_torch(path)
     form = look(path)
-    if form == "zip":
-        _require_tensors(path, zips.pickle_of(path), 1)
-    elif form == "legacy":
-        with path.open("rb") as file:
-            _require_tensors(path, file.read(zips.PICKLE_CAP), _LEGACY_PICKLES)
-    else:
+    if form == "safetensors":
         raise InputError("not a file of torch.save", place=path, found=form)
+    require_plain(path, form)
     try:
         with warnings.catch_warnings():  # of kinds of tensors that are refused, or of other versions
             warnings.simplefilter("ignore")
@@ -77,12 +69,3 @@ def read_pickled(path: Path) -> Any:
         raise InputError(
             f"not a checkpoint: truncated or damaged ({type(error).__name__})", place=path, remedy=_AGAIN
         ) from error
-
-
-def _require_tensors(path: Path, start: bytes, pickles: int) -> None:
-    try:
-        refused = refused_in(io.BytesIO(start), pickles)
-    except Exception as error:  # a broken pickle: ValueError, OverflowError, UnicodeDecodeError, ...
-        raise InputError("not a checkpoint: its pickle is truncated or damaged", place=path, remedy=_AGAIN) from error
-    if refused:
-        raise InputError(f"refused, {refused[0]}", place=path, remedy=refused[1])

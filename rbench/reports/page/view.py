@@ -16,6 +16,15 @@ from rbench.reports.published import has_published, legend
 from rbench.results.flags.catalogue import FLAGS, FlagFacts
 from rbench.results.table import Table
 
+_KEYS = {
+    "standard_accuracy": "standard",
+    "robust_accuracy": "robust",
+    "blind_robust_accuracy": "blind",
+    "noise_accuracy": "noise",
+    "strongest_attack": "attack",
+}
+"""What the page calls columns by."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -33,6 +42,7 @@ class Page:
         published: what published figures are; empty where no row has one.
         corruptions_legend: what those figures are; empty where there are none.
         has_corruptions: whether a row has a mean corruption accuracy.
+        meanings: of the columns, by their keys on the page.
     """
 
     sections: Sequence[Section]
@@ -46,6 +56,7 @@ class Page:
     published: str
     corruptions_legend: str
     has_corruptions: bool
+    meanings: dict[str, str]
 
     @property
     def rows(self) -> Sequence[RowView]:
@@ -82,6 +93,7 @@ def page(table: Table) -> Page:
         published=legend() if has_published(table.rows()) else "",
         corruptions_legend=corruption_legend(table),
         has_corruptions=has_corruptions(table.rows()),
+        meanings={_KEYS.get(name, name): column.meaning for name, column in table.columns.items()},
     )
 
 

@@ -1,10 +1,16 @@
 """What a pickle would run, read from its operations without running one."""
 
+import io
 import pickletools
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
+from rbench.errors import InputError
+
+LEGACY_PICKLES = 5
+"""In a file of `torch.save` that is no archive: magic number, protocol, byte order, the content, the keys of its storages."""
 OPERATIONS_CAP = 500_000
 """Most operations of a pickle that names tensors; a thousand of them take 40,000."""
 _TENSORS = re.compile(
@@ -35,6 +41,26 @@ _KINDS = (
     ),
 )
 """What torch would read and rbench does not take: the globals that ask for it, its name, and what to do."""
+
+
+def require_tensors(path: Path, start: bytes, pickles: int) -> None:
+    """Refuses a file whose pickles ask for more than plain tensors.
+
+    Args:
+        path: the file, for the message.
+        start: the bytes of its pickles; more may follow.
+        pickles: how many there are.
+
+    Raises:
+        InputError: says what they ask for, or that they are damaged.
+    """
+    try:
+        refused = refused_in(io.BytesIO(start), pickles)
+    except Exception as error:  # a broken pickle: ValueError, OverflowError, UnicodeDecodeError, ...
+        problem = "not a checkpoint: its pickle is truncated or damaged"
+        raise InputError(problem, place=path, remedy="download it again") from error
+    if refused:
+        raise InputError(f"refused, {refused[0]}", place=path, remedy=refused[1])
 
 
 def refused_in(data: IO[bytes], pickles: int) -> tuple[str, str] | None:
