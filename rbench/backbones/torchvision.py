@@ -129,7 +129,7 @@ def _addresses(name: str) -> dict[str, str]:
     if text is None:
         from rbench.backbones.architectures import require_torchvision_name
 
-        require_torchvision_name(name)
+        require_torchvision_name(name, "name")
         return {}
     body = ast.parse(text).body
     model = next(node for node in body if isinstance(node, ast.FunctionDef) and node.name == name)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from parts import refused, some
+from parts import ANY, refused, some
 from safetensors.torch import save_file
+from small_runs import rbench as rbench_
 
 import rbench
 from rbench.backbones import autoattack as autoattack_module
@@ -122,7 +123,8 @@ def test_torchvision_models_take_a_file_and_normalise_as_imagenet_does(tmp_path,
 
 
 def test_torchvision_names_are_checked_with_the_nearest(tmp_path):
-    with refused(problem=some("'resnet81'"), remedy=re.compile("^Close: .*resnet18")):
+    found = {"place": "name", "found": "'resnet81'", "problem": some("no such model")}
+    with refused(ParameterError, **found, remedy=re.compile("^Close: .*resnet18")):
         torchvision("resnet81", weights="IMAGENET1K_V1")
     place, remedy = "torchvision:resnet18: weights", some("known: IMAGENET1K_V1, or a file")
     with refused(component="backbone 'torchvision:resnet18'", place=place, problem=some("'IMAGENET'"), remedy=remedy):
@@ -152,6 +154,30 @@ def test_an_architecture_is_a_name_of_a_fixed_set_and_never_code(tmp_path):
         with refused(ParameterError, place="architecture", problem=some("no such network"), found=repr(name)) as error:
             file(path, architecture=name)
         assert re.search("efficientnet-lite0|fashion-cnn|cifar-resnet18", error.value.remedy)
+    for name, near in (("resnet18", "'torchvision:resnet18'"), ("torchvision:resnet81", "resnet18")):
+        with refused(ParameterError, place="architecture", problem=some("no such"), found=ANY, remedy=some(near)):
+            file(path, architecture=name)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "place"),
+    [
+        ("{name: file:mine.safetensors, architecture: resnet18}", "s.yaml:4:57: backbones[0].architecture"),
+        (
+            "{name: file:mine.safetensors, architecture: 'torchvision:resnet81'}",
+            "s.yaml:4:57: backbones[0].architecture",
+        ),
+        ("{name: file:whole.pt, architecture: fashion-cnn}", "s.yaml:4:20: backbones[0].name"),
+    ],
+)
+def test_a_plan_refuses_at_its_line_what_a_run_would(tmp_path, monkeypatch, capsys, backbone, place):
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / "mine.safetensors")
+    torch.save(bundled("fashion-cnn"), "whole.pt")
+    head = "suite: s\ndataset: {name: fashion-mnist-mini, samples: 8}\nthreat: {norm: Linf, eps: 0.1}\n"
+    Path("s.yaml").write_text(f"{head}backbones: [{backbone}]\npurifiers: [identity]\nattacks: [noise]\n")
+    assert rbench_("plan", "s.yaml") == 2
+    assert capsys.readouterr().err.startswith(f"error: {place}: ")
 
 
 def test_building_a_network_leaves_the_global_generator_alone():

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rbench.errors import InputError
+from rbench.backbones import written_names
 from rbench.registry import load, registry
 from rbench.signature import ParameterError, nearest
 
@@ -19,12 +19,13 @@ def registered(name: str) -> list[tuple[str, str, dict[str, Any]]]:
         ParameterError: there is no such network.
     """
     if name.startswith(PREFIX):
+        require_torchvision_name(name.removeprefix(PREFIX), "architecture")
         return []
     known = registry("network").names()
     if name in known:
         return [("network", name, {})]
-    close = nearest(name, known)
-    remedy = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)} and {PREFIX}NAME."
+    near = [*nearest(name, known), *([f"{PREFIX}{name}"] if name in _written() else [])]
+    remedy = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are {', '.join(known)}, {PREFIX}NAME."
     raise ParameterError("architecture", "no such network.", found=repr(name), remedy=remedy)
 
 
@@ -42,29 +43,42 @@ def build(name: str, classes: int | None = None) -> "nn.Module":
 
     options = {} if classes is None else {"classes": classes}
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        registered(name)
         if name.startswith(PREFIX):
             return _torchvision(name.removeprefix(PREFIX), classes)
-        registered(name)
         network: nn.Module = load("network", name, options)
         return network
 
 
-def require_torchvision_name(name: str) -> None:
-    """Refuses a name that is not one of torchvision's classification models, with the nearest ones."""
-    import difflib
+def require_torchvision_name(name: str, parameter: str) -> None:
+    """Refuses a name that is not one of torchvision's classification models, with the nearest ones; torch is imported for those alone.
 
+    Args:
+        name: as torchvision has it.
+        parameter: in which it was given.
+
+    Raises:
+        ParameterError: there is no such model.
+    """
+    if name in _written():
+        return
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
-        close = ", ".join(difflib.get_close_matches(name, known)) or "resnet18, vit_b_16, convnext_tiny"
-        raise InputError(f"unknown torchvision model '{name}'.", remedy=f"Close: {close}")
+        close = nearest(name, known, count=3) or ["resnet18", "vit_b_16", "convnext_tiny"]
+        problem, remedy = "torchvision has no such model.", f"Close: {', '.join(close)}."
+        raise ParameterError(parameter, problem, found=repr(name), remedy=remedy)
+
+
+def _written() -> tuple[str, ...]:
+    """The classification models of torchvision, from its source text."""
+    return written_names.registered(written_names.folder_of("torchvision") / "models")
 
 
 def _torchvision(name: str, classes: int | None) -> "nn.Module":
     from torchvision import models
 
-    require_torchvision_name(name)
     options: dict[str, object] = {} if classes is None else {"num_classes": classes}
     if name in ("googlenet", "inception_v3"):
         options["init_weights"] = False  # half a minute of initialisation that the weights replace
