@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rbench import reports
 from rbench.bundles.opened import opened
 from rbench.errors import InputError
-from rbench.registry.trust import let_run, own_code_in
+from rbench.registry.trust import trusting
 from rbench.results.runs import Runs, read_runs
 from rbench.results.table import Table
 from rbench.results.table import table as table_of
@@ -53,7 +53,7 @@ def plan(
         0  identity   fgsm        4
         1      jpeg   fgsm        4
     """
-    return planned_cells(load_suite(suite, changes, _trusting(trust=trust)), only=only, limit=limit)
+    return planned_cells(load_suite(suite, changes, trusting(trust=trust)), only=only, limit=limit)
 
 
 def run(
@@ -104,7 +104,7 @@ def run(
         ['jpeg']
     """
     path = Path(suite)
-    spec = load_suite(path, changes, _trusting(trust=trust))
+    spec = load_suite(path, changes, trusting(trust=trust))
     whole = planned_cells(spec, limit=limit)
     chosen = whole if only is None else planned_cells(spec, only=only, limit=limit)
     root = Path(out or Path("runs") / spec.suite)
@@ -157,17 +157,6 @@ def table(*sources: "str | Path | Evaluation") -> Table:
         runs = read_runs([stack.enter_context(opened(Path(one))).root for one in named]) if named else Runs(())
         made = tuple(one.cell for found in sources if not isinstance(found, str | Path) for one in found.done)
         return table_of(Runs((*runs.cells, *made), runs.broken, runs.notes, runs.corrupted))
-
-
-def _trusting(*, trust: bool) -> Callable[[Any], None]:
-    """What is done with a suite that was read: code that it names may run, if its user says so."""
-
-    def on_read(document: Any) -> None:
-        code = own_code_in(document)
-        if code and trust:
-            let_run(code)
-
-    return on_read
 
 
 def _telling(told: "Told") -> "Callable[[Progress], None]":

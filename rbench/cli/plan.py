@@ -9,7 +9,7 @@ import typer
 from rbench.cli import terminal
 from rbench.cli.run import Device
 from rbench.cli.terms import Json, Limit, Only, Set, Suite
-from rbench.cli.trusting import Trust, may_be_trusted, must_be_trusted
+from rbench.cli.trusting import Trust, must_be_trusted
 from rbench.harmless import NAME, harmless
 from rbench.harmless import columns as taken
 
@@ -35,10 +35,11 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show what a suite would run; nothing is executed unless --probe is given."""
+    from rbench.registry.trust import trusting
     from rbench.suite.load import load_suite
     from rbench.suite.plan import plan, plan_document
 
-    on_read = must_be_trusted(suite, trust=trust) if probe else may_be_trusted(trust=trust)
+    on_read = must_be_trusted(suite, trust=trust) if probe else trusting(trust=trust)
     planned = plan(load_suite(suite, set_ or (), on_read), only=only, limit=limit)
     timed = _probed(planned, device) if probe else None
     if as_json:

@@ -45,18 +45,6 @@ def must_be_trusted(suite: Path | str, *, trust: bool, ask: bool = True, remedy:
     return on_read
 
 
-def may_be_trusted(*, trust: bool) -> Callable[[Any], None]:
-    """The same for what runs nothing where nothing is trusted."""
-
-    def on_read(document: Any) -> None:
-        from rbench.registry.trust import let_run, own_code_in
-
-        if trust:
-            let_run(own_code_in(document))
-
-    return on_read
-
-
 def _names(code: "Sequence[OwnComponent]") -> str:
     shown = ", ".join(harmless(one.given, 2 * NAME) for one in code[:_SHOWN])
     return f"{shown} and {len(code) - _SHOWN} more" if len(code) > _SHOWN else shown

@@ -11,7 +11,7 @@ import typer
 from rbench.cli import terminal
 from rbench.cli.planned import planned_of
 from rbench.cli.terms import Files, Json, Set, Workers
-from rbench.cli.trusting import Trust, may_be_trusted, must_be_trusted
+from rbench.cli.trusting import Trust, must_be_trusted
 from rbench.errors import RbenchError
 from rbench.harmless import NAME, STORED, harmless
 
@@ -93,7 +93,9 @@ def _code_of(run: "Opened") -> str:
 
 def _planned(run: "Opened", overrides: Sequence[str], files: Sequence[Path]) -> "Plan | None":
     """The suite beside the results, planned today; None where that is impossible."""
-    trusted = may_be_trusted(trust=False)
+    from rbench.registry.trust import trusting
+
+    trusted = trusting(trust=False)
     try:
         return planned_of(run.root, overrides, on_read=trusted, files=files, beside=run.beside, given=run.given)
     except RbenchError as error:

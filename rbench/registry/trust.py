@@ -1,6 +1,6 @@
 """Which code of the user's own a document names, and letting it run."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rbench.errors import InputError
@@ -26,6 +26,16 @@ def own_code_in(document: Any) -> list[OwnComponent]:
 def let_run(code: Sequence[OwnComponent]) -> None:
     """Lets code run in this process and in those that it begins, as it is now: a later change is refused."""
     trust({one.given: one.source_version for one in code})
+
+
+def trusting(*, trust: bool) -> Callable[[Any], None]:
+    """What is to be done with a suite that was read: the code that it names may run from now on, if its user has said so."""
+
+    def on_read(document: Any) -> None:
+        if trust:
+            let_run(own_code_in(document))
+
+    return on_read
 
 
 def _given(document: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rbench.registry.trust import trusting
 from rbench.results.floors import Floor, below, fraction_of, require_known
 from rbench.results.runs import read_runs
 from rbench.results.table import Table, table
@@ -41,7 +42,9 @@ def leaderboard_of(
     return table(read_runs([root])).having({cell.id for cell in planned.cells})
 
 
-def assert_robust_accuracy(suite: str | Path, row: str, *, at_least: float, out: str | Path | None = None) -> None:
+def assert_robust_accuracy(
+    suite: str | Path, row: str, *, at_least: float, out: str | Path | None = None, trust: bool = False
+) -> None:
     """Runs what is missing of a suite, and fails where a row has less robust accuracy than it must have.
 
     Args:
@@ -49,15 +52,17 @@ def assert_robust_accuracy(suite: str | Path, row: str, *, at_least: float, out:
         row: the purifier as the leaderboard prints it, or `backbone/purifier`; of several rows, as in a sweep over eps, all must hold.
         at_least: robust accuracy in the pointwise worst case over all attacks, a fraction.
         out: the run folder; `runs/SUITE` if not given, as for `rbench run`. What it has already is not run again.
+        trust: whether code of your own that the suite names (`python:...`) may run; read it first.
 
     Raises:
         AssertionError: names the row, what it has, with its interval, and what it must have.
         InputError: the suite is wrong, or has no such row.
         MissingError: something that the suite needs is not there.
     """
+    __tracebackhide__ = True  # pytest shows the line of the test in place of this function
     floors = [Floor(row, fraction_of(at_least, "at_least"))]
     path = Path(suite)
-    planned = plan(load_suite(path))
+    planned = plan(load_suite(path, (), trusting(trust=trust)))
     require_known(floors, {(cell.backbone.label, cell.purifier.label) for cell in planned.cells}, "row")
     under = below(leaderboard_of(planned, Path(out or Path("runs") / planned.spec.suite), path), floors)
     if under:

@@ -9,12 +9,14 @@ from hashlib import sha256
 
 import pytest
 from own_files import _clear
+from parts import ANY, refused, some
 from small_runs import content, outcome, rbench, verify
 
 from rbench import own_code
 from rbench.process_state import NOTES
 from rbench.results.store import RunFolder
 from rbench.running.ray_workers import RayActor
+from rbench.testing import assert_robust_accuracy
 
 CODE = '''
 from pathlib import Path
@@ -147,6 +149,18 @@ def test_nothing_runs_that_nobody_trusts_and_a_pipe_trusts_nothing(suite, monkey
     assert "--trust" in error["remedy"]
     assert not suite.ran
     assert not (suite.folder / "run").exists()
+
+
+def test_a_gate_in_a_test_runs_it_only_where_its_author_says_so(suite, rbench_check):
+    gate = {"suite": "mine.yaml", "row": "python:few.py:Dim", "at_least": 0.0, "out": "run"}
+    with refused(component=ANY, problem=ANY, remedy=some("trust=True")):
+        assert_robust_accuracy(**gate)
+    with refused(component=ANY, problem=ANY, remedy=some("trust=True")):
+        rbench_check("purifier", "python:lab/few.py:Dim", by=0.8)
+    assert not suite.ran
+    assert_robust_accuracy(**gate, trust=True)
+    _as_new()
+    assert rbench_check("purifier", "python:lab/few.py:Dim", by=0.8, rbench_trust=True).failed == ()
 
 
 def test_somebody_at_a_terminal_is_asked_once(suite, monkeypatch):
