@@ -779,7 +779,7 @@ MUTANTS = (
     Mutant(
         "stored examples are judged in a fresh process",
         REJUDGE,
-        "asked_afresh(judge_row, ",
+        "ask(judge_row, ",
         "judge_row(",
         (MISBEHAVING, "remembers"),
     ),
