@@ -20,9 +20,9 @@ _LICENSE = "torchvision's code is BSD-3-Clause; weights may have terms of the da
 
 def items() -> tuple[str, ...]:
     """The classification models, read from the source text of torchvision."""
-    from rbench.backbones.written_names import folder_of, registered
+    from rbench.backbones.architectures import torchvision_names
 
-    return registered(folder_of("torchvision") / "models")
+    return torchvision_names()
 
 
 def takes(name: str) -> bool:

@@ -67,9 +67,8 @@ class Registry:
         name = split_name(whole)[0]
         close = nearest(name, self.names(), count=3)
         names = f"Close: {', '.join(close)}." if close else f"Known: {', '.join(self.names()) or 'none'}."
-        file = as_own_file(self.kind, whole)
-        written = file or as_own_code(self.kind, whole)
-        if written and (file or not close or ".py" in whole):
+        code = None if close and ".py" not in whole else as_own_code(self.kind, whole)
+        if written := as_own_file(self.kind, whole) or code:
             component = f"{self.kind} {whole!r}"
             return InputError(f"unknown {component}.", component=component, remedy=written)
         component = f"{self.kind} {name!r}"

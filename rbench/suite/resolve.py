@@ -60,10 +60,8 @@ def part_of(spec: FileModel, part: BoundPart) -> Part:
         hashes = digests([*part.bound.files(), *heads]) if kept is None else dict(kept.files)
         bare = _part(part.name, part.label, part.bound, hashes)
     except ParameterError as error:  # of a value that only the registries know to be wrong
-        place = spec.place((*part.path, error.parameter))
-        raise InputError(
-            error.problem, component=part.component, place=place, found=error.found, remedy=error.remedy
-        ) from None
+        at = (*part.path, error.parameter)
+        raise spec.wrong(at, error.problem, component=part.component, found=error.found, remedy=error.remedy) from None
     except InputError as error:
         raise error.at(spec.place(_path_of_file(part, heads, error)), component=part.component) from error
     wanted = getattr(part.spec, "sha256", None)

@@ -24,7 +24,7 @@ def registered(name: str) -> list[tuple[str, str, dict[str, Any]]]:
     known = registry("network").names()
     if name in known:
         return [("network", name, {})]
-    near = [*nearest(name, known), *([f"{PREFIX}{name}"] if name in _written() else [])]
+    near = [*nearest(name, known), *([f"{PREFIX}{name}"] if name in torchvision_names() else [])]
     remedy = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are {', '.join(known)}, {PREFIX}NAME."
     raise ParameterError("architecture", "no such network.", found=repr(name), remedy=remedy)
 
@@ -60,7 +60,7 @@ def require_torchvision_name(name: str, parameter: str) -> None:
     Raises:
         ParameterError: there is no such model.
     """
-    if name in _written():
+    if name in torchvision_names():
         return
     from torchvision import models
 
@@ -71,7 +71,7 @@ def require_torchvision_name(name: str, parameter: str) -> None:
         raise ParameterError(parameter, problem, found=repr(name), remedy=remedy)
 
 
-def _written() -> tuple[str, ...]:
+def torchvision_names() -> tuple[str, ...]:
     """The classification models of torchvision, from its source text."""
     return written_names.registered(written_names.folder_of("torchvision") / "models")
 
