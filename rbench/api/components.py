@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rbench.registry import registry
-from rbench.registry.trust import let_run, own_code_in
+from rbench.registry.trust import trusting
 from rbench.running.components import make
 
 
@@ -34,8 +34,7 @@ def load(kind: str, name: str, params: Mapping[str, Any] | None = None, /, *, tr
         Jpeg()
     """
     whole = {**(params or {}), **more}
-    if trust:
-        let_run(own_code_in([name, whole]))
+    trusting(trust=trust)([name, whole])
     return make(kind, name, whole)
 
 

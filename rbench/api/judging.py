@@ -25,7 +25,7 @@ from rbench.engine.patches import of_judging
 from rbench.errors import RbenchError
 from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
-from rbench.registry.trust import let_run, own_code_in
+from rbench.registry.trust import trusting
 from rbench.running.components import make
 from rbench.running.given import by_argument, given
 from rbench.running.span import run_span
@@ -132,8 +132,7 @@ def evaluate(
         >>> found.attacks["pgd"].robust_accuracy.value >= found.robust_accuracy.value
         True
     """
-    if trust:
-        let_run(own_code_in([backbone, purifier, stand_in, attack, attacks, params, images]))
+    trusting(trust=trust)([backbone, purifier, stand_in, attack, attacks, params, images])
     data = _data(images, labels, plain(samples))
     models = _models(backbone, purifier, label)
     place = _device(device)

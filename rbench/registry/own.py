@@ -134,6 +134,13 @@ def public_name(name: str) -> str:
     return f"{PREFIX}:{_SEPARATORS.split(place)[-1]}{colon}{attribute}"
 
 
+def usual_label(name: str) -> str:
+    """What tables call a component that has no label: code of the user's own by its class or function, any other by its name."""
+    prefix, _, given = name.partition(":")
+    attribute = given.rpartition(":")[2]
+    return attribute if prefix == PREFIX and attribute else public_name(name)
+
+
 def own_component(kind: str, given: str | None) -> OwnComponent:
     """The component that a suite names by its code; neither imported nor trusted.
 

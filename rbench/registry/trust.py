@@ -29,7 +29,7 @@ def let_run(code: Sequence[OwnComponent]) -> None:
 
 
 def trusting(*, trust: bool) -> Callable[[Any], None]:
-    """What is to be done with a suite that was read: the code that it names may run from now on, if its user has said so."""
+    """What is to be done with a suite or arguments: the code that they name may run from now on, if their user has said so."""
 
     def on_read(document: Any) -> None:
         if trust:

@@ -118,6 +118,8 @@ def _legend(table: Table) -> list[RenderableType]:
             style="dim",
         )
     ]
+    if any(len({row["backbone"] for row in group}) > 1 for group in groups(table)):
+        lines.append(Text("#: the rank among all backbones of one data set, its samples and threat.", style="dim"))
     if has_published(table.rows()):
         lines.append(Text(legend(), style="dim"))
     for name, facts in FLAGS.items():

@@ -71,7 +71,10 @@ def held(root: Path, before: Runs) -> Held:
             shown = f"{len(part.records)} of {len(made.records)} rows are shown"
             notes += [_line(root, name, shown, "shows all") for name in left if name not in other]
             left = other
-    return Held(tuple(_line(root, name, "not what the records give", "writes it again") for name in left), tuple(notes))
+    return Held(
+        tuple(_line(root, name, "not what the records give", "writes it again, if they hold") for name in left),
+        tuple(notes),
+    )
 
 
 def _other(left: Mapping[str, str], made: Table) -> dict[str, str]:

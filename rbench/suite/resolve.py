@@ -10,7 +10,7 @@ import yaml
 from rbench.elsewhere import data_of, is_absolute, parted, portable
 from rbench.errors import InputError
 from rbench.registry import Bound, resolved
-from rbench.registry.own import public_name
+from rbench.registry.own import public_name, usual_label
 from rbench.signature import ParameterError, to_json
 from rbench.signature.version import joined_version, source_version
 from rbench.suite.binding import BoundPart, BoundSuite
@@ -35,7 +35,7 @@ def resolve_part(kind: str, name: str, params: Mapping[str, Any], label: str | N
         InputError: unknown component, wrong parameter or missing file.
     """
     bound = resolved(kind, name, params)
-    return _part(name, label or public_name(name), bound, digests(_files(bound)))
+    return _part(name, label or usual_label(name), bound, digests(_files(bound)))
 
 
 def _files(bound: Bound) -> list[Path]:

@@ -17,7 +17,7 @@ from pydantic import (
 
 from rbench.bundled_files import weights_name
 from rbench.elsewhere import portable
-from rbench.registry.own import public_name
+from rbench.registry.own import usual_label
 from rbench.signature import Mistake, fraction, kind_of
 from rbench.suite.cell import Decide, Eps, GradientChoice, Norm, Precision
 from rbench.suite.model import FileModel, Model
@@ -136,7 +136,7 @@ class PartSpec(Model):
     @property
     def default_label(self) -> str:
         """The label in tables if the suite gives none."""
-        return public_name(portable(self.name))
+        return usual_label(portable(self.name))
 
     @property
     def added(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class BackboneSpec(PartSpec):
     def default_label(self) -> str:
         """The name, with that of the head if there is one."""
         # A comma or slash would be read by --only.
-        name = public_name(portable(self.name))
+        name = usual_label(portable(self.name))
         return name if self.head is None else f"{name}+{re.sub('[,/]', '-', weights_name(self.head))}"
 
     @property
@@ -195,7 +195,7 @@ class PurifierSpec(PartSpec):
     @property
     def default_label(self) -> str:
         """The name, with `(fixed noise)` if it is fixed, since that is another defence."""
-        name = public_name(portable(self.name))
+        name = usual_label(portable(self.name))
         return name if self.noise == "fresh" else f"{name} (fixed noise)"
 
     @property
@@ -230,7 +230,7 @@ class DatasetSpec(PartSpec):
     @property
     def default_label(self) -> str:
         """The name, with the classes if some were chosen, since fewer classes are another task."""
-        name = public_name(portable(self.name))
+        name = usual_label(portable(self.name))
         if self.classes is None:
             return name
         shown = ", ".join(map(str, self.classes))

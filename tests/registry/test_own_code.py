@@ -15,9 +15,21 @@ from rbench import own_code
 from rbench.engine.patches import of_package
 from rbench.errors import InputError, MissingError
 from rbench.registry import bind, load, registry
+from rbench.registry.own import usual_label
 from rbench.registry.trust import let_run, own_code_in
 from rbench.signature import ParameterError
+from rbench.suite.load import load_suite
+from rbench.suite.plan import plan
 from rbench.suite.resolve import resolve_part
+
+TWO = """
+suite: two
+dataset: {name: fashion-mnist-mini, samples: 2}
+threat: {norm: Linf, eps: 0.1}
+backbones: ["bundled:fashion-cnn"]
+purifiers: ["python:dims.py:Dim", {name: "python:other.py:Dim", by: 3}]
+attacks: [fgsm]
+"""
 
 
 def trust(*names):
@@ -64,6 +76,29 @@ def test_every_kind_of_a_suite_may_be_of_the_users_own_code(own, kind):
     assert resolve_part(kind, "python:dims.py:dim", {}).name == "python:dims.py:dim"
 
 
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("python:dims.py:Dim", "Dim"),
+        ("python:/home/me/nets.py:Net", "Net"),
+        ("python:pkg.nets:Net", "Net"),
+        ("python:pkg.nets", "pkg.nets"),
+        ("python:dims.py:", "python:dims.py:"),
+        ("timm:resnet18", "timm:resnet18"),
+        ("jpeg", "jpeg"),
+    ],
+)
+def test_tables_call_it_by_its_class_or_function(name, label):
+    assert usual_label(name) == label
+
+
+def test_two_of_one_name_in_a_suite_want_labels(own):
+    own.write("other.py", own.folder.joinpath("dims.py").read_bytes())
+    own.write("suite.yaml", TWO)
+    with refused(place=ANY, component=ANY, problem=some("'Dim' is taken"), remedy=some("`as:`")):
+        plan(load_suite(Path("suite.yaml"), ()))
+
+
 def test_other_kinds_may_not(own):
     with refused(component="network 'python'", remedy=some("Known: ")):
         registry("network").get("python:dims.py:Dim")
@@ -89,7 +124,7 @@ def test_the_version_is_of_the_text_and_of_what_it_imports_beside_it_wherever_th
     os.chdir(own.folder)
     assert part.version == f"dims.py+{first}"
     away = resolve_part("purifier", f"python:{own.folder / 'there' / 'dims.py'}:Dim", {})
-    assert (away.document(), away.label) == (part.document(), "python:dims.py:Dim")
+    assert (away.document(), away.label) == (part.document(), "Dim")
     assert str(tmp_path) not in str(away.document())
 
 

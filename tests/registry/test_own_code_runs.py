@@ -124,7 +124,7 @@ def test_a_plan_reads_it_and_says_that_it_needs_trust(suite, capsys):
     assert rbench("plan", "mine.yaml", "--json") == 0
     planned = json.loads(capsys.readouterr().out)
     assert planned["trust"] == [f"lab/few.py:{name}" for name in ("few", "Net", "step", "Dim")]
-    assert {cell["purifier"] for cell in planned["cells"]} == {"identity", "python:few.py:Dim"}
+    assert {cell["purifier"] for cell in planned["cells"]} == {"identity", "Dim"}
     assert rbench("show", "purifier", "python:lab/few.py:Dim") == 0
     assert "only with --trust" in " ".join(capsys.readouterr().out.split())
     assert not suite.ran
@@ -152,7 +152,7 @@ def test_nothing_runs_that_nobody_trusts_and_a_pipe_trusts_nothing(suite, monkey
 
 
 def test_a_gate_in_a_test_runs_it_only_where_its_author_says_so(suite, rbench_check):
-    gate = {"suite": "mine.yaml", "row": "python:few.py:Dim", "at_least": 0.0, "out": "run"}
+    gate = {"suite": "mine.yaml", "row": "Dim", "at_least": 0.0, "out": "run"}
     with refused(component=ANY, problem=ANY, remedy=some("trust=True")):
         assert_robust_accuracy(**gate)
     with refused(component=ANY, problem=ANY, remedy=some("trust=True")):

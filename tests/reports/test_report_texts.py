@@ -56,6 +56,14 @@ def test_the_console_shows_groups_ranks_intervals_and_the_legend(leaderboard):
     assert "NL" not in shown
 
 
+def test_ranks_that_go_on_in_the_table_of_another_backbone_are_explained(tmp_path):
+    made, said = Made(tmp_path), "#: the rank among all backbones"
+    made.done("pgd", clean=EVERY, robust=EVERY, cell_changes={"backbone": "cnn"})
+    assert said not in text(table(read_runs([tmp_path])))
+    made.done("pgd", clean=EVERY, robust=[1, 1, 0, 0], cell_changes={"backbone": "vit"})
+    assert said in text(table(read_runs([tmp_path])))
+
+
 @pytest.mark.parametrize(("judge", "said"), [(JUDGE_VERSION, ""), (1, ", judged by version 1 of the rules")])
 def test_rows_that_were_judged_by_older_rules_say_so(tmp_path, judge, said):
     made = Made(tmp_path)
