@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rbench.cli import terminal
-from rbench.cli.run import Device, short
+from rbench.cli.following import followed
+from rbench.cli.run import Device
 from rbench.cli.terms import Json, Set
 from rbench.cli.trusting import Trust, must_be_trusted
 from rbench.errors import InputError
-from rbench.harmless import LINE, NAME, harmless
+from rbench.harmless import NAME, harmless
 
 if TYPE_CHECKING:
     from rbench.fit.made import Watch
@@ -54,28 +55,19 @@ def command(
 
 @contextmanager
 def shown(name: str) -> "Iterator[Watch]":
-    """A bar with the time left on a terminal, and a line for every epoch that ends, both on stderr."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
+    """What is read and trained, and a line for every epoch that ends."""
     from rbench.fit.loop import Progress
     from rbench.fit.made import Watch
 
-    console = terminal.progress()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
-    with Bars(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("loading", total=None)
+    with followed("loading", "done") as following:
 
         def reading(done: int, total: int) -> None:
-            bars.update(task, description=f"{short(name, 24)} data", completed=done, total=total)
+            following.at("data of", name, done, total)
 
         def training(step: Progress) -> None:
-            title = f"{short(name, 24)} {step.epoch}/{step.epochs}" if step.epochs > 1 else short(name, 24)
-            bars.update(task, description=title, completed=step.step, total=step.total)
+            following.at(f"{step.epoch}/{step.epochs}" if step.epochs > 1 else "", name, step.step, step.total)
             if step.entry is not None:
-                line = f"[{step.epoch}/{step.epochs}] {_terms(step.entry)}"
-                console.print(harmless(line, LINE), markup=False, soft_wrap=not console.is_terminal)
+                following.tell(f"[{step.epoch}/{step.epochs}] {_terms(step.entry)}")
 
         yield Watch(reading, training)
 

@@ -1,15 +1,12 @@
 """`rbench run`: what is missing of a suite, then its leaderboard."""
 
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rbench.cli import terminal
+from rbench.cli.following import Following, followed
 from rbench.cli.terms import Json, Limit, Only, Set, Suite, Workers
 from rbench.cli.trusting import Trust, must_be_trusted
 from rbench.errors import InputError
@@ -25,9 +22,6 @@ if TYPE_CHECKING:
     from rbench.suite.cell import Cell
     from rbench.suite.corruptions import CorruptedCell
     from rbench.suite.plan import Plan
-
-TOLD_FIRST, TOLD_EVERY = 10.0, 60.0
-"""Seconds after which a run says that it loads, and then every so often what it is at, where no bar shows it."""
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/SUITE]", show_default=False)]
 Redo = Annotated[Literal["missing", "failed", "all"], typer.Option(help="Which cells to run again.")]
@@ -148,14 +142,14 @@ def execute(
             from rbench.running.runner import run
 
             keep_freed_memory()
-            with shown() as on_progress:
+            with followed("loading and checking the models", "samples of all cells") as following:
                 ran = run(
                     todo,
                     folder,
                     doubted=unsure,
                     images=whole.spec.store.images,
                     workers=workers_for(workers, how["device"], how["threads"], [*todo, *unsure]),
-                    on_progress=on_progress,
+                    on_progress=_shown(following),
                     on_note=terminal.note,
                     **how,
                 )
@@ -196,22 +190,31 @@ def _corrupted(
     from rbench.running.pool import workers_for
 
     keep_freed_memory()
-    done = list[str]()
+    many = workers_for(workers, how["device"], how["threads"], [cell.probe for cell in todo])
+    with followed("corruptions", "rows") as following:
+        told = _corruptions_shown(following, len(todo))
+        return run_corruptions(todo, folder, workers=many, on_ended=told, on_note=terminal.note, **how)
+
+
+def _corruptions_shown(following: Following, rows: int) -> "Callable[[CorruptionRecord], None]":
+    done = 0
+    following.at("corruptions", "", done, rows)
 
     def on_ended(record: "CorruptionRecord") -> None:
-        done.append(record.id)
+        nonlocal done
+        done += 1
         labels = record.cell["labels"]
         names = [labels.get(part) for part in ("backbone", "purifier", "attack")] if isinstance(labels, dict) else []
         title = "/".join(harmless(str(name), NAME) for name in names)
         if record.mean_accuracy is None:
-            terminal.tell(f"[{len(done)}/{len(todo)}] {title}: failed: {harmless(record.error, STORED)}")
+            following.tell(f"[{done}/{rows}] {title}: failed: {harmless(record.error, STORED)}")
         else:
             figures = ", ".join(f"{part.accuracy.value:.1%}" for part in record.severities)
             n, spent = record.dataset.samples, record.cost.seconds
-            terminal.tell(f"[{len(done)}/{len(todo)}] {title}: {figures} of {n} in {spent:.1f} s")
+            following.tell(f"[{done}/{rows}] {title}: {figures} of {n} in {spent:.1f} s")
+        following.at("corruptions", "", done, rows)
 
-    many = workers_for(workers, how["device"], how["threads"], [cell.probe for cell in todo])
-    return run_corruptions(todo, folder, workers=many, on_ended=on_ended, on_note=terminal.note, **how)
+    return on_ended
 
 
 def _usual(suite: str) -> Path:
@@ -238,42 +241,20 @@ def _size(cell: "Cell") -> int:
     return len(load_dataset(cell.dataset.given_name, cell.dataset.given_params))
 
 
-@contextmanager
-def shown() -> "Iterator[Callable[[Progress], None]]":
-    """A bar with the time left on a terminal, elsewhere a line a minute, and a line for every cell that ends; all on stderr."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
+def _shown(following: Following) -> "Callable[[Progress], None]":
+    samples = cells = 0
 
-    console = terminal.progress()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
-    with Bars(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task, told = bars.add_task("loading", total=None), time.monotonic()
-        loading = threading.Timer(TOLD_FIRST, console.print, ("loading and checking the models",))
-        loading.daemon = True
-        if not console.is_terminal:
-            loading.start()
+    def on_progress(step: "Progress") -> None:
+        nonlocal samples, cells
+        samples += step.samples
+        if step.record is None:
+            following.at(f"{step.position}/{step.cells}", step.cell.title, samples, step.total)
+            return
+        cells += 1
+        following.tell(ended(step.record, step.position, step.cells))
+        following.at(f"{cells} of {step.cells} cells ended", "", samples, step.total)
 
-        def on_progress(step: "Progress") -> None:
-            nonlocal told
-            loading.cancel()
-            title = f"{step.position}/{step.cells} {short(step.cell.title, 24)}"
-            bars.update(task, description=title, total=step.total)
-            bars.advance(task, step.samples)
-            if step.record is not None:
-                line = ended(step.record, step.position, step.cells)
-            elif not console.is_terminal and time.monotonic() - told >= TOLD_EVERY:
-                done = f"{bars.tasks[task].completed:.0f} of {step.total} samples of all cells"
-                line = f"[{step.position}/{step.cells}] {harmless(step.cell.title, NAME)}: at work; {done}"
-            else:
-                return
-            told = time.monotonic()
-            console.print(line, markup=False, soft_wrap=not console.is_terminal)
-
-        try:
-            yield on_progress
-        finally:
-            loading.cancel()
+    return on_progress
 
 
 def ended(record: "Record", position: int, cells: int) -> str:
@@ -285,9 +266,3 @@ def ended(record: "Record", position: int, cells: int) -> str:
     fooling = ", ".join(f"{harmless(rung.label, NAME)} {rung.fooled}" for rung in record.rungs if rung.fooled)
     rungs = f" (fooled by {fooling})" if fooling else ""
     return f"[{position}/{cells}] {title}: robust {robust:.1%} of {n} in {record.cost.seconds:.1f} s{rungs}"
-
-
-def short(text: str, width: int) -> str:
-    """The text, or its end if it is too long, which tells cells apart better than its start."""
-    plain = harmless(text)
-    return plain if len(plain) <= width else f"...{plain[-(width - 3) :]}"

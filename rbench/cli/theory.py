@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rbench.cli import terminal
-from rbench.cli.run import Device, short
+from rbench.cli.following import followed
+from rbench.cli.run import Device
 from rbench.cli.terms import Json, Limit, Set, Suite
 from rbench.cli.trusting import Trust, must_be_trusted
 from rbench.errors import InputError
@@ -128,17 +129,10 @@ def provenance(cells: "Sequence[Cell]") -> "dict[str, dict[str, Any]]":
 
 @contextmanager
 def shown() -> "Iterator[Callable[[Progress], None]]":
-    """A bar for the point at work, on a terminal, on stderr."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    console = terminal.progress()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), MofNCompleteColumn())
-    with Bars(*columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("loading", total=None)
+    """The point at work."""
+    with followed("loading", "images") as following:
 
         def on_progress(step: "Progress") -> None:
-            title = f"{step.position}/{step.points} {short(step.title, 24)}"
-            bars.update(task, description=title, completed=step.images, total=step.total)
+            following.at(f"{step.position}/{step.points}", step.title, step.images, step.total)
 
         yield on_progress

@@ -1,7 +1,6 @@
 """`rbench verify`: is what a run folder, or a bundle of one, says true?"""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rbench.cli import terminal
+from rbench.cli.following import Following, followed
 from rbench.cli.planned import planned_of
 from rbench.cli.terms import Files, Json, Set, Workers
 from rbench.cli.trusting import Trust, must_be_trusted
@@ -130,8 +130,8 @@ def judged_again(root: Path, plan: "Plan", device: str, demand: dict[str, Any], 
         many = min(workers_for(workers, device, 1, plan.cells), len(rows.names))
         here = map(rows.judged, rows.names)
         judged = here if many < 1 else judged_apart(root, plan, device, wanted, rows.names, many)
-        with followed(judged, len(rows.names)) as steps:
-            found = concluded(rows, steps, _progress)
+        with followed("verifying", "rows judged again") as following:
+            found = concluded(rows, _shown(judged, len(rows.names), following), _progress)
         if not rows.runs.corrupted:
             return found
         from rbench.verifying.corrupted_again import verify_corruptions
@@ -140,24 +140,12 @@ def judged_again(root: Path, plan: "Plan", device: str, demand: dict[str, Any], 
         return replace(found, verdicts=(*found.verdicts, *corrupted))
 
 
-@contextmanager
-def followed(rows: "Iterable[JudgedRow]", count: int) -> "Iterator[Iterator[JudgedRow]]":
-    """The same rows, with a bar on a terminal for those that have been judged, or a line each; on stderr."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = terminal.progress()
-    columns = (TextColumn("verifying, rows"), BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", total=count)
-
-        def steps() -> "Iterator[JudgedRow]":
-            for done, row in enumerate(rows, 1):
-                yield row
-                bars.advance(task)
-                if not console.is_terminal:
-                    terminal.tell(f"[{done}/{count}] rows judged again")
-
-        yield steps()
+def _shown(rows: "Iterable[JudgedRow]", count: int, following: Following) -> "Iterator[JudgedRow]":
+    """The same rows."""
+    following.at("verifying", "", 0, count)
+    for done, row in enumerate(rows, 1):
+        yield row
+        following.at("verifying", "", done, count)
 
 
 def _progress(verdict: "Verdict") -> None:

@@ -122,6 +122,16 @@ def test_each_member_of_an_ensemble_of_the_zoo_has_its_file(tmp_path):
         rbench.load("backbone", f"robustbench:{name}", threat="corruptions", model_dir=str(tmp_path))
 
 
+def test_a_file_that_is_one_state_dict_where_the_zoo_keeps_two_is_read_when_asked(tmp_path):
+    network, place = saved(tmp_path, "Andriushchenko2020Understanding", "Linf", plain)
+    given = {"model_dir": str(tmp_path)}
+    with refused(place=str(place), problem=some("no entry 'last'"), remedy=some("entry: .")):
+        rbench.load("backbone", "robustbench:Andriushchenko2020Understanding", given)
+    ours = rbench.load("backbone", "robustbench:Andriushchenko2020Understanding", given, entry=".")
+    with torch.no_grad():
+        assert torch.equal(ours(images()), network(images()))
+
+
 def test_safetensors_of_the_same_name_will_do(tmp_path):
     network, place = saved(tmp_path, "Ding2020MMA", "Linf", plain)
     save_file(network.state_dict(), place.with_suffix(".safetensors"))

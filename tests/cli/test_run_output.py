@@ -8,11 +8,12 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 
 import pytest
 from small_runs import command, environment, rbench
 
-from rbench.cli import run as run_module
+from rbench.cli import following
 
 SUITE = """\
 suite: shown
@@ -105,16 +106,35 @@ def test_off_a_terminal_a_cell_is_one_line_and_nothing_is_drawn(suite, tmp_path,
 
 
 def test_off_a_terminal_a_long_run_says_what_it_is_at(suite, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(run_module, "TOLD_FIRST", 0.0)
-    monkeypatch.setattr(run_module, "TOLD_EVERY", 0.0)
+    monkeypatch.setattr(following, "TOLD_FIRST", 0.0)
+    monkeypatch.setattr(following, "TOLD_EVERY", 0.0)
     arguments = ["--out", tmp_path / "run", "--only", "*/identity/an-attack*", "--workers", "0"]
     assert rbench("run", suite, *arguments) == 0
-    first, *others, last = capfd.readouterr().err.splitlines()
-    assert first == "loading and checking the models"
-    assert others
-    assert all(line.startswith("[1/1] bundled:fashion-cnn/identity/an-attack") for line in [*others, last])
-    assert others[-1].endswith(": at work; 8 of 8 samples of all cells")
-    assert " of 8 in " in last
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "at work: loading and checking the models"
+    assert "at work: 1/1 bundled:fashion-cnn/identity/an-attack-with-a-long-label: 8 of 8 samples of all cells" in lines
+    assert sum(" of 8 in " in line for line in lines) == 1
+
+
+def test_a_run_whose_next_cell_takes_long_says_what_has_ended(suite, tmp_path, capfd, monkeypatch):
+    class Slow(following.Following):
+        def at(self, title, *rest):
+            super().at(title, *rest)
+            if title == "1 of 2 cells ended":
+                time.sleep(0.3)
+
+    monkeypatch.setattr(following, "Following", Slow)
+    monkeypatch.setattr(following, "TOLD_FIRST", 0.1)
+    monkeypatch.setattr(following, "TOLD_EVERY", 0.1)
+    assert rbench("run", suite, "--out", tmp_path / "run", "--only", "*/identity/*", "--workers", "0") == 0
+    assert "at work: 1 of 2 cells ended: 8 of 16 samples of all cells" in capfd.readouterr().err.splitlines()
+
+
+def test_what_is_slow_to_verify_says_so_too(finished, capfd, monkeypatch):
+    monkeypatch.setattr(following, "TOLD_FIRST", 0.0)
+    monkeypatch.setattr(following, "TOLD_EVERY", 0.0)
+    assert rbench("verify", finished, "--workers", "0", "--survivors", "0") == 0
+    assert "at work: verifying: 1 of 2 rows judged again" in capfd.readouterr().err.splitlines()
 
 
 def test_the_leaderboard_is_written_as_it_is_shown(suite, finished, capfd):

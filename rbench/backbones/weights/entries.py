@@ -125,7 +125,9 @@ def _under(leaves: Sequence[Leaf], prefix: str, path: Path) -> list[Leaf]:
     inside = [leaf for leaf in leaves if leaf.name.startswith(prefix)]
     if not inside:
         known = dict.fromkeys(leaf.name.partition(".")[0] for leaf in leaves)
-        remedy = f"it has {', '.join(list(known)[:_LISTED])}"
+        plain = any(leaf.is_tensor and not leaf.within for leaf in leaves)
+        whole = f"; for the state dict that the file itself is, write entry: {WHOLE}" if plain else ""
+        remedy = f"it has {', '.join(list(known)[:_LISTED])}{whole}"
         raise InputError(f"has no entry {prefix.rstrip('.')!r}", place=path, remedy=remedy)
     return inside
 
