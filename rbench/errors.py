@@ -28,7 +28,9 @@ def worded(problem: str, found: str | None = None, remedy: str | None = None) ->
         text = f"{problem.removesuffix('.')} (got {found}){'.' if problem.endswith('.') else ''}"
     if not remedy:
         return text
-    return f"{text} {remedy}" if text.endswith((".", "?", "!")) else f"{text}; {remedy}"
+    if text.endswith((".", "?", "!")):
+        return f"{text} {remedy}"
+    return f"{text}. {remedy}" if remedy[:1].isupper() else f"{text}; {remedy}"
 
 
 def _starts_with(problem: str, found: str) -> bool:

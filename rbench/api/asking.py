@@ -11,8 +11,10 @@ from torch import Tensor
 
 from rbench.api.models import Given, Model, model_of, object_part, part_spec, within
 from rbench.datasets.types import Dataset
+from rbench.elsewhere import portable
 from rbench.errors import InputError
 from rbench.registry import Bound, bind, registry
+from rbench.registry.own import public_name
 from rbench.running.components import make
 from rbench.signature import ParameterError
 from rbench.suite.asked import Asked, asked
@@ -260,6 +262,7 @@ def _require_attack(attack: object, place: str) -> None:
 def _data_part(data: Dataset) -> Part:
     name = str(data.provenance.get("source", "dataset"))
     name = "given" if name == "rbench.evaluate" else name.removeprefix("dataset '").removesuffix("'")
+    name = public_name(portable(name))
     return Part(name, {}, "", {}, name, "object", {})
 
 

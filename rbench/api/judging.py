@@ -4,6 +4,7 @@ from __future__ import annotations  # help() shows names of types, not what they
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -26,15 +27,25 @@ from rbench.errors import RbenchError
 from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
 from rbench.registry.trust import trusting
-from rbench.running.components import make
+from rbench.running.components import make, order
 from rbench.running.given import by_argument, given
 from rbench.running.span import run_span
-from rbench.suite.cell import Decide, GradientChoice, Norm
+from rbench.suite.cell import Decide, GradientChoice, Norm, Slice
 from rbench.suite.resolve import resolve_part
 
 of_judging()  # as it is before a user's purifier is made
 
-Images: TypeAlias = Tensor | NDArray[Any] | Sequence[Any] | DataLoader[Any] | TorchDataset[Any] | Dataset | str | None
+Images: TypeAlias = (
+    Tensor
+    | NDArray[Any]
+    | Sequence[Any]
+    | DataLoader[Any]
+    | TorchDataset[Any]
+    | Dataset
+    | str
+    | Mapping[str, Any]
+    | None
+)
 """Images, or images with their labels; None only for what was forgotten."""
 Labels: TypeAlias = Tensor | NDArray[Any] | Sequence[Any] | None
 """Class numbers; None where the images have them."""
@@ -81,7 +92,8 @@ def evaluate(
     Args:
         backbone: [0, 1] pixels [B, C, H, W] to logits [B, classes]; it normalises inside.
         images: a tensor, an array or a list of them, [N, C, H, W], [N, H, W, C] or, if grey, [N, H, W]: floats in [0, 1], or uint8. Or what
-            has labels as well: a `DataLoader` or data set of torch, a data set of rbench, or the name of one.
+            has labels as well: a `DataLoader` or data set of torch, a data set of rbench, or the name of one, alone or in a map with its
+            parameters (`{"name": "parquet", "path": "test.parquet"}`).
         labels: [N] true classes, integers from 0, likewise.
         purifier: images to images of the same shape; the identity if not given.
         attack: registry name, e.g. `pgd`, or an attack object.
@@ -89,7 +101,7 @@ def evaluate(
         threat: norm and eps, as in a suite, in place of the next two.
         norm: `Linf`, `L2` or `L1`.
         eps: radius on the [0, 1] pixel scale; text such as `8/255` is exact.
-        samples: only so many of the first images.
+        samples: only so many images: of a data set by name those that a suite takes with `samples:`, otherwise the first.
         gradient: `auto`, `exact`, `checkpointed`, `bpda` or `blind`; of attacks that do not say it themselves.
         stand_in: what `bpda` differentiates in place of the purifier; its own surrogate if it has one, else the identity, if not given.
         eot: draws averaged per query of a random defence; of attacks that do not say it themselves.
@@ -115,9 +127,10 @@ def evaluate(
 
     Example:
         >>> import rbench, torch
-        >>> found = rbench.evaluate("bundled:fashion-cnn", "fashion-mnist-mini", purifier="jpeg", samples=4, attack="fgsm", eps=0.1)
+        >>> asked = {"purifier": "jpeg", "samples": 4, "attack": "pgd", "steps": 5, "eps": 0.1}
+        >>> found = rbench.evaluate("bundled:fashion-cnn", "fashion-mnist-mini", **asked)
         >>> found
-        Evaluation(jpeg on bundled:fashion-cnn, Linf 0.1, 4 images: standard 100.0 %, robust 0.0 % (0.0 to 49.0) under fgsm; ...)
+        Evaluation(jpeg on bundled:fashion-cnn, Linf 0.1, 4 images: standard 100.0 %, robust 0.0 % (0.0 to 49.0) under pgd; ...)
         >>> found.robust_accuracy.value
         0.0
 
@@ -210,11 +223,16 @@ def _tell(told: Told, title: str, total: int, count: int) -> None:
 
 
 def _data(images: Images, labels: Labels, samples: int | None) -> Dataset:
-    if isinstance(images, str) and labels is None:
+    asked = {"name": images} if isinstance(images, str) else dict(images) if isinstance(images, Mapping) else {}
+    if labels is None and isinstance(asked.get("name"), str):
         try:
-            images = make("dataset", images)
+            whole: Dataset = make("dataset", asked.pop("name"), asked)
         except RbenchError as error:
             raise error.at("images") from error
+        chosen = given(whole, None, samples)  # refuses a number that is none
+        if samples is None:
+            return chosen
+        return replace(whole, read=whole.__dict__["_read"], chosen=order(whole, Slice(samples, shuffle=0)))
     return given(images, labels, samples)
 
 

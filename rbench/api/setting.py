@@ -58,7 +58,9 @@ class Setting:
         # A caller who measures without gradients may ask this as well.
         with torch.inference_mode(mode=False), torch.enable_grad(), full_float32(), left_as_found(*modules):
             own = own_copy(self.backbone.module) or self.backbone.module
-            model = DefendedModel(self.purifier.module.to(self.device), own.to(self.device))
+            model = DefendedModel(
+                self.purifier.module.to(self.device), own.to(self.device), name=self.purifier.part.label
+            )
             loaded = Loaded(
                 dataset=self.data,
                 model=model,

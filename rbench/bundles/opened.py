@@ -80,7 +80,7 @@ def opened(given: Path) -> Iterator[Opened]:
     try:
         if given.is_file():
             if not zipfile.is_zipfile(given):
-                remedy = "Give the folder that `rbench run` wrote, such as results/quickstart, or a bundle of one."
+                remedy = "Give the folder that `rbench run` wrote, such as runs/quickstart, or a bundle of one."
                 raise InputError("neither a run folder nor a bundle", place=given, remedy=remedy)
             with writing(Path(tempfile.gettempdir())):
                 temporary = tempfile.TemporaryDirectory(prefix="rbench-", ignore_cleanup_errors=True)

@@ -30,7 +30,18 @@ def command(
     if as_json:
         terminal.document(rows)
     else:
-        terminal.say(_table(rows, kind, glob))
+        terminal.say(_table([*rows, *(_own_code(kind) if glob == "*" else ())], kind, glob))
+
+
+def _own_code(kind: str) -> list[dict[str, Any]]:
+    """How code without a package is named, for the kinds that it may be of."""
+    from rbench.own_code import PREFIX
+    from rbench.registry.own import OWN_KINDS
+
+    summary = "Code of your own without a package; it runs with --trust alone."
+    return (
+        [{"name": f"{PREFIX}:FILE.py:NAME", "summary": summary}] if kind.lower().removesuffix("s") in OWN_KINDS else []
+    )
 
 
 _KINDS = {

@@ -1,5 +1,6 @@
 """`rbench report`: tables from records alone."""
 
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rbench.results.table import Table
-
-LISTED = 6
-"""Most files of a report that are named when they have been written."""
 
 
 def command(
@@ -56,7 +54,7 @@ def command(
     formats = reports.formats(to or "md,csv")
     with ExitStack() as stack:
         roots = [stack.enter_context(opened(folder)).root for folder in folders]
-        told = None if as_json else _told
+        told = None if as_json else told_files
         publish(table(read_runs(roots)), target, formats, as_json=as_json, on_written=told)
 
 
@@ -91,11 +89,11 @@ def publish(
         raise typer.Exit(1)
 
 
-def _told(target: Path, paths: "Sequence[Path]") -> None:
+def told_files(target: Path, paths: "Sequence[Path]") -> None:
     """One line on stderr on the files of a report, in the folder that they were written to."""
-    names = [path.relative_to(target).as_posix() for path in paths]
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    terminal.tell(f"wrote {harmless(target, STORED)}: {', '.join(names[:LISTED])}{more}")
+    counts = Counter(path.relative_to(target).parts[0] for path in paths)
+    names = [name if (target / name).is_file() else f"{name}/ ({count} files)" for name, count in counts.items()]
+    terminal.tell(f"wrote {harmless(target, STORED)}: {', '.join(names)}")
 
 
 def _document(leaderboard: "Table") -> dict[str, Any]:

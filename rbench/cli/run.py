@@ -71,8 +71,8 @@ def command(
 ) -> None:
     """Run what is missing of a suite, print the leaderboard and write it beside the results."""
     from rbench import reports
-    from rbench.cli.report import publish
-    from rbench.results.floors import below, floor_of, require_known
+    from rbench.cli.report import publish, told_files
+    from rbench.results.floors import floor_of, require_known, tried
     from rbench.results.runs import read_runs
     from rbench.results.table import table
     from rbench.running.batch_sizes import batch_size_of
@@ -97,13 +97,18 @@ def command(
     failed += [cell.id for row in leaderboard.corruptions for cell in row.cells if cell.status == "failed"]
     if failed:
         terminal.tell(f"{len(failed)} of {len(models)} cells failed; --redo failed runs them again")
-    under = below(leaderboard, floors)
+    held = tried(leaderboard, floors)
     try:
-        publish(leaderboard, root, reports.formats("md,csv,html"), as_json=as_json)
+        told = None if as_json else told_files
+        publish(leaderboard, root, reports.formats("md,csv,html"), as_json=as_json, on_written=told)
+        unverified = any("unverified" in row["flags"] for row in leaderboard.rows())
+        if unverified and whole.spec.store.images != "none" and not as_json:
+            verify = f"rbench verify {harmless(root, STORED)}{' --trust' if trust else ''}"
+            terminal.tell(f"next: `{verify}` judges every stored example again")
     finally:
-        for line in under:
-            terminal.tell(f"--fail-under: {line}")
-    if failed or under:
+        for one in held:
+            terminal.tell(f"--fail-under: {one.line}")
+    if failed or not all(one.stands for one in held):
         raise typer.Exit(1)
 
 

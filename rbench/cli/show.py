@@ -71,6 +71,7 @@ def describe_flags(name: str | None = None) -> dict[str, dict[str, Any]]:
     from rbench.signature import nearest
 
     known = {str(flag): facts for flag, facts in FLAGS.items()}
+    name = {facts.short: flag for flag, facts in known.items()}.get(name or "", name)
     if name is not None and name not in known:
         close = nearest(name, known)
         remedy = f"Did you mean {close[0]!r}?" if close else "`rbench show flag` lists them."

@@ -3,7 +3,9 @@
 import atexit
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import TextIOWrapper
@@ -77,9 +79,16 @@ def show(thing: "RenderableType") -> None:
 
 
 def tell(text: object) -> None:
-    """Prints one line on standard error, which may hold strings of others. It is lost where there is no standard error."""
+    """Prints one line on standard error, which may hold strings of others. It is lost where there is no standard error.
+
+    A terminal gets it in its own width, broken between words.
+    """
+    line = harmless(text, LINE)
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"{harmless(text, LINE)}\n")
+        if sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns
+            line = textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
 

@@ -1,11 +1,12 @@
 """The tables that lie beside the records, held against the records that they were made of."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rbench.reports.csv import csv
+from rbench.reports.difference import Difference, difference
 from rbench.reports.html import html, html_beside
 from rbench.reports.latex import latex
 from rbench.reports.markdown import markdown
@@ -27,6 +28,8 @@ _NOT_COMPARED = (
 )
 """Pictures, which another version of a library compresses otherwise, and whose pixels are verified where they are stored; and what the
 folder was called when the table was written."""
+_OUTCOME = re.compile(r'(?<=<p class="facts outcome">)[^<]*')
+"""What the page says of how verifying ended, which the next verification changes."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Held:
 
     Attributes:
         edited: a line for each table that the records do not give.
-        notes: a line for each that shows some of the rows only, as after `rbench run --only`.
+        notes: a line for each that shows some of the rows only, as after `rbench run --only`, or tells of another verification.
     """
 
     edited: tuple[str, ...] = ()
@@ -60,28 +63,39 @@ def held(root: Path, before: Runs) -> Held:
     if not names:
         return Held()
     left = {name: _plain((root / f"leaderboard.{name}").read_text("utf-8", "replace")) for name in names}
-    written, notes = left.get("csv", ""), list[str]()
+    written, notes, nearest = left.get("csv", ""), list[str](), dict[str, Difference]()
     for runs in _states(root, before):
         if not left:
             break
         made = table(runs)
-        left = _other(left, made)
+        given = _given(left, made)
+        other = {name: text for name, text in left.items() if given[name] not in ("", text)}
+        left = {name: text for name, text in other.items() if _without_outcome(given[name]) != _without_outcome(text)}
+        notes += [
+            _line(root, name, "tells of another verification", "of this one") for name in other if name not in left
+        ]
         if left and (part := _part(made, written)) is not None:
-            other = _other(left, part)
+            given = _given(left, part)
             shown = f"{len(part.records)} of {len(made.records)} rows are shown"
-            notes += [_line(root, name, shown, "shows all") for name in left if name not in other]
-            left = other
-    return Held(
-        tuple(_line(root, name, "not what the records give", "writes it again, if they hold") for name in left),
-        tuple(notes),
-    )
+            notes += [_line(root, name, shown, "shows all") for name, text in left.items() if given[name] in ("", text)]
+            left = {name: text for name, text in left.items() if given[name] not in ("", text)}
+        for name, text in left.items():
+            found = difference(text, given[name])
+            nearest[name] = min(found, nearest.get(name, found))
+    return Held(tuple(_edited(root, name, nearest[name]) for name in left), tuple(notes))
 
 
-def _other(left: Mapping[str, str], made: Table) -> dict[str, str]:
-    """Those texts, by their format, that a table is not shown by."""
-    # An older report may have left a second file that today's page has no need of and no link to.
-    given = {name: _MADE[name](made) for name in left}
-    return {name: text for name, text in left.items() if given[name] and text != _plain(given[name])}
+def _edited(root: Path, name: str, found: Difference) -> str:
+    return _line(root, name, f"not what the records give; {found.words}", "writes it again, if they hold")
+
+
+def _given(names: Iterable[str], made: Table) -> dict[str, str]:
+    """What a table is shown by, by format; empty where today's page has no need of a second file, which an older report may have left."""
+    return {name: _plain(_MADE[name](made)) for name in names}
+
+
+def _without_outcome(text: str) -> str:
+    return _OUTCOME.sub("", text)
 
 
 def _line(root: Path, name: str, what: str, then: str) -> str:

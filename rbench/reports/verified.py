@@ -130,9 +130,9 @@ def totals(found: Verified) -> list[str]:
     if attacked:
         total, fooled = sum(one.attacked for one in attacked), sum(one.fell for one in attacked)
         seconds = sum(one.seconds for one in attacked)
+        lines.append(f"{total} claimed survivors were attacked again in {seconds:.1f} s and {fooled} fell.")
         lines.append(
-            f"{fooled} of {total} claimed survivors were fooled with another seed, in {seconds:.1f} s; of those of a row at most the share "
-            "under `false at most` (percent) is false, with 95 % confidence."
+            "`false at most`: the percentage of a row's survivors that can be false all the same, with 95 % confidence."
         )
     again = [one.rerun for one in held if one.rerun]
     if again:

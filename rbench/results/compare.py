@@ -1,7 +1,7 @@
 """Two rows on the same samples: who is better, by how much, and whether these samples can tell."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import combinations
@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 
 from rbench.errors import InputError
+from rbench.harmless import NAME, harmless
 from rbench.results.rows import judged_on
 from rbench.results.statistics import Estimate, Z, mcnemar, paired_bootstrap
 from rbench.results.table import Table
 from rbench.results.worst_case import Values
 
+LINE_WIDTH = 2 * NAME + 1
+"""Columns of the two names of a row."""
 Z_POWER = 0.8416212335729143
 """Standard normal quantile of 0.8, the power that `needed` speaks of."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """A pair of rows, sample by sample in their worst case; a random defence is right where most of its draws are.
 
@@ -49,6 +52,32 @@ class Comparison:
     holm: float
     needed: int | None
 
+    def __repr__(self) -> str:
+        """What it says, in lines."""
+        return self.text()
+
+    def text(self, *, pairs: int = 1) -> str:
+        """What it says, in lines.
+
+        Args:
+            pairs: how many were compared.
+        """
+        a, b = (f"{100 * value:.1f}" for value in self.accuracies)
+        low, high = 100 * self.difference.low, 100 * self.difference.high
+        corrected = f", {self.holm:.3g} for {pairs} pairs (Holm)" if pairs > 1 else ""
+        needed = "there is none here" if self.needed is None else f"about {self.needed:,} samples"
+        return "\n".join(
+            [
+                harmless(self.first, LINE_WIDTH),
+                f"  against {harmless(self.second, LINE_WIDTH)}",
+                f"  robust {a} % and {b} %: {100 * self.difference.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})",
+                f"  of {self.difference.n}: both {self.both}, only the first {self.only_first}, only the second {self.only_second}, "
+                f"neither {self.neither}",
+                f"  McNemar: p = {self.p_value:.3g}{corrected}; {'they differ' if self.holm < 0.05 else 'these samples cannot tell'}",
+                f"  to detect such a difference (0.05, power 0.8): {needed}",
+            ]
+        )
+
 
 def compare(table: Table, patterns: Sequence[str]) -> list[Comparison]:
     """Every pair of the chosen rows that was judged on the same samples under the same threat.
@@ -61,15 +90,65 @@ def compare(table: Table, patterns: Sequence[str]) -> list[Comparison]:
         InputError: a pattern matches no row, or no two rows can be compared.
     """
     rows = [(row, values) for row, values in zip(table.rows(), table.outcomes, strict=True) if values is not None]
-    for pattern in patterns:
-        if not any(_matches(row, pattern) for row, _ in rows):
-            names = ", ".join(dict.fromkeys(_name(row) for row, _ in rows)) or "none"
-            raise InputError(f"{pattern!r} matches no row with a robust accuracy. There are: {names}.")
-    chosen = [one for one in rows if not patterns or any(_matches(one[0], pattern) for pattern in patterns)]
+    _require_known(patterns, [row for row, _ in rows])
+    chosen = [one for one in rows if _wanted(one[0], patterns)]
     pairs = [_pair(a, b) for a, b in combinations(chosen, 2) if a[0]["group"] == b[0]["group"]]
     if not pairs:
-        raise InputError(f"nothing to compare: no two of {len(chosen)} rows have the same samples and threat")
+        raise InputError(_no_pair(len(chosen)))
+    return _corrected(pairs)
+
+
+def between(tables: Mapping[str, Table], patterns: Sequence[str]) -> list[Comparison]:
+    """Every row that several run folders have, that of one against that of another, such as a claim and the run that repeats it.
+
+    Args:
+        tables: the leaderboard of each folder, by what it is called.
+        patterns: as for `compare`.
+
+    Returns:
+        None where no row is in two of them.
+
+    Raises:
+        InputError: a pattern matches no row, or the same row was not judged on the same samples by the same rules.
+    """
+    rows = [
+        (name, row, table.at([place]))
+        for name, table in tables.items()
+        for place, (row, values) in enumerate(zip(table.rows(), table.outcomes, strict=True))
+        if values is not None
+    ]
+    _require_known(patterns, [row for _, row, _ in rows])
+    chosen = [one for one in rows if _wanted(one[1], patterns)]
+    pairs = [
+        replace(paired(a, b), first=f"{first}: {_name(row)}", second=f"{second}: {_name(other)}")
+        for (first, row, a), (second, other, b) in combinations(chosen, 2)
+        if first != second
+        and _name(row) == _name(other)
+        and row["eps"] == other["eps"]
+        and row["norm"] == other["norm"]
+    ]
+    return _corrected(pairs)
+
+
+def _require_known(patterns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    for pattern in patterns:
+        if not any(_matches(row, pattern) for row in rows):
+            names = ", ".join(dict.fromkeys(_name(row) for row in rows)) or "none"
+            raise InputError(f"{pattern!r} matches no row with a robust accuracy. There are: {names}.")
+
+
+def _wanted(row: dict[str, Any], patterns: Sequence[str]) -> bool:
+    return not patterns or any(_matches(row, pattern) for pattern in patterns)
+
+
+def _corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
     return [replace(pair, holm=p_value) for pair, p_value in zip(pairs, holm([p.p_value for p in pairs]), strict=True)]
+
+
+def _no_pair(rows: int) -> str:
+    if rows == 1:
+        return "nothing to compare: one row alone"
+    return f"nothing to compare: no two of {rows} rows have the same samples and threat"
 
 
 def paired(first: Table, second: Table) -> Comparison:

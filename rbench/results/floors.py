@@ -6,12 +6,14 @@ from typing import Any
 
 from rbench.errors import InputError
 from rbench.harmless import NAME, harmless
+from rbench.results.flags.catalogue import FLAGS
 from rbench.results.table import Table
 from rbench.signature import nearest
 
 _ROUNDING = 1e-9
 """By which a mean over draws may miss the number that it is."""
 _LISTED = 9
+_CURE = FLAGS["provisional"].cure.partition(";")[0] + "."
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,19 @@ class Floor:
 
     row: str
     at_least: float
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A row held against a floor.
+
+    Attributes:
+        line: what was found.
+        stands: whether the row has what it must have.
+    """
+
+    line: str
+    stands: bool
 
 
 def floor_of(text: str) -> Floor:
@@ -79,34 +94,38 @@ def require_known(floors: Sequence[Floor], rows: Collection[tuple[str, str]], pl
         raise InputError(f"no row {harmless(repr(floor.row), NAME)}.", place=place, remedy=remedy)
 
 
-def below(table: Table, floors: Sequence[Floor]) -> list[str]:
-    """What is under its floor, a line for each row; a row without a robust accuracy is.
+def tried(table: Table, floors: Sequence[Floor]) -> list[Tried]:
+    """What comes of each floor, for each row that it is asked of.
+
+    A row without a robust accuracy does not stand, nor above 0 one that is `provisional`: what is left under attacks that could not work is
+    no floor.
 
     Args:
         table: the leaderboard.
         floors: what is asked for; one that names several rows, such as those of a sweep over eps, is asked of each.
     """
-    return [line for floor in floors for line in _below(table.rows(), floor)]
+    return [one for floor in floors for one in _tried(table.rows(), floor)]
 
 
-def _below(rows: Sequence[dict[str, Any]], floor: Floor) -> list[str]:
+def _tried(rows: Sequence[dict[str, Any]], floor: Floor) -> list[Tried]:
     named = [row for row in rows if floor.row in _names(row["backbone"], row["purifier"])]
     if not named:
-        return [f"{harmless(floor.row, NAME)}: the leaderboard has no such row"]
-    return [f"{_title(row)}: {_said(row, floor)}" for row in named if not _stands(row, floor)]
+        return [Tried(f"{harmless(floor.row, NAME)}: the leaderboard has no such row", stands=False)]
+    return [_of_row(row, floor) for row in named]
 
 
-def _stands(row: dict[str, Any], floor: Floor) -> bool:
-    robust = row["robust_accuracy"]
-    return robust is not None and robust + _ROUNDING >= floor.at_least
-
-
-def _said(row: dict[str, Any], floor: Floor) -> str:
-    robust = row["robust_accuracy"]
+def _of_row(row: dict[str, Any], floor: Floor) -> Tried:
+    robust, title = row["robust_accuracy"], _title(row)
     if robust is None:
-        return f"no robust accuracy ({harmless(row['status'], NAME)}), at least {floor.at_least:g} is asked for"
+        status = harmless(row["status"], NAME)
+        return Tried(f"{title}: no robust accuracy ({status}), at least {floor.at_least:g} is asked for", stands=False)
     interval = f"95 % {row['robust_low']:.3f} to {row['robust_high']:.3f}, n = {row['n']}"
-    return f"robust accuracy {robust:.4g} ({interval}) is under {floor.at_least:g}"
+    found = f"{title}: robust accuracy {robust:.4g} ({interval})"
+    if robust + _ROUNDING < floor.at_least:
+        return Tried(f"{found} is under {floor.at_least:g}", stands=False)
+    if "provisional" in row["flags"] and floor.at_least > 0:
+        return Tried(f"{found} is provisional, so nothing shows that it is {floor.at_least:g}. {_CURE}", stands=False)
+    return Tried(f"{found} is at least {floor.at_least:g}", stands=True)
 
 
 def _title(row: dict[str, Any]) -> str:

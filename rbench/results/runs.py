@@ -13,6 +13,7 @@ from rbench.results.corrupted_runs import ReadCorrupted, read_corrupted
 from rbench.results.record import Record
 from rbench.results.store import RunFolder
 from rbench.results.taken_out import taken_out
+from rbench.signature import nearest
 from rbench.suite.cell import shown_attack
 
 if TYPE_CHECKING:
@@ -108,11 +109,31 @@ def read_runs(folders: Sequence[Path]) -> Runs:
     return Runs(tuple(reading.cells), tuple(reading.broken), tuple(reading.notes), tuple(reading.corrupted))
 
 
+def is_run(root: Path) -> bool:
+    """Whether a folder has records in it."""
+    return any((root / name).is_dir() for name in ("records", CORRUPTIONS))
+
+
+def _meant(root: Path) -> str:
+    """The run folder of nearly that name, beside it or in `runs` or `results`; else what one is."""
+    beside = {
+        path.name: path for place in ("results", "runs", root.parent) for path in _folders(Path(place)) if is_run(path)
+    }
+    near = [f"{beside[name]}" for name in nearest(root.name, beside)]
+    return f"Did you mean {near[0]}?" if near else "Give the folder that `rbench run` wrote, such as runs/quickstart."
+
+
+def _folders(place: Path) -> list[Path]:
+    try:
+        return [path for path in place.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
 def _read_folder(root: Path, reading: _Reading) -> None:
-    if not any((root / name).is_dir() for name in ("records", CORRUPTIONS)):
+    if not is_run(root):
         problem = "no records in it." if root.is_dir() else "no such folder."
-        remedy = "Give the folder that `rbench run` wrote, such as results/quickstart."
-        raise InputError(problem, place=root, remedy=remedy)
+        raise InputError(problem, place=root, remedy=_meant(root))
     folder = RunFolder(root)
     corrupted, broken = read_corrupted(root)
     reading.corrupted += corrupted

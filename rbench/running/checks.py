@@ -90,7 +90,7 @@ def _changed(
     for cell, record in finished:
         if record.provenance.get("weights_sha256") != (states[row_of(cell)] or "refused"):
             on_note(
-                f"cell {cell.id} ({cell.title}): purifier or backbone have other weights than when it ran; run again."
+                f"cell {cell.id} ({cell.title}): purifier or backbone have other weights than when it ran; it is run again"
             )
             yield cell
 

@@ -18,7 +18,7 @@ from rbench.errors import InputError
 
 _SOURCE = "rbench.evaluate"
 _STACKED = "give one tensor or array, e.g. torch.stack(images)"
-_KINDS = "Give a tensor, an array, a list of them, a DataLoader or a data set."
+_KINDS = "Give a tensor, an array, a list of them, a DataLoader, a data set or its name."
 
 
 def given(images: object, labels: object, samples: int | None = None) -> Dataset:

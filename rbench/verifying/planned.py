@@ -156,5 +156,7 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[
         changed = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
         faults += [f"{name}: {file} is not the file that was judged (sha256)" for file in changed]
         if then[name].get("version") != now[name].get("version"):
-            notes.append(f"{name} '{then[name].get('name')}': its code has changed since")
+            notes.append(
+                f"{name} '{then[name].get('name')}': its code is not that of the run; judged with the code that is here"
+            )
     return faults, notes

@@ -74,7 +74,8 @@ def attack_survivors(
     luck = f" (up to {perhaps} by chance)" if perhaps else ""
     return reattack, [
         f"robust accuracy: {fooled} of {k} survivors are fooled with another seed by {' and '.join(reattack.attacks)}{luck}, so at least "
-        f"{100 * least:.0f} % of them are false, and {100 * claim.value:.1f} % cannot hold"
+        f"{100 * least:.0f} % of them are false, and {100 * claim.value:.1f} % cannot hold: "
+        "the row wants stronger attacks, such as `adaptive`"
     ]
 
 

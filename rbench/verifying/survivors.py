@@ -69,6 +69,11 @@ def false_share(fooled: int, attacked: int) -> tuple[float, float]:
     return low, high
 
 
+def left_of(claim: Claim, fallen: int) -> float:
+    """The robust accuracy that is left of a claim of which so many survivors fell."""
+    return claim.value * (1 - fallen / len(claim.survivors))
+
+
 def by_chance(claim: Claim, rows: NDArray[np.int64]) -> tuple[int, int]:
     """How many of some survivors of a random row fall on fresh draws though nothing is false: at least, and at most, each with 95 %.
 

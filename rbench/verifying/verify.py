@@ -26,7 +26,7 @@ from rbench.verifying.planned import Asked, asked_of, older
 from rbench.verifying.reattack import attack_survivors
 from rbench.verifying.rejudge import Recorded, Rejudge, Rejudged
 from rbench.verifying.rerun import run_again
-from rbench.verifying.survivors import ENOUGH, Claim, right_draws
+from rbench.verifying.survivors import ENOUGH, Claim, left_of, right_draws
 from rbench.verifying.verdict import Verdict, Verified
 
 NEVER_KEPT = "no examples kept"
@@ -225,8 +225,18 @@ def _attack(judged: list[_Judged], claim: Claim, work: _Work) -> list[_Judged]:
         except CellFailed as error:
             found, faults = None, [f"attacking survivors again: {error}"]
         judged[first] = replace(judged[first], reattack=found, faults=tuple(faults))
-    work.notes += _too_few(judged, first, claim, title)
+    work.notes += [*_fell(judged[first], claim, title), *_too_few(judged, first, claim, title)]
     return [_again(one, title, work) for one in judged] if work.demand.audit else judged
+
+
+def _fell(judged: _Judged, claim: Claim, title: str) -> list[str]:
+    """That survivors fell, fewer than refute the row, and what they leave of its claim."""
+    again = judged.reattack
+    if again is None or judged.faults or again.fell <= again.by_chance:
+        return []
+    left = left_of(claim, again.fell - again.by_chance)
+    said = f"{again.fell} of {again.attacked} survivors fell to another seed, so at most {100 * left:.1f} % are robust"
+    return [f"{title}: {said}, where the row says {100 * claim.value:.1f} %"]
 
 
 def _too_few(judged: Sequence[_Judged], first: int, claim: Claim, title: str) -> list[str]:

@@ -16,7 +16,7 @@ from torch import nn
 import rbench
 from rbench.api.shown import bar
 from rbench.datasets.types import Dataset
-from rbench.errors import InputError
+from rbench.errors import CellFailed, InputError
 
 
 def net(channels=1, seed=0):
@@ -364,3 +364,37 @@ def test_attacks_of_autoattack_are_its_own_parameter():
         eps=0.1,
     )
     assert list(found.attacks) == ["autoattack"]
+
+
+def test_samples_of_a_data_set_by_name_are_those_of_a_suite(tmp_path):
+    (tmp_path / "few.yaml").write_text(
+        "suite: few\ndataset: {name: fashion-mnist-mini, samples: 5}\nthreat: {norm: Linf, eps: 0.05}\n"
+        "backbones: ['bundled:fashion-cnn']\npurifiers: [jpeg]\nattacks: [fgsm]\n"
+    )
+    rbench.run(tmp_path / "few.yaml", out=tmp_path / "run", progress=False)
+    found = rbench.evaluate(
+        "bundled:fashion-cnn", "fashion-mnist-mini", purifier="jpeg", attack="fgsm", eps=0.05, samples=5
+    )
+    assert set(found.samples["sample"]) == set(rbench.read(tmp_path / "run").samples["sample"])
+    assert max(found.samples["sample"]) >= 5, "not the first"
+    first = rbench.evaluate(
+        "bundled:fashion-cnn", rbench.load("dataset", "fashion-mnist-mini"), attack="fgsm", eps=0.05, samples=5
+    )
+    assert list(first.samples["sample"]) == [0, 1, 2, 3, 4]
+
+
+def test_what_returns_images_of_another_size_is_told_by_its_name():
+    with pytest.raises(CellFailed, match=r"purifier 'AvgPool2d' returned"):
+        judged(purifier=nn.AvgPool2d(2))
+
+
+def test_a_data_set_may_have_parameters_as_in_a_suite(tmp_path):
+    x = torch.rand(6, 1, 4, 4).numpy()
+    np.savez(tmp_path / "few.npz", images=x, labels=np.arange(6) % 3)
+    found = judged(net(), {"name": "npz", "path": str(tmp_path / "few.npz")}, None, samples=4)
+    assert len(found.robust) == 4
+    assert str(tmp_path) not in found.to_json()
+    with pytest.raises(InputError, match=r"^images: .*layuot: no such parameter of .npz.\. Did you mean 'layout'"):
+        judged(net(), {"name": "npz", "path": str(tmp_path / "few.npz"), "layuot": "nchw"}, None)
+    with refused(place="images", found=some("dict"), remedy=some("or its name")):
+        judged(net(), {"path": "few.npz"}, None)

@@ -12,7 +12,7 @@ from rbench import __version__
 from rbench.cli.main import VERBS, main
 from rbench.errors import CellFailed, Interrupted, MissingError
 
-RUN_FOLDER = "Give the folder that `rbench run` wrote, such as results/quickstart."
+RUN_FOLDER = "Give the folder that `rbench run` wrote, such as runs/quickstart."
 SHORT = """\
 import sys
 from rbench.cli.main import main

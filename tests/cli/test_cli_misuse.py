@@ -112,3 +112,14 @@ def test_list_alone_has_the_kinds_and_list_flags_the_flags(capsys):
         out = said(capsys, "list", *arguments)[1]
         assert max(map(len, out.splitlines())) <= 80
     assert said(capsys, "list", "flags", "zzz")[1] == "no flag matches 'zzz'\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "there"),
+    [(["backbones"], True), (["dataset"], True), (["networks"], False), (["backbones", "f*"], False)],
+)
+def test_a_list_says_how_code_of_ones_own_is_named(capsys, arguments, there):
+    out = said(capsys, "list", *arguments)[1]
+    assert ("python:FILE.py:NAME" in out) == there
+    assert max(map(len, out.splitlines())) <= 80
+    assert "python:" not in said(capsys, "list", *arguments, "--json")[1]

@@ -145,6 +145,10 @@ def test_a_flag_is_shown_with_meaning_cause_and_cure(capsys):
     assert narrow(out)
 
 
+def test_a_flag_is_shown_by_the_letters_that_a_terminal_has_for_it(capsys):
+    assert run(capsys, "show", "flag", "US") == run(capsys, "show", "flag", "unbounded-survivors")
+
+
 def test_a_flag_is_shown_with_the_numbers_that_it_speaks_from(capsys):
     assert "  threshold: 0.2 points (robust accuracy)" in run(capsys, "show", "flag", "black-box-wins")
     assert "threshold" not in run(capsys, "show", "flag", "one-step-wins")

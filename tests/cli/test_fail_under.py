@@ -7,7 +7,7 @@ from made_runs import Made
 from parts import refused, some
 from small_runs import rbench
 
-from rbench.results.floors import Floor, below, floor_of, require_known
+from rbench.results.floors import Floor, floor_of, require_known, tried
 from rbench.results.runs import read_runs
 from rbench.results.table import table
 from rbench.testing import assert_robust_accuracy
@@ -20,6 +20,7 @@ backbones: [{name: "bundled:fashion-cnn", as: cnn}]
 purifiers: [{name: gaussian-blur, as: blur}]
 attacks: [{name: pgd, steps: 2}]
 """
+NO_GRADIENT = {"reaches_input": True, "zero_gradient_share": 1.0, "non_finite_gradient_share": 0.0, "slope_error": 0.01}
 ROWS = [("cnn", "identity"), ("cnn", "blur")]
 
 
@@ -44,9 +45,12 @@ def run(finished, capsys):
     return again
 
 
-def test_rows_at_their_floors_change_nothing(run):
+def test_rows_at_their_floors_change_nothing_and_are_told(run):
     code, document, err = run("blur=0", "cnn/identity=0.0")
-    assert (code, "--fail-under" in err) == (0, False)
+    assert code == 0
+    lines = [line for line in err.splitlines() if line.startswith("--fail-under: ")]
+    assert [line.split()[1] for line in lines] == ["cnn/blur", "cnn/identity"]
+    assert all(line.endswith(" is at least 0") for line in lines)
     assert len(document["rows"]) == 2
 
 
@@ -86,12 +90,25 @@ def test_a_row_that_is_blocked_is_below_any_floor_and_a_sweep_is_held_row_by_row
     made.done("pgd", clean=[1, 1, 1, 1], robust=[1, 0, 0, 0], cell_changes={"eps": "16/255"})
     made.other("pgd", "failed", purifier="median")
     board = table(read_runs([made.root]))
-    assert below(board, [Floor("jpeg", 0.25)]) == []
-    (line,) = below(board, [Floor("jpeg", 0.5)])
-    assert line.startswith("cnn/jpeg (Linf 16/255): robust accuracy 0.25")
-    (line,) = below(board, [Floor("median", 0.0)])
-    assert "no robust accuracy (failed: pgd)" in line
-    assert below(board, [Floor("gone", 0.0)]) == ["gone: the leaderboard has no such row"]
+    assert [one.stands for one in tried(board, [Floor("jpeg", 0.25)])] == [True, True]
+    (fell,) = (one for one in tried(board, [Floor("jpeg", 0.5)]) if not one.stands)
+    assert fell.line.startswith("cnn/jpeg (Linf 16/255): robust accuracy 0.25")
+    (one,) = tried(board, [Floor("median", 0.0)])
+    assert not one.stands
+    assert "no robust accuracy (failed: pgd)" in one.line
+    (one,) = tried(board, [Floor("gone", 0.0)])
+    assert (one.stands, one.line) == (False, "gone: the leaderboard has no such row")
+
+
+@pytest.mark.parametrize(("floor", "stands"), [(0.0, True), (0.01, False)])
+def test_what_is_left_under_attacks_that_could_not_work_is_no_floor(tmp_path, floor, stands):
+    made = Made(tmp_path / "run")
+    made.done("pgd", clean=[1, 1, 1, 1], robust=[1, 1, 1, 1], record_changes={"audit": NO_GRADIENT})
+    board = table(read_runs([made.root]))
+    assert "provisional" in board.rows()[0]["flags"]
+    (one,) = tried(board, [Floor("jpeg", floor)])
+    assert one.stands == stands
+    assert ("Add a black-box attack" in one.line) != stands
 
 
 def test_the_assertion_of_a_test_says_which_row_has_what(finished):

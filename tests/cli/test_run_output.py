@@ -97,8 +97,10 @@ def test_json_is_alone_on_stdout_and_progress_on_stderr(suite, tmp_path, capfd):
 def test_off_a_terminal_a_cell_is_one_line_and_nothing_is_drawn(suite, tmp_path, capfd):
     assert rbench("run", suite, "--out", tmp_path / "run", "--only", "*/a-purifier*/an-attack*") == 0
     out, err = capfd.readouterr()
-    assert len(err.splitlines()) == 1
-    assert err.startswith(
+    cell, wrote, then = err.splitlines()
+    assert wrote == f"wrote {tmp_path / 'run'}: leaderboard.md, leaderboard.csv, leaderboard.html"
+    assert then.startswith(f"next: `rbench verify {tmp_path / 'run'}` ")
+    assert cell.startswith(
         "[1/1] bundled:fashion-cnn/a-purifier-with-a-very-long-label/an-attack-with-a-long-label: robust "
     )
     assert "\x1b" not in out + err

@@ -29,7 +29,7 @@ def verdicts(tmp_path):
         update={"reattack": reattack, "rerun": rerun, "near_ties": 2}
     )
     record = first.record.model_copy(update={"cost": first.record.cost.model_copy(update={"seconds": 20.0})})
-    held = Verdict(replace(first, record=record), (), ("purifier 'jpeg': its code has changed since",), evidence)
+    held = Verdict(replace(first, record=record), (), ("purifier 'jpeg': its code is not that of the run",), evidence)
     return [held, Verdict(second, ("sample 7: robust: judged again, the defended model answers otherwise",))]
 
 
@@ -46,14 +46,14 @@ def test_it_keeps_to_80_columns_and_says_who_failed_and_why(verdicts):
     words = " ".join(shown.split())
     assert "FAILED" in words
     assert f"({verdicts[1].cell.id}): sample 7: robust: judged again, the defended model answers otherwise" in words
-    assert "note: purifier 'jpeg': its code has changed since" in words
+    assert "note: purifier 'jpeg': its code is not that of the run" in words
 
 
 def test_it_sums_up_what_was_done(verdicts):
     words = " ".join(printed(verdicts).split())
     assert "1 of 2 cells verified: 4 examples judged again in 0.1 s (0.5 % of the 20 s of the attacks)." in words
     assert "2 predictions differ by rounding" in words
-    assert "1 of 10 claimed survivors were fooled with another seed, in 2.0 s" in words
+    assert "10 claimed survivors were attacked again in 2.0 s and 1 fell." in words
     assert "39.4" in words
     assert "1 cells run again: robust accuracy at most 10.0 points lower." in words
 

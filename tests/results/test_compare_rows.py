@@ -33,6 +33,13 @@ def folder(tmp_path):
     return tmp_path
 
 
+def said(capsys, *arguments):
+    """How a command ended, and what it printed."""
+    with pytest.raises(SystemExit) as done:
+        main([str(one) for one in arguments])
+    return done.value.code or 0, capsys.readouterr().out
+
+
 def pairs(folder, *patterns):
     return compare(table(read_runs([folder])), patterns)
 
@@ -90,6 +97,33 @@ def test_the_command_prints_eighty_columns_and_json(folder, capsys):
     assert "they differ" in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert json.loads("[\n" + content)[0]["second"] == "cnn/c"
+
+
+def test_a_row_of_two_folders_is_compared_with_itself(tmp_path, capsys):
+    for name, robust in (("claim", right((0, 100))), ("again", right((0, 90)))):
+        made = Made(tmp_path / name)
+        made.done("pgd", clean=EVERY, robust=robust, cell_changes={"purifier": "a"})
+        made.done("pgd", clean=EVERY, robust=EVERY, cell_changes={"purifier": "b"})
+    code, shown = said(capsys, "compare", tmp_path / "claim", tmp_path / "again", "a", "--json")
+    (found,) = json.loads(shown)
+    assert code == 0
+    assert [found["first"], found["second"]] == [f"{tmp_path / 'claim'}: cnn/a", f"{tmp_path / 'again'}: cnn/a"]
+    assert (found["both"], found["only_first"], found["only_second"], found["neither"]) == (90, 10, 0, 100)
+    code, shown = said(capsys, "compare", tmp_path / "claim", tmp_path / "again", "--json")
+    assert sorted(one["both"] for one in json.loads(shown)) == [90, 200]
+
+
+def test_a_folder_without_records_that_has_the_name_of_a_row_is_the_row(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    code, shown = said(capsys, "compare", ".", "a", "b", "--json")
+    assert code == 0
+    assert [(one["first"], one["second"]) for one in json.loads(shown)] == [("cnn/a", "cnn/b")]
+
+
+def test_a_comparison_shows_itself_in_lines(folder):
+    (found,) = pairs(folder, "a", "b")
+    assert repr(found).splitlines()[:2] == ["cnn/a", "  against cnn/b"]
 
 
 def test_a_comparison_without_a_folder_says_what_to_name(capsys):

@@ -239,8 +239,10 @@ def test_an_empty_or_missing_folder_is_said_so(tmp_path):
         read_runs([tmp_path])
     with pytest.raises(InputError, match="no such folder"):
         read_runs([tmp_path / "none"])
-    Made(tmp_path)
-    leaderboard = table(read_runs([tmp_path]))
+    Made(tmp_path / "mine")
+    with pytest.raises(InputError, match=f"no such folder. Did you mean {tmp_path / 'mine'}"):
+        read_runs([tmp_path / "mime"])
+    leaderboard = table(read_runs([tmp_path / "mine"]))
     assert leaderboard.rows() == []
     assert list(leaderboard.frame.columns) == list(COLUMNS)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from rbench.verifying.survivors import Claim, by_chance, false_share
+from rbench.verifying.survivors import Claim, by_chance, false_share, left_of
 
 
 @pytest.mark.parametrize("k", [10, 30, 100, 1000])
@@ -76,3 +76,11 @@ def test_a_random_row_whose_survivors_all_fall_is_refuted():
 def test_of_a_deterministic_row_nothing_falls_by_chance():
     row = claim(np.repeat([0, 1], 20), 1, random=False)
     assert by_chance(row, row.survivors) == (0, 0)
+
+
+def test_what_fell_is_taken_from_the_claim():
+    right = np.array([1] * 73 + [0] * 27)
+    row = claim(right, draws=1, random=False)
+    assert row.value == pytest.approx(0.73)
+    assert left_of(row, 7) == pytest.approx(0.66)
+    assert left_of(row, 73) == 0

@@ -322,6 +322,20 @@ def test_an_edited_table_is_noticed_and_a_new_one_is_not(root, capsys, name):
     assert verify(root, capsys, "--offline", code=0)["leaderboards"] == []
 
 
+def test_a_page_of_an_earlier_verification_is_told_and_is_no_edit(root, capsys):
+    verify(root, capsys, "--survivors", "2", code=0)
+    assert rbench("report", root, "--to", "html") == 0
+    capsys.readouterr()
+    page = root / "leaderboard.html"
+    found = verify(root, capsys, "--survivors", "3", code=0)
+    assert page.read_text().count(" of 2 survivors of the row") > 0
+    assert found["leaderboards"] == []
+    (told,) = (note for note in found["notes"] if note.startswith(str(page)))
+    assert "tells of another verification" in told
+    page.write_text(page.read_text().replace("gaussian-noise", "my-defence"))
+    assert "not what the records give; line " in verify(root, capsys, "--offline")["leaderboards"][0]
+
+
 # --- the audit ----------------------------------------------------------------------------------------------------
 
 
