@@ -49,7 +49,7 @@ def command(
 
     planned = plan(load_suite(SUITE, ()), limit=limit)
     how = {"device": device, "batch_size": None, "threads": 1, "timeout": None, "ray_address": None}
-    failed = execute(planned, planned, out, SUITE, "missing", workers, how)
+    failed, _ = execute(planned, planned, out, SUITE, "missing", workers, how)
     terminal.tell("verifying: every stored example is judged again, and some survivors are attacked again")
     demand = {"survivors": survivors, "audit": False}
     found = judged_again(out, planned, device, demand, workers)

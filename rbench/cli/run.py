@@ -92,20 +92,20 @@ def command(
     _require_meant(chosen.cells, root, redo, yes=yes)
     how: dict[str, Any] = {"device": device, "batch_size": size, "threads": threads, "timeout": seconds}
     how["ray_address"] = ray_address if executor == "ray" else None
-    failed = execute(whole, chosen, root, suite, redo, workers, how)
+    failed, ran = execute(whole, chosen, root, suite, redo, workers, how)
     leaderboard = table(read_runs([root])).having({cell.id for cell in models})
     failed += [cell.id for row in leaderboard.corruptions for cell in row.cells if cell.status == "failed"]
-    if failed:
-        terminal.tell(f"{len(failed)} of {len(models)} cells failed; --redo failed runs them again")
     held = tried(leaderboard, floors)
     try:
-        told = None if as_json else told_files
+        told = told_files if ran and not as_json else None
         publish(leaderboard, root, reports.formats("md,csv,html"), as_json=as_json, on_written=told)
         unverified = any("unverified" in row["flags"] for row in leaderboard.rows())
-        if unverified and whole.spec.store.images != "none" and not as_json:
+        if told and unverified and not failed and whole.spec.store.images != "none":
             verify = f"rbench verify {harmless(root, STORED)}{' --trust' if trust else ''}"
             terminal.tell(f"next: `{verify}` judges every stored example again")
     finally:
+        if failed:
+            terminal.tell(f"{len(failed)} of {len(models)} cells failed; --redo failed runs them again")
         for one in held:
             terminal.tell(f"--fail-under: {one.line}")
     if failed or not all(one.stands for one in held):
@@ -114,7 +114,7 @@ def command(
 
 def execute(
     whole: "Plan", chosen: "Plan", root: Path, suite: Path, redo: Redo, workers: str, how: dict[str, Any]
-) -> list[str]:
+) -> tuple[list[str], bool]:
     """Runs what a folder lacks of the chosen part of a plan.
 
     Args:
@@ -127,7 +127,7 @@ def execute(
         how: the other arguments of `rbench.running.runner.run`.
 
     Returns:
-        The ids of the attacked cells that have failed.
+        The ids of the attacked cells that have failed, and whether anything was run.
 
     Raises:
         InputError: the folder is another's, or the suite does not fit it.
@@ -161,9 +161,8 @@ def execute(
         if not (ran or corrupted):
             count = len(chosen.cells) + len(chosen.corrupted)
             terminal.tell(f"nothing to do: all {count} cells are in {root}")
-        return [
-            cell.id for cell in chosen.cells if (record := folder.read_record(cell.id)) and record.status == "failed"
-        ]
+        records = [(cell.id, folder.read_record(cell.id)) for cell in chosen.cells]
+        return [name for name, record in records if record and record.status == "failed"], bool(ran or corrupted)
 
 
 def _read(suite: Path, allowed: "Callable[[Any], None]") -> "Callable[[Any], None]":

@@ -135,7 +135,7 @@ def test_it_fools_a_defended_model_whose_code_decides():
 
 def test_a_purifier_without_a_code_is_refused_by_name():
     x, y = greys(2, 1, 4, 4)
-    with pytest.raises(InputError, match=r"purifier 'purifier' has no encode\(x\).*`purifiers: \[...\]`"):
+    with pytest.raises(InputError, match=r"purifier '\w+' has no encode\(x\).*`purifiers: \[...\]`"):
         rbench.evaluate(Deaf(), x, y, purifier=BitDepth(), attack="latent")
 
 
@@ -155,7 +155,5 @@ class Flat(Coded):
 
 def test_a_code_of_another_shape_fails_the_cell():
     x, y = greys(3, 1, 4, 4)
-    with pytest.raises(
-        rbench.errors.CellFailed, match=r"encode of purifier 'purifier' returned \(3, 4, 4\), not a code"
-    ):
+    with pytest.raises(rbench.errors.CellFailed, match=r"encode of purifier '\w+' returned \(3, 4, 4\), not a code"):
         judged(Flat(torch.eye(16)), x, y, "latent")

@@ -107,7 +107,7 @@ WAYS = {
 @pytest.mark.parametrize("part", ["purifier", "backbone"])
 def test_an_answer_that_depends_on_gradients_being_taken_is_refused_by_the_audit(way, part):
     lying = Says(lambda x: 0.9 * x if WAYS[way](x) else x)
-    owner = f"purifier 'purifier' {OTHERWISE}" if part == "purifier" else "^the backbone answers otherwise"
+    owner = f"purifier 'Says' {OTHERWISE}" if part == "purifier" else "^the backbone answers otherwise"
     with pytest.raises(CellFailed, match=f"{owner} {way}:"):
         judged(lying) if part == "purifier" else judged(None, nn.Sequential(lying, net()))
 

@@ -136,7 +136,7 @@ def test_053_what_a_purifier_returns_is_held_to_images(name):
     with pytest.raises(CellFailed) as failure:
         judged(Says(last), n=16)
     assert problem.split(",")[0] in failure.value.problem.replace("images in [0, 1] ", "")
-    assert failure.value.component == "purifier 'purifier'"
+    assert failure.value.component == "purifier 'Says'"
 
 
 def test_054_the_first_of_equal_logits_wins_and_ties_are_counted():
@@ -156,7 +156,7 @@ def test_055_whoever_writes_to_its_input_is_refused_by_name(part, how):
     made = {"purifier": writes} if part == "purifier" else {"backbone": nn.Sequential(writes, net())}
     with pytest.raises(CellFailed, match="modifies its input in place") as failure:
         judged(**made)
-    assert failure.value.component == ("purifier 'purifier'" if part == "purifier" else "the backbone")
+    assert failure.value.component == ("purifier 'Says'" if part == "purifier" else "the backbone")
 
 
 # --- models that hang, die, raise or eat memory -------------------------------------------------------------------

@@ -141,7 +141,7 @@ def test_125_the_identity_on_8_bit_images_alone_is_judged_on_images_of_the_ball(
 def test_126_a_purifier_that_remembers_images_is_refused_and_so_never_verified():
     with pytest.raises(CellFailed, match=r"keeps state between calls \(keeps-state\)") as failure:
         judged(RemembersItsInput())
-    assert failure.value.component == "purifier 'purifier'"
+    assert failure.value.component == "purifier 'RemembersItsInput'"
 
 
 def test_126_a_backbone_that_remembers_is_blamed_itself():

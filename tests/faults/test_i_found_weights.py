@@ -80,7 +80,7 @@ def dim(plugins, tmp_path, monkeypatch, capsys):
 def test_114_weights_by_a_text_and_a_second_module_are_seen_when_they_change(dim, plugins):
     dim()
     Path("dim.txt").write_text("0.5")
-    assert "other weights than when it ran; run again" in dim()
+    assert "other weights than when it ran; it is run again" in dim()
     before = {cell.id for cell in plan(load_suite("s.yaml")).cells}
     (plugins.folder / "dim_parts.py").write_text(DIM_PARTS.replace("x * scale", "0.5 * x * scale"))
     forget()

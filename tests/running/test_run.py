@@ -185,7 +185,7 @@ def test_only_runs_the_cells_that_match_and_the_rest_later(suite, run, tmp_path)
     assert code == 0
     assert statuses(tmp_path / "run") == dict.fromkeys(("identity/pgd", "identity/noise", "bit-depth/noise"), "done")
     code, err = run()
-    assert [line.split(":")[0] for line in err.splitlines()] == ["[1/1] bundled"]
+    assert [line.split(":")[0] for line in err.splitlines() if line.startswith("[")] == ["[1/1] bundled"]
     assert len(records(tmp_path / "run")) == 4
 
 
@@ -206,7 +206,7 @@ def test_redo_all_runs_finished_cells_again_to_the_same_result(suite, run, tmp_p
     first = {name: record.result_hash for name, record in records(tmp_path / "run").items()}
     code, err = run("--only", "identity", "--redo", "all")
     assert code == 0
-    assert len(err.splitlines()) == 2
+    assert sum(line.startswith("[") for line in err.splitlines()) == 2
     assert {name: record.result_hash for name, record in records(tmp_path / "run").items()} == first
 
 

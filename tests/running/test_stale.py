@@ -53,7 +53,7 @@ def test_a_finished_cell_whose_weights_came_by_a_text_parameter_runs_again_when_
     (tmp_path / "dim.txt").write_text("0.0")
     code, err = run()
     assert code == 0
-    assert "dim/fgsm): purifier or backbone have other weights than when it ran; run again" in err
+    assert "dim/fgsm): purifier or backbone have other weights than when it ran; it is run again" in err
     assert accuracy(tmp_path / "run") < bright, "all images are black now"
     assert run() == (0, "nothing to do: all 2 cells are in run\n")
 
