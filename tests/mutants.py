@@ -807,8 +807,8 @@ MUTANTS = (
     Mutant(
         "an edited table is noticed",
         "reports/leaderboards.py",
-        "if given[name] and text != _plain(given[name])",
-        "if False",
+        "other = {name: text for name, text in left.items() if",
+        "other = {name: text for name, text in left.items() if False and",
         (WHOLE, "edited_table"),
     ),
     Mutant(
