@@ -41,6 +41,12 @@ def _label(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    if "\0" in text:  # no system opens a path with it
+        raise Mistake("holds the character NUL.", found=repr(text), remedy="Write it without.")
+    return text
+
+
 def number(value: Any) -> Any:
     """The float of a fraction written as text; anything else as it is."""
     exact = fraction(value) if isinstance(value, str) else None
@@ -95,7 +101,7 @@ def require_within(norm: Norm, eps: Eps, values: int) -> None:
 
 
 Label = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_label)]
-Name = Annotated[str, Field(min_length=1, max_length=1000)]
+Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_name)]
 Draws = Annotated[int, Field(ge=1, le=MAX_DRAWS)]
 Eot = Annotated[int, Field(ge=1, le=MAX_EOT)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]

@@ -7,7 +7,7 @@ import pytest
 from made_runs import document, record
 from small_runs import chunks, outcome, rbench, records
 
-from rbench.cli.following import ended
+from rbench.cli.run import ended
 from rbench.errors import InputError, Interrupted
 from rbench.results.frames import read
 from rbench.results.record import RungPart, read_record, record_text

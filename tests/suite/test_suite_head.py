@@ -106,6 +106,7 @@ def test_a_suite_without_heads_is_resolved_without_a_word_of_them(write):
         ("heads/mine", "heads/gone", at("8:29: backbones[1].head", fact="no such file: heads/gone.safetensors")),
         ("heads/mine.safetensors", "bundled:gone", at("8:29: backbones[1].head: bundled:gone", remedy=some("bundled:fashion"))),
         ("heads/mine.safetensors", "3", at("8:29: backbones[1].head", "3", fact="text (1 to 1000 long) or null")),
+        ("heads/mine.safetensors", '"\\0"', at("8:29: backbones[1].head", r"'\x00'", "Write it without.", fact="NUL")),
         ("head:", "haed:", at("8:23: backbones[1].haed", remedy="Did you mean 'head'?")),
         (
             "  - {name: net",
