@@ -4,7 +4,6 @@ from __future__ import annotations  # help() shows names of types, not what they
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -28,7 +27,7 @@ from rbench.process_state import NOTES
 from rbench.purifiers.identity import Identity
 from rbench.registry.trust import trusting
 from rbench.running.components import make, order
-from rbench.running.given import by_argument, given
+from rbench.running.given import by_argument, given, only
 from rbench.running.span import run_span
 from rbench.suite.cell import Decide, GradientChoice, Norm, Slice
 from rbench.suite.resolve import resolve_part
@@ -232,7 +231,7 @@ def _data(images: Images, labels: Labels, samples: int | None) -> Dataset:
         chosen = given(whole, None, samples)  # refuses a number that is none
         if samples is None:
             return chosen
-        return replace(whole, read=whole.__dict__["_read"], chosen=order(whole, Slice(samples, shuffle=0)))
+        return only(whole, order(whole, Slice(samples, shuffle=0)))
     return given(images, labels, samples)
 
 

@@ -40,7 +40,8 @@ def command(
     with ExitStack() as stack:
         roots = {name: stack.enter_context(opened(Path(name))).root for name in runs}
         rows = [name for name in named if name not in runs]
-        same = between({name: table(read_runs([root])) for name, root in roots.items()}, rows)
+        several = len(roots) > 1
+        same = between({name: table(read_runs([root])) for name, root in roots.items()}, rows) if several else []
         comparisons = same or compare(table(read_runs(list(roots.values()))), rows)
     if as_json:
         terminal.document([asdict(one) for one in comparisons])

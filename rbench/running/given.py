@@ -61,7 +61,12 @@ def _first(data: Dataset, samples: int | None) -> Dataset:
     if samples > len(data):
         problem = f"{samples} asked for, but the data set has {len(data)}"
         raise InputError(problem, place="samples", found=str(samples))
-    return replace(data, read=data.__dict__["_read"], chosen=data.ids[:samples])
+    return only(data, data.ids[:samples])
+
+
+def only(data: Dataset, ids: NDArray[np.int64]) -> Dataset:
+    """Some samples of a data set, by their ids."""
+    return replace(data, read=data.__dict__["_read"], chosen=ids)
 
 
 def _pairs(loader: Iterable[Any], samples: int | None) -> tuple[Tensor, Tensor]:

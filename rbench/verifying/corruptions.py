@@ -13,7 +13,7 @@ from rbench.results.runs import ReadCell
 from rbench.suite.cell import id_of, lasting
 from rbench.suite.corruptions import CorruptedCell
 from rbench.suite.plan import Plan
-from rbench.verifying.planned import older
+from rbench.verifying.planned import differences, older
 
 _ROUNDING = 1e-9
 _PARTS = ("dataset", "backbone", "purifier", "threat")
@@ -90,7 +90,7 @@ def asked_of(read: Sequence[ReadCorrupted], plan: Plan) -> dict[str, tuple[Corru
         if cell is None:
             asked[one.id] = (None, ["suite.yaml beside the results does not ask for this cell"], list[str]())
             continue
-        faults, notes = _differences(one.document, cell.document())
+        faults, notes = differences(one.document, cell.document(), _PARTS)
         if one.document.get("labels") != cell.labelled()["labels"]:
             faults.append("labels: not those of suite.yaml")
         if missing := lacking.get(model_of(lasting(one.document))):
@@ -101,20 +101,6 @@ def asked_of(read: Sequence[ReadCorrupted], plan: Plan) -> dict[str, tuple[Corru
 
 def _work(document: Mapping[str, Any]) -> str:
     return json.dumps(lasting(document), sort_keys=True)
-
-
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Other files are a fault, other code is a note: what it makes of the images is judged."""
-    faults, notes = list[str](), list[str]()
-    for name in _PARTS:
-        before, after = (document[name].get("files", {}) for document in (then, now))
-        changed = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
-        faults += [f"{name}: {file} is not the file that was judged (sha256)" for file in changed]
-        if then[name].get("version") != now[name].get("version"):
-            notes.append(
-                f"{name} '{then[name].get('name')}': its code is not that of the run; judged with the code that is here"
-            )
-    return faults, notes
 
 
 def held(

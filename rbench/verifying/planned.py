@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,7 +81,7 @@ def _asked(read: ReadCell, cell: Cell | None, images: str, lacking: Sequence[Cel
     if cell is None:
         return Asked(None, ("suite.yaml beside the results does not ask for this cell",))
     assert read.record is not None
-    faults, notes = _differences(read.record.cell, cell.document())
+    faults, notes = differences(read.record.cell, cell.document())
     faults += _names(read, cell)
     if read.record.images not in (None, *(("all", "fooled") if images == "auto" else (images,))):
         faults.append(f"images: '{read.record.images}' are stored, suite.yaml keeps '{images}' (store.images)")
@@ -148,10 +148,18 @@ def planned_cell(document: Mapping[str, Any], planned: Mapping[str, list[Cell]])
     return next((cell for cell in fitting if cell.id == document.get("id")), next(iter(fitting), None))
 
 
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Other weights are a fault, other code is a note: what the code makes of the examples is judged."""
-    faults, notes = [], []
-    for name in _PARTS:
+def differences(
+    then: Mapping[str, Any], now: Mapping[str, Any], parts: Iterable[str] = _PARTS
+) -> tuple[list[str], list[str]]:
+    """Other files are a fault, other code is a note: what the code makes of the images is judged.
+
+    Args:
+        then: the content of the recorded cell.
+        now: that of today's.
+        parts: which of it are components.
+    """
+    faults, notes = list[str](), list[str]()
+    for name in parts:
         before, after = (document[name].get("files", {}) for document in (then, now))
         changed = sorted(file for file in before.keys() | after.keys() if before.get(file) != after.get(file))
         faults += [f"{name}: {file} is not the file that was judged (sha256)" for file in changed]
